@@ -1,0 +1,81 @@
+// The one table of what can go wrong, as a caller sees it. It generates docs/generated/ERRORS.md, the `type` of each
+// problem+json, and the union that refusals use; a test compares table, docs and OpenAPI.
+
+export type ErrorKind = {
+  status: number
+  title: string
+  /** May the same request succeed later, unchanged? */
+  retry: boolean
+  /** What the buyer's program does. */
+  caller: string
+  /** What whoever runs the cell does. */
+  operator: string
+}
+
+const nothing = 'Nothing.'
+const fix = 'Correct the request.'
+
+export const errorTable = {
+  // 400: not parseable, or breaks the schema
+  invalid_json: kind(400, 'The body is not JSON', false, fix, nothing),
+  invalid_body: kind(400, 'The body breaks the schema', false, fix, nothing),
+  invalid_parameter: kind(400, 'A path, query or header value breaks the schema', false, fix, nothing),
+  unknown_field: kind(400, 'A field is not known', false, 'Remove the field.', nothing),
+  idempotency_key_required: kind(400, 'Idempotency-Key is missing', false, 'Send a random key per intent, and the same on retries.', nothing),
+  idempotency_key_invalid: kind(400, 'Idempotency-Key is not 1–255 visible ASCII characters', false, fix, nothing),
+  visitor_required: kind(400, 'holdfast-visitor is missing', false, 'Send 16–64 random visible ASCII characters per visitor.', nothing),
+  cursor_invalid: kind(400, 'The cursor or position is not one of ours', false, 'Start again without it.', nothing),
+
+  // 401, 403, 404, 405, 406, 410, 412, 413, 415, 428, 429
+  unauthorized: kind(401, 'No valid key', false, 'Send Authorization: Bearer <key>.', 'Check that the key was not revoked.'),
+  forbidden: kind(403, 'The key lacks the scope', false, 'Use a key with the scope.', 'Issue a key with the scope.'),
+  no_catalogue_price: kind(403, 'Storefront keys buy at catalogue prices only, and there is none', false, 'Place the order from your server.', 'Price the SKU.'),
+  not_found: kind(404, 'Not found', false, fix, nothing),
+  method_not_allowed: kind(405, 'The route does not know this method', false, fix, nothing),
+  position_expired: kind(410, 'The position is older than the events that are kept', false, 'Start again without a position.', 'Keep events longer.'),
+  precondition_failed: kind(412, 'If-Match names another version', false, 'Read it again, then decide.', nothing),
+  body_too_large: kind(413, 'The body is too large', false, 'Split it, or use the bulk endpoint.', nothing),
+  unsupported_media_type: kind(415, 'The content type is not supported', false, 'Send application/json (bulk: application/x-ndjson).', nothing),
+  headers_too_large: kind(431, 'The headers are too large', false, fix, nothing),
+
+  // 409: conflicts with the state of stock or of the thing
+  insufficient_stock: kind(409, 'Not enough units', true, 'Offer less, or try later: units may come back.', 'Receive stock.'),
+  hold_expired: kind(409, 'The hold has expired', false, 'Place a new hold.', nothing),
+  hold_consumed: kind(409, 'The hold was used by an order', false, 'Read the order.', nothing),
+  hold_released: kind(409, 'The hold was released', false, 'Place a new hold.', nothing),
+  order_cancelled: kind(409, 'The order is cancelled', false, 'Read the order.', nothing),
+  reference_taken: kind(409, 'Another order has this reference', false, 'Use another reference, or read that order.', nothing),
+  idempotency_key_in_flight: kind(409, 'A request with this key is still running', true, 'Wait Retry-After, then send it again.', nothing),
+
+  // 422: fits the schema, breaks a rule or names what does not exist
+  idempotency_key_reused: kind(422, 'This key was used with another request', false, 'Use a new key for a new intent.', nothing),
+  key_names_another_cell: kind(422, 'The key names another cell than the hold', false, 'Use a key of the hold’s cell.', nothing),
+  sku_not_found: kind(422, 'The SKU does not exist', false, fix, 'Receive stock for it or set its policy.'),
+  location_not_found: kind(422, 'The location does not exist', false, fix, 'PUT /v1/locations/{code} first.'),
+  cell_not_found: kind(422, 'The cell does not exist', false, fix, nothing),
+  hold_not_found: kind(422, 'The hold does not exist', false, fix, nothing),
+  hold_too_small: kind(422, 'The hold does not cover the order', false, 'Hold what you order.', nothing),
+  line_not_found: kind(422, 'The order has no such line', false, fix, nothing),
+  quantity_too_large: kind(422, 'More than the line has left', false, fix, nothing),
+  currency_mismatch: kind(422, 'Prices are in more than one currency', false, fix, nothing),
+  currency_unknown: kind(422, 'The currency is not in ISO 4217', false, fix, nothing),
+  country_unknown: kind(422, 'The country is not in ISO 3166-1', false, fix, nothing),
+  amount_too_large: kind(422, 'The total passes what can be charged', false, 'Split the order.', nothing),
+  price_required: kind(422, 'The catalogue has no price for the SKU', false, 'Send unit_price.', nothing),
+  not_available: kind(422, 'Not available in this version', false, 'Leave the field out.', nothing),
+  reason_mismatch: kind(422, 'The reason does not fit the change', false, fix, nothing),
+
+  // 5xx: not now
+  overloaded: kind(503, 'Too much at once; nothing was done', true, 'Wait Retry-After, then send it again with the same key.', 'Add a cell, or find out who floods it.'),
+  unavailable: kind(503, 'The database cannot be reached', true, 'Wait Retry-After, then send it again with the same key.', 'Look at /readyz and the database.'),
+  outcome_unknown: kind(503, 'It may or may not have happened', true, 'Send it again with the same key: the answer will be the one order.', 'Look at /readyz and the database.'),
+  draining: kind(503, 'The server is stopping', true, 'Send it again with the same key.', nothing),
+  request_timeout: kind(503, 'The request took too long', true, 'Send it again with the same key.', 'Look at lane saturation in /metrics.'),
+  internal: kind(500, 'A fault of ours', true, 'Send it again with the same key.', 'Find the request id in the log.'),
+} as const satisfies Record<string, ErrorKind>
+
+export type ErrorCode = keyof typeof errorTable
+
+function kind(status: number, title: string, retry: boolean, caller: string, operator: string): ErrorKind {
+  return { status, title, retry, caller, operator }
+}

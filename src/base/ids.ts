@@ -1,0 +1,74 @@
+// Ids: prefix, home cell, UUIDv7 (RFC 9562) in 26 Crockford base-32 characters, e.g. `ord_eu1_01k3…`.
+// The text sorts as the UUID does, and anyone can read the home cell from it.
+import type { Instant } from './time.ts'
+
+export type Uuid = string & { readonly __brand: 'Uuid' }
+export type ShopId = number & { readonly __brand: 'ShopId' }
+export type CellName = string & { readonly __brand: 'CellName' }
+export type Sku = string & { readonly __brand: 'Sku' }
+export type LocationCode = string & { readonly __brand: 'LocationCode' }
+
+export type IdPrefix = 'ord' | 'hld'
+export type WireId = { prefix: IdPrefix; cell: CellName; uuid: Uuid }
+
+const alphabet = '0123456789abcdefghjkmnpqrstvwxyz'
+const cellPattern = /^[a-z][a-z0-9]{1,15}$/
+const wirePattern = /^([a-z]{3})_([a-z][a-z0-9]{1,15})_([0-7][0-9a-hjkmnp-tv-z]{25})$/
+
+export const isCellName = (text: string): text is CellName => cellPattern.test(text)
+
+/** A UUIDv7 of `now` with 74 bits taken from `random` (10 bytes; the first 6 bits of two of them are overwritten). */
+export function uuidV7(now: Instant, random: Uint8Array): Uuid {
+  const hex = (now as number).toString(16).padStart(12, '0')
+  const version = byteHex[0x70 | (random[0]! & 0x0f)]! + byteHex[random[1]!]!
+  const variant = byteHex[0x80 | (random[2]! & 0x3f)]! + byteHex[random[3]!]!
+  let tail = ''
+  for (let at = 4; at < 10; at++) tail += byteHex[random[at]!]
+  return `${hex.slice(0, 8)}-${hex.slice(8)}-${version}-${variant}-${tail}` as Uuid
+}
+
+/** Milliseconds since 1970 in a UUIDv7. */
+export const timeOfUuid = (uuid: Uuid): Instant => Number.parseInt(uuid.slice(0, 8) + uuid.slice(9, 13), 16) as Instant
+
+export const toWireId = (prefix: IdPrefix, cell: CellName, uuid: Uuid): string => `${prefix}_${cell}_${toBase32(uuid)}`
+
+/** Undefined when the text is no id of ours; a foreign prefix or cell is still an id. */
+export function parseWireId(text: string): WireId | undefined {
+  const match = wirePattern.exec(text)
+  if (!match) return undefined
+  return { prefix: match[1] as IdPrefix, cell: match[2] as CellName, uuid: fromBase32(match[3]!) }
+}
+
+const byteHex = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'))
+
+/** 128 bits as 26 characters of 5 bits, the first of which carries only 3. */
+function toBase32(uuid: Uuid): string {
+  const hex = uuid.replaceAll('-', '')
+  let text = ''
+  let bits = 0
+  let held = 2 // two leading zero bits make 130 = 26 × 5
+  for (let at = 0; at < 32; at++) {
+    bits = ((bits << 4) | Number.parseInt(hex[at]!, 16)) & 0xff
+    held += 4
+    if (held >= 5) {
+      held -= 5
+      text += alphabet[(bits >> held) & 31]
+    }
+  }
+  return text
+}
+
+function fromBase32(text: string): Uuid {
+  let hex = ''
+  let bits = 0
+  let held = -2
+  for (const character of text) {
+    bits = ((bits << 5) | alphabet.indexOf(character)) & 0x1ff
+    held += 5
+    while (held >= 4) {
+      held -= 4
+      hex += ((bits >> held) & 15).toString(16)
+    }
+  }
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}` as Uuid
+}

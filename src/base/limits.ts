@@ -1,0 +1,59 @@
+// Every bound of the system, by name: queues, batches, times, sizes. Units come last in the name.
+
+export const limits = {
+  // What a caller may ask for (API.md)
+  skuCharactersMax: 128,
+  quantityMax: 1_000_000,
+  unitsMax: 1_000_000_000_000,
+  orderLinesMax: 2_000,
+  orderLinesStorefrontMax: 500,
+  holdLinesMax: 500,
+  adjustmentsMax: 10_000,
+  stockQuerySkusMax: 200,
+  listLimitMax: 200,
+  listLimitDefault: 50,
+  holdTtlSecondsMax: 604_800,
+  idempotencyKeyCharactersMax: 255,
+  metadataKeysMax: 50,
+  metadataCharactersMax: 500,
+  tagsMax: 50,
+  bodyBytesMax: 256 * 1024,
+  bodyBytesAdjustmentsMax: 4 * 1024 * 1024,
+  bulkLineBytesMax: 256 * 1024,
+  bulkInFlightMax: 1_024,
+
+  // The engine
+  orderReservationMsDefault: 15 * 60 * 1000,
+  lanes: 2,
+  batchRowsMax: 1_500, // rows touched, not commands: one order of 2,000 lines is a batch of its own
+  batchRerunsMax: 5,
+  queueRowsMax: 40_000,
+  queueWaitMsMax: 250, // a queue that would take longer than this to drain answers 503 at once
+  commandDeadlineMs: 10_000,
+  dueExpiredPerBatchMax: 200,
+  sweepEveryMs: 250,
+  sweepBatchMax: 500,
+  shortOrdersNamedMax: 200,
+  shortOrdersScannedMax: 50_000,
+
+  // The event log
+  eventPageMax: 500,
+  eventPartitionSeqs: 5_000_000,
+  eventPartitionsAhead: 2,
+  eventDaysKept: 35,
+  logPollMs: 100,
+  logChunkMax: 2_000,
+  streamBacklogMax: 10_000,
+
+  // Keys: a generation is a day, and a key is kept at least seven of them
+  keyGenerations: 9,
+  keyGenerationMs: 24 * 60 * 60 * 1000,
+
+  // The audit
+  auditSliceSeqs: 50_000,
+  auditEveryMs: 30_000,
+
+  // HTTP
+  requestMsMax: 30_000,
+  drainMsMax: 10_000,
+} as const

@@ -1,0 +1,16 @@
+// Outcomes of commands: accepted with a value, or refused with a stable code. A refusal is a value, never thrown.
+import type { ErrorCode } from './errors.ts'
+
+export type Accepted<T> = { ok: true; value: T; replayed: boolean }
+export type FieldProblem = { pointer: string; code: string } & Record<string, unknown>
+export type Refused = { ok: false; code: ErrorCode; detail?: string; errors?: FieldProblem[] }
+export type Outcome<T> = Accepted<T> | Refused
+
+export const accepted = <T>(value: T): Accepted<T> => ({ ok: true, value, replayed: false })
+export const replayed = <T>(value: T): Accepted<T> => ({ ok: true, value, replayed: true })
+export const refused = (code: ErrorCode, detail?: string, errors?: FieldProblem[]): Refused => ({
+  ok: false,
+  code,
+  ...(detail === undefined ? {} : { detail }),
+  ...(errors === undefined ? {} : { errors }),
+})

@@ -1,0 +1,24 @@
+// Instants are milliseconds since 1970 UTC, branded so that a duration cannot pass for one.
+
+export type Instant = number & { readonly __brand: 'Instant' }
+
+/** Latest instant accepted anywhere: 9999-12-31T23:59:59.999Z, the last that RFC 3339 can write. */
+export const instantMax = 253_402_300_799_999 as Instant
+
+export const instant = (ms: number): Instant => ms as Instant
+export const addMs = (at: Instant, ms: number): Instant => (at + ms) as Instant
+export const laterOf = (a: Instant, b: Instant): Instant => (a > b ? a : b)
+
+/** RFC 3339 UTC with milliseconds. */
+export const toRfc3339 = (at: Instant): string => new Date(at).toISOString()
+
+/** Milliseconds since 1970 of an RFC 3339 date-time (any offset), or undefined when it is none. */
+export function parseRfc3339(text: string): Instant | undefined {
+  const match = /^(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)$/i.exec(text)
+  if (!match) return undefined
+  const day = Number(match[3])
+  const daysInMonth = new Date(Date.UTC(Number(match[1]), Number(match[2]), 0)).getUTCDate()
+  if (day > daysInMonth) return undefined // Date.parse would roll 31 April over into May
+  const ms = Date.parse(text.toUpperCase())
+  return Number.isNaN(ms) ? undefined : (ms as Instant)
+}
