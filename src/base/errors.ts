@@ -56,6 +56,7 @@ export const errorTable = {
   hold_not_found: kind(422, 'The hold does not exist', false, fix, nothing),
   hold_too_small: kind(422, 'The hold does not cover the order', false, 'Hold what you order.', nothing),
   line_not_found: kind(422, 'The order has no such line', false, fix, nothing),
+  units_too_large: kind(422, 'More units than can be counted', false, fix, nothing),
   quantity_too_large: kind(422, 'More than the line has left', false, fix, nothing),
   currency_mismatch: kind(422, 'Prices are in more than one currency', false, fix, nothing),
   currency_unknown: kind(422, 'The currency is not in ISO 4217', false, fix, nothing),

@@ -36,6 +36,21 @@ export const limits = {
   shortOrdersNamedMax: 200,
   shortOrdersScannedMax: 50_000,
 
+  // The database, per process
+  databaseTransactionsMax: 4, // sessions for cold-path transactions; lanes have their own
+  databaseReadersMax: 2, // sessions that reads share, pipelined
+  databaseWaitersMax: 1_000, // reads in flight, and likewise transactions waiting for a session
+  databaseConnectSecondsMax: 5,
+  databaseReplyMsMax: 15_000, // no answer for so long: the session is given up
+  databaseStatementMsMax: 10_000,
+  databaseLockMsMax: 5_000,
+  databaseIdleInTransactionMsMax: 10_000,
+  transactionAttemptsMax: 5,
+  transactionBackoffMsMax: 200,
+  migrationStatementMsMax: 60 * 60 * 1000,
+  migrationLockMsMax: 3_000, // DDL that waits longer for a lock would block everyone behind it
+  migrationLockAttemptsMax: 20,
+
   // The event log
   eventPageMax: 500,
   eventPartitionSeqs: 5_000_000,

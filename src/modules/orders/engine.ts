@@ -1,0 +1,192 @@
+// One batch: lock and load every row it touches, look keys up, decide in memory, write, commit. The order of locks and
+// statements stands here once, for every store: orders, then holds, then stock (each sorted by id), then keys, then the clock.
+import type { CellName, LocationCode, ShopId, Sku, Uuid } from '../../base/ids.ts'
+import { limits } from '../../base/limits.ts'
+import { type Instant, laterOf } from '../../base/time.ts'
+import { skuKey } from '../stock/decide.ts'
+import type { Hold, Policy, StockRow, StockRowId } from '../stock/types.ts'
+import { type BatchState, decideBatch, emptyState, type KeyRow, keyOf, referenceKey } from './decide.ts'
+import type { CommandOutcome, Order, Submission } from './types.ts'
+
+export type ShopSku = { shopId: ShopId; sku: Sku }
+export type ShopUuid = { shopId: ShopId; id: Uuid }
+export type NewRow = ShopSku & { location: LocationCode }
+/** Due holds or orders to lock besides: those of some SKUs, or of any. Rows that another batch has locked are skipped. */
+export type DueQuery = { skus: readonly ShopSku[] | 'any'; limit: number }
+
+/** Everything a batch needs to know beforehand. */
+export type Footprint = {
+  orders: ShopUuid[]
+  holds: ShopUuid[]
+  due: DueQuery
+  skus: ShopSku[]
+  newRows: NewRow[]
+  keys: { shopId: ShopId; hash: string }[]
+  references: { shopId: ShopId; reference: string }[]
+  policies: ShopSku[]
+}
+
+export type LookUp = {
+  keys: KeyRow[]
+  references: { shopId: ShopId; reference: string; orderId: Uuid }[]
+  policies: Policy[]
+}
+
+/** One open transaction. Calls may be issued without awaiting the one before; they run in the order they were issued. */
+export type EngineTx = {
+  /** The orders named and those due; sorted by id, each row locked. */
+  lockOrders(named: readonly ShopUuid[], due: DueQuery): Promise<Order[]>
+  lockHolds(named: readonly ShopUuid[], due: DueQuery): Promise<Hold[]>
+  /** Makes the rows that are missing (of known locations), then locks every row of the SKUs, sorted by id. */
+  lockStock(skus: readonly ShopSku[], newRows: readonly NewRow[]): Promise<{ rows: StockRow[]; made: StockRowId[] }>
+  lookUp(footprint: Footprint): Promise<LookUp>
+  /** The database's clock, read now. */
+  now(): Promise<Instant>
+  /** Standing orders that use the row, newest first, until `units` are covered. */
+  ordersOn(row: StockRow, units: number): Promise<Uuid[]>
+  /** Writes what the batch changed, and removes the rows it made in vain. */
+  write(state: BatchState, unusedRows: readonly StockRowId[]): Promise<void>
+  /** Rejects unless the transaction is committed. */
+  commit(): Promise<void>
+}
+
+export type EngineStore = {
+  /** Opens a transaction on the lane's own connection; rolls back when `work` rejects. */
+  transaction<T>(lane: number, work: (tx: EngineTx) => Promise<T>): Promise<T>
+}
+
+export type EngineOptions = { cell: CellName; startedAt: Instant }
+
+/** Runs batches on a store. `now` never runs backwards within a process. */
+export function createEngine(store: EngineStore, options: EngineOptions) {
+  let lastNow = options.startedAt
+  return {
+    run(lane: number, submissions: readonly Submission[]): Promise<CommandOutcome[]> {
+      return store.transaction(lane, async (tx) => {
+        const footprint = footprintOf(submissions)
+        const [orders, holds] = await Promise.all([
+          tx.lockOrders(footprint.orders, footprint.due),
+          tx.lockHolds(footprint.holds, footprint.due),
+        ])
+        const [stock, found, clock] = await Promise.all([
+          tx.lockStock(withSkusOf(footprint.skus, orders, holds), footprint.newRows),
+          tx.lookUp(footprint),
+          tx.now(),
+        ])
+        lastNow = laterOf(lastNow, clock)
+        const state = loadState(options.cell, lastNow, { orders, holds, rows: stock.rows, found })
+        const outcomes = decideBatch(state, submissions)
+        for (const { event, row, units } of state.shorts) event.data['orders'] = await tx.ordersOn(row, units)
+        await Promise.all([tx.write(state, unusedRows(state, stock.made)), tx.commit()])
+        return outcomes
+      })
+    },
+  }
+}
+
+export type Engine = ReturnType<typeof createEngine>
+
+/** Rows touched, the measure by which batches are bounded. */
+export function rowsOf({ command }: Submission): number {
+  switch (command.kind) {
+    case 'place_order':
+    case 'place_hold':
+      return 2 + command.lines.length
+    case 'adjust_stock':
+      return 1 + command.adjustments.length
+    case 'expire_due':
+      return command.limit
+    default:
+      return 3
+  }
+}
+
+export function footprintOf(submissions: readonly Submission[]): Footprint {
+  const footprint: Footprint = {
+    orders: [],
+    holds: [],
+    due: { skus: [], limit: limits.dueExpiredPerBatchMax },
+    skus: [],
+    newRows: [],
+    keys: [],
+    references: [],
+    policies: [],
+  }
+  const skus = new Map<string, ShopSku>()
+  for (const submission of submissions) addFootprint(footprint, skus, submission)
+  footprint.skus = [...skus.values()]
+  if (footprint.due.skus !== 'any') footprint.due.skus = footprint.skus
+  return footprint
+}
+
+function addFootprint(footprint: Footprint, skus: Map<string, ShopSku>, { command, key }: Submission): void {
+  if (command.kind === 'expire_due') {
+    footprint.due = { skus: 'any', limit: command.limit }
+    return
+  }
+  const { shopId } = command
+  if (key) footprint.keys.push({ shopId, hash: key.hash })
+  const touch = (sku: Sku) => void skus.set(skuKey(shopId, sku), { shopId, sku })
+  switch (command.kind) {
+    case 'place_order':
+      for (const line of command.lines) touch(line.sku)
+      if (command.holdId !== null) footprint.holds.push({ shopId, id: command.holdId })
+      if (command.reference !== null) footprint.references.push({ shopId, reference: command.reference })
+      break
+    case 'place_hold':
+      for (const line of command.lines) touch(line.sku)
+      break
+    case 'adjust_stock':
+      for (const { sku, location } of command.adjustments) {
+        touch(sku)
+        footprint.newRows.push({ shopId, sku, location })
+      }
+      break
+    case 'set_policy':
+      touch(command.policy.sku)
+      footprint.newRows.push({ shopId, sku: command.policy.sku, location: 'main' as LocationCode })
+      footprint.policies.push({ shopId, sku: command.policy.sku })
+      break
+    case 'cancel_order':
+      footprint.orders.push({ shopId, id: command.orderId })
+      break
+    default:
+      footprint.holds.push({ shopId, id: command.holdId })
+  }
+}
+
+/** Orders and holds that were loaded move units of their own SKUs, so those rows are locked too. */
+function withSkusOf(skus: readonly ShopSku[], orders: readonly Order[], holds: readonly Hold[]): readonly ShopSku[] {
+  if (orders.length === 0 && holds.length === 0) return skus
+  const all = new Map(skus.map((one) => [skuKey(one.shopId, one.sku), one]))
+  for (const { shopId, lines } of [...orders, ...holds]) {
+    for (const { sku } of lines) all.set(skuKey(shopId, sku), { shopId, sku })
+  }
+  return [...all.values()]
+}
+
+type Loaded = { orders: Order[]; holds: Hold[]; rows: StockRow[]; found: LookUp }
+
+function loadState(cell: CellName, now: Instant, loaded: Loaded): BatchState {
+  const state = emptyState(cell, now)
+  for (const order of loaded.orders) state.orders.set(order.id, order)
+  for (const hold of loaded.holds) state.holds.set(hold.id, hold)
+  for (const row of loaded.rows) {
+    state.rowById.set(row.id, row)
+    const key = skuKey(row.shopId, row.sku)
+    const siblings = state.rows.get(key)
+    if (siblings) siblings.push(row)
+    else state.rows.set(key, [row])
+  }
+  for (const key of loaded.found.keys) state.keys.set(keyOf(key.shopId, key.hash), key)
+  for (const { shopId, reference, orderId } of loaded.found.references) {
+    state.references.set(referenceKey(shopId, reference), orderId)
+  }
+  for (const policy of loaded.found.policies) state.policies.set(skuKey(policy.shopId, policy.sku), policy)
+  return state
+}
+
+/** Rows made for a command that was then refused. */
+function unusedRows(state: BatchState, made: readonly StockRowId[]): StockRowId[] {
+  return made.filter((id) => !state.dirtyRows.has(state.rowById.get(id)!))
+}

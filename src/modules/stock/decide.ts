@@ -1,0 +1,340 @@
+// What becomes of a command on stock. Pure: it sees the locked rows of its batch and the time, and nothing else.
+// A command is checked whole before it changes anything, so a refusal leaves no trace. Command n sees what n−1 did.
+import { assert } from '../../base/assert.ts'
+import { type CellName, type LocationCode, type ShopId, type Sku, toWireId, type Uuid } from '../../base/ids.ts'
+import { limits } from '../../base/limits.ts'
+import { accepted, type Outcome, type Refused, refused } from '../../base/result.ts'
+import { addMs, type Instant, toRfc3339 } from '../../base/time.ts'
+import { availableInRow, availableOf, sourceUnits } from './sourcing.ts'
+import type {
+  AdjustedRow,
+  Adjustment,
+  AdjustStock,
+  Allocation,
+  Destination,
+  ExtendHold,
+  Hold,
+  HoldStatus,
+  PlaceHold,
+  Policy,
+  ReleaseHold,
+  RequestedLine,
+  SetPolicy,
+  StockRow,
+  StockRowId,
+} from './types.ts'
+
+/** A fact to append to the log. `moves` are groups of five: row id, and the change of on hand, reserved, committed, shipped. */
+export type EngineEvent = {
+  shopId: ShopId
+  subject: string
+  subjectVersion: number
+  type: string
+  data: Record<string, unknown>
+  moves: number[]
+}
+
+/** The part of a batch that stock decides on. It belongs to the batch and changes in place as commands are decided. */
+export type StockState = {
+  cell: CellName
+  now: Instant
+  /** By `skuKey`; each list sorted by row id. */
+  rows: Map<string, StockRow[]>
+  rowById: Map<StockRowId, StockRow>
+  holds: Map<Uuid, Hold>
+  policies: Map<string, Policy>
+  // What the batch will write
+  dirtyRows: Set<StockRow>
+  newHolds: Hold[]
+  dirtyHolds: Set<Hold>
+  dirtyPolicies: Set<Policy>
+  events: EngineEvent[]
+  /** `stock.short` events whose `data.orders` the shell fills with the orders that cannot be served. */
+  shorts: { event: EngineEvent; row: StockRow; units: number }[]
+}
+
+export const skuKey = (shopId: ShopId, sku: Sku): string => `${shopId} ${sku}`
+export const stockSubject = (row: { location: LocationCode; sku: Sku }): string => `stock:${row.location}:${row.sku}`
+
+/** Two lines of one SKU must not each see all of it. */
+export function quantityBySku(lines: readonly RequestedLine[]): Map<Sku, number> {
+  const sums = new Map<Sku, number>()
+  for (const line of lines) sums.set(line.sku, (sums.get(line.sku) ?? 0) + line.quantity)
+  return sums
+}
+
+export function moveUnits(
+  state: StockState,
+  allocations: readonly Allocation[],
+  sign: 1 | -1,
+  counter: 'reserved' | 'committed',
+  moves: number[],
+): void {
+  for (const allocation of allocations) {
+    const row = state.rowById.get(allocation.row)
+    assert(row, `stock row ${allocation.row} was not locked`)
+    const units = sign * allocation.quantity
+    row[counter] += units
+    assert(row[counter] >= 0, `${counter} of stock row ${row.id} below zero`)
+    state.dirtyRows.add(row)
+    if (counter === 'reserved') moves.push(row.id, 0, units, 0, 0)
+    else moves.push(row.id, 0, 0, units, 0)
+  }
+}
+
+/** Units for each line, or the refusal. Nothing has moved yet; lines of one SKU share what is available. */
+export function sourceLines(
+  state: StockState,
+  shopId: ShopId,
+  lines: readonly RequestedLine[],
+  destination: Destination | null,
+): Map<Sku, Allocation[]> | Refused {
+  const sources = new Map<Sku, Allocation[]>()
+  const missing: Sku[] = []
+  const short = new Map<Sku, { requested: number; available: number }>()
+  for (const [sku, quantity] of quantityBySku(lines)) {
+    const rows = state.rows.get(skuKey(shopId, sku))
+    if (!rows) {
+      missing.push(sku)
+      continue
+    }
+    const allocations = sourceUnits(rows, quantity, destination)
+    if (allocations) sources.set(sku, allocations)
+    else short.set(sku, { requested: quantity, available: availableOf(rows) })
+  }
+  if (missing.length > 0) {
+    return refused('sku_not_found', undefined, problemsAt(lines, new Set(missing), 'sku_not_found', () => ({})))
+  }
+  if (short.size > 0) {
+    const problems = problemsAt(lines, short, 'insufficient_stock', (sku) => ({ ...short.get(sku) }))
+    return refused('insufficient_stock', undefined, problems)
+  }
+  return sources
+}
+
+function problemsAt(
+  lines: readonly RequestedLine[],
+  skus: { has(sku: Sku): boolean },
+  code: string,
+  more: (sku: Sku) => Record<string, unknown>,
+) {
+  return lines.flatMap((line, index) =>
+    skus.has(line.sku) ? [{ pointer: `/lines/${index}`, code, sku: line.sku, ...more(line.sku) }] : [],
+  )
+}
+
+/** Hands `sources` out to the lines in order, so that each line knows its own allocations. Uses `sources` up. */
+export function allotToLines(
+  lines: readonly RequestedLine[],
+  sources: Map<Sku, Allocation[]>,
+): Allocation[][] {
+  if (lines.length === sources.size) return lines.map((line) => sources.get(line.sku)!) // no SKU twice
+  const left = new Map([...sources].map(([sku, list]) => [sku, list.map((allocation) => ({ ...allocation }))]))
+  return lines.map((line) => takeUnits(left.get(line.sku)!, line.quantity))
+}
+
+/** Takes `quantity` units off the front of `allocations`, which it shortens. */
+export function takeUnits(allocations: Allocation[], quantity: number): Allocation[] {
+  const taken: Allocation[] = []
+  let left = quantity
+  while (left > 0) {
+    const first = allocations[0]
+    assert(first, 'fewer units allocated than asked for')
+    const units = Math.min(left, first.quantity)
+    taken.push({ ...first, quantity: units })
+    left -= units
+    if (units === first.quantity) allocations.shift()
+    else first.quantity -= units
+  }
+  return taken
+}
+
+/** Takes holds first come, first served, and never more than is available. */
+export function decidePlaceHold(state: StockState, command: PlaceHold): Outcome<Hold> {
+  const sources = sourceLines(state, command.shopId, command.lines, null)
+  if ('ok' in sources) return sources
+  const perLine = allotToLines(command.lines, sources)
+  const hold: Hold = {
+    shopId: command.shopId,
+    id: command.holdId,
+    status: 'active',
+    version: 0,
+    lines: command.lines.map((line, index) => ({ ...line, allocations: perLine[index]! })),
+    expiresAt: addMs(state.now, command.ttlMs),
+  }
+  const moves: number[] = []
+  for (const line of hold.lines) moveUnits(state, line.allocations, 1, 'reserved', moves)
+  state.holds.set(hold.id, hold)
+  state.newHolds.push(hold)
+  holdEvent(state, hold, 'hold.created', moves, {
+    lines: command.lines.map(({ sku, quantity }) => ({ sku, quantity })),
+    expires_at: toRfc3339(hold.expiresAt),
+  })
+  return accepted(hold)
+}
+
+/** From now, and only while it lives. */
+export function decideExtendHold(state: StockState, command: ExtendHold): Outcome<Hold> {
+  const hold = state.holds.get(command.holdId)
+  if (!hold || hold.shopId !== command.shopId) return refused('not_found')
+  if (hold.status !== 'active') return refused(refusalOfHold(hold.status))
+  hold.expiresAt = addMs(state.now, command.ttlMs)
+  state.dirtyHolds.add(hold)
+  holdEvent(state, hold, 'hold.extended', [], { expires_at: toRfc3339(hold.expiresAt) })
+  return accepted(hold)
+}
+
+/** Giving back what is already given back or expired changes nothing and is no error: DELETE is idempotent. */
+export function decideReleaseHold(state: StockState, command: ReleaseHold): Outcome<Hold> {
+  const hold = state.holds.get(command.holdId)
+  if (!hold || hold.shopId !== command.shopId) return refused('not_found')
+  if (hold.status === 'consumed') return refused('hold_consumed')
+  if (hold.status === 'active') endHold(state, hold, 'released')
+  return accepted(hold)
+}
+
+/** Ends a live hold and gives its units back; the event says how it ended. */
+export function endHold(state: StockState, hold: Hold, status: Exclude<HoldStatus, 'active'>, data = {}): void {
+  assert(hold.status === 'active', `hold ${hold.id} ended twice`)
+  hold.status = status
+  const moves: number[] = []
+  for (const line of hold.lines) moveUnits(state, line.allocations, -1, 'reserved', moves)
+  state.dirtyHolds.add(hold)
+  holdEvent(state, hold, `hold.${status}`, moves, data)
+}
+
+/** Frees what time has freed, before any command of the batch looks. */
+export function expireHolds(state: StockState): number {
+  let count = 0
+  for (const hold of state.holds.values()) {
+    if (hold.status !== 'active' || hold.expiresAt > state.now) continue
+    endHold(state, hold, 'expired')
+    count++
+  }
+  return count
+}
+
+export function refusalOfHold(status: Exclude<HoldStatus, 'active'>) {
+  return ({ consumed: 'hold_consumed', released: 'hold_released', expired: 'hold_expired' } as const)[status]
+}
+
+/** All or nothing: rows are changed as drafts, and only when every adjustment fits do the drafts become the rows. */
+export function decideAdjustStock(state: StockState, command: AdjustStock): Outcome<AdjustedRow[]> {
+  const drafts = new Map<StockRow, StockRow>()
+  const results: AdjustedRow[] = []
+  const applied: { draft: StockRow; delta: number; reason: Adjustment['reason'] }[] = []
+  for (const [index, adjustment] of command.adjustments.entries()) {
+    const rows = state.rows.get(skuKey(command.shopId, adjustment.sku))
+    const row = rows?.find((candidate) => candidate.location === adjustment.location)
+    if (!rows?.[0] || !row) return refusedAt(index, adjustment.sku, refused('location_not_found'))
+    const draft = drafts.get(row) ?? { ...row, tracking: rows[0].tracking }
+    drafts.set(row, draft)
+    const step = adjustDraft(draft, adjustment, state.now)
+    if ('code' in step) return refusedAt(index, row.sku, step)
+    if (!step.ignored) applied.push({ draft, delta: step.delta, reason: adjustment.reason })
+    results.push({ row: draft, ignored: step.ignored })
+  }
+  const before = new Map([...drafts.keys()].map((row) => [row.id, availableInRow(row)]))
+  for (const [row, draft] of drafts) {
+    Object.assign(row, draft)
+    state.dirtyRows.add(row)
+  }
+  for (const { draft, delta, reason } of applied) adjustedEvent(state, state.rowById.get(draft.id)!, delta, reason)
+  for (const row of drafts.keys()) announceShort(state, row, before.get(row.id)!)
+  return accepted(results.map(({ row, ignored }) => ({ row: { ...state.rowById.get(row.id)! }, ignored })))
+}
+
+/** Facts (counted, damaged, lost) may leave a row short; decisions may not. */
+function adjustDraft(
+  draft: StockRow,
+  { change, reason }: Adjustment,
+  now: Instant,
+): { ignored: boolean; delta: number } | Refused {
+  if ('set' in change) {
+    const asOf = change.asOf ?? now
+    if (draft.countedAt !== null && asOf < draft.countedAt) return { ignored: true, delta: 0 }
+    draft.countedAt = asOf
+  }
+  const delta = 'set' in change ? change.set - draft.onHand : change.delta
+  const onHand = draft.onHand + delta
+  if (onHand < 0) return refused('insufficient_stock')
+  if (onHand > limits.unitsMax) return refused('units_too_large')
+  draft.onHand = onHand
+  const isFact = reason === 'counted' || reason === 'damaged' || reason === 'lost'
+  if (!isFact && delta < 0 && availableInRow(draft) < 0) return refused('insufficient_stock')
+  return { ignored: false, delta }
+}
+
+/** The shell makes the rows of known locations before it locks them, so a missing row means an unknown location. */
+const refusedAt = (index: number, sku: Sku, refusal: Refused): Refused => ({
+  ...refusal,
+  errors: [{ pointer: `/adjustments/${index}`, code: refusal.code, sku }],
+})
+
+/** Tracking goes to every row; the allowance to the first, so that it is never granted twice. */
+export function decideSetPolicy(state: StockState, command: SetPolicy): Outcome<Policy> {
+  const key = skuKey(command.shopId, command.policy.sku)
+  const earlier = state.policies.get(key)
+  if (command.ifVersion !== null && command.ifVersion !== (earlier?.version ?? 0)) return refused('precondition_failed')
+  const rows = state.rows.get(key)
+  assert(rows?.[0], `no stock row of ${command.policy.sku}`)
+  const policy: Policy = { shopId: command.shopId, ...command.policy, version: (earlier?.version ?? 0) + 1 }
+  for (const [index, row] of rows.entries()) {
+    const before = availableInRow(row)
+    row.tracking = policy.tracking
+    row.allowance = index === 0 ? policy.allowance : 0
+    state.dirtyRows.add(row)
+    announceShort(state, row, before)
+  }
+  state.policies.set(key, policy)
+  state.dirtyPolicies.add(policy)
+  const { sku, tracking, allowance, regions, group, version } = policy
+  state.events.push({
+    shopId: command.shopId,
+    subject: `sku:${sku}`,
+    subjectVersion: version,
+    type: 'stock.policy_set',
+    data: { sku, tracking, allowance, regions, group },
+    moves: [],
+  })
+  return accepted(policy)
+}
+
+function adjustedEvent(state: StockState, row: StockRow, delta: number, reason: Adjustment['reason']): void {
+  state.events.push({
+    shopId: row.shopId,
+    subject: stockSubject(row),
+    subjectVersion: ++row.version,
+    type: 'stock.adjusted',
+    data: { sku: row.sku, location: row.location, delta, reason, on_hand: row.onHand },
+    moves: [row.id, delta, 0, 0, 0],
+  })
+}
+
+/** Says so when a row has become short, or shorter than it was. */
+function announceShort(state: StockState, row: StockRow, availableBefore: number): void {
+  const available = availableInRow(row)
+  if (available >= 0 || available >= availableBefore) return
+  const event: EngineEvent = {
+    shopId: row.shopId,
+    subject: stockSubject(row),
+    subjectVersion: ++row.version,
+    type: 'stock.short',
+    data: { sku: row.sku, location: row.location, short: -available },
+    moves: [],
+  }
+  state.events.push(event)
+  state.shorts.push({ event, row, units: -available })
+}
+
+function holdEvent(state: StockState, hold: Hold, type: string, moves: number[], data: Record<string, unknown>): void {
+  const id = toWireId('hld', state.cell, hold.id)
+  state.events.push({
+    shopId: hold.shopId,
+    subject: id,
+    subjectVersion: ++hold.version,
+    type,
+    data: { hold_id: id, ...data },
+    moves,
+  })
+}
