@@ -68,6 +68,14 @@ export const limits = {
   auditSliceSeqs: 50_000,
   auditEveryMs: 30_000,
 
+  // The embedded PostgreSQL and the processes around it
+  diskFreeBytesMin: 512 * 1024 * 1024,
+  postgresStartMsMax: 600_000, // crash recovery of max_wal_size on a slow disk
+  postgresRetryStartMsMax: 20_000, // remains of a killed server that keep the next from starting
+  postgresStopMsMax: 60_000,
+  postgresWatchMs: 100,
+  postgresLogBytesMax: 16 * 1024 * 1024,
+
   // HTTP
   requestMsMax: 30_000,
   drainMsMax: 10_000,

@@ -1,0 +1,40 @@
+// A database address is one string everywhere: a libpq URL. A Unix socket is `?host=/folder` in it, as libpq writes it,
+// which postgres.js does not read by itself; everything that opens connections does it through here.
+import postgres from 'postgres'
+
+export type DatabaseUrl = string
+
+/** The URL of a database behind a Unix socket. */
+export function socketUrl(at: { folder: string; user: string; password: string; database: string }): DatabaseUrl {
+  const url = new URL(`postgres://localhost/${encodeURIComponent(at.database)}`)
+  url.username = at.user
+  url.password = at.password
+  url.searchParams.set('host', at.folder)
+  return url.href
+}
+
+/** The same server, another database. */
+export function withDatabase(url: DatabaseUrl, database: string): DatabaseUrl {
+  const other = new URL(url)
+  other.pathname = `/${encodeURIComponent(database)}`
+  return other.href
+}
+
+/** The URL without its password, for logs and printed lines. */
+export function withoutPassword(url: DatabaseUrl): string {
+  const shown = new URL(url)
+  if (shown.password) shown.password = '***'
+  return shown.href
+}
+
+/** A postgres.js pool for the URL; `options` win over what the URL says. */
+export function openSql<T extends Record<string, postgres.PostgresType> = Record<never, postgres.PostgresType>>(
+  url: DatabaseUrl,
+  options: postgres.Options<T> = {},
+): ReturnType<typeof postgres<T>> {
+  const address = new URL(url)
+  const host = address.searchParams.get('host')
+  if (host === null) return postgres<T>(url, options)
+  address.searchParams.delete('host')
+  return postgres<T>(address.href, { host, ...options })
+}

@@ -1,0 +1,75 @@
+// The settings of the embedded PostgreSQL. They are a file beside postgresql.conf, compared before an orphan is
+// adopted: a server that runs with others is stopped and started anew. Durability is never traded here.
+import { totalmem } from 'node:os'
+
+export type EmbeddedSettings = Record<string, string>
+
+const mib = 1024 * 1024
+
+/** For a 2-core machine that holds the server and its clients; measured choices say so. */
+const settings: EmbeddedSettings = {
+  listen_addresses: "''", // the Unix socket only
+  max_connections: '100',
+  superuser_reserved_connections: '3',
+
+  // Memory: at most 512 MiB, an eighth of a small machine
+  shared_buffers: `${Math.max(32, Math.min(512, Math.floor(totalmem() / mib / 8)))}MB`,
+  work_mem: '16MB',
+  maintenance_work_mem: '128MB',
+
+  // The log: few checkpoints, spread out; lz4 is not built into the npm packages
+  wal_level: 'replica',
+  synchronous_commit: 'on',
+  wal_compression: 'pglz',
+  max_wal_size: '8GB',
+  min_wal_size: '256MB',
+  checkpoint_timeout: '15min',
+  checkpoint_completion_target: '0.9',
+
+  // Plans: short statements by key on an SSD
+  random_page_cost: '1.1',
+  effective_io_concurrency: '64',
+  jit: 'off',
+  max_parallel_workers_per_gather: '0',
+
+  // Hot tables: stock rows are updated thousands of times a second, orders only grow
+  autovacuum_max_workers: '3',
+  autovacuum_naptime: '5s',
+  autovacuum_vacuum_scale_factor: '0.05',
+  autovacuum_vacuum_insert_scale_factor: '0.2',
+  autovacuum_analyze_scale_factor: '0.05',
+  autovacuum_vacuum_cost_delay: '1ms',
+  autovacuum_vacuum_cost_limit: '2000',
+
+  // A client that hangs does not hold its locks for ever
+  idle_in_transaction_session_timeout: '30s',
+  tcp_keepalives_idle: '30',
+  client_connection_check_interval: '1s',
+
+  timezone: "'UTC'",
+  log_timezone: "'UTC'",
+  log_min_messages: 'warning',
+  log_checkpoints: 'off',
+  log_line_prefix: "'%m [%p] '",
+}
+
+/** Logic tests only: a crash may lose everything, a commit does not wait for the disk. */
+export const throwAwaySettings: EmbeddedSettings = {
+  fsync: 'off',
+  full_page_writes: 'off',
+  synchronous_commit: 'off',
+  shared_buffers: '128MB',
+  max_connections: '300',
+}
+
+export const settingsFile = 'holdfast.conf'
+
+/** The text of `holdfast.conf`. `version` is the package's, so that an update restarts an orphan of the old one. */
+export function settingsText(version: string, changed: EmbeddedSettings = {}): string {
+  const lines = Object.entries({ ...settings, ...changed }).map(([name, value]) => `${name} = ${value}`)
+  return [
+    `# Written by holdfast at every start (PostgreSQL package ${version}); your own settings go to postgresql.auto.conf.`,
+    ...lines,
+    '',
+  ].join('\n')
+}
