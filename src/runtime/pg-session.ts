@@ -11,8 +11,9 @@
 // - a failed pipelined statement makes COMMIT resolve with the tag ROLLBACK;
 // - a statement whose plan went stale under DDL is sent again *behind the COMMIT that was already pipelined*: it resolves,
 //   in a transaction of its own. Hence every session is read only by default, and `begin read write` is the only way to write.
-import postgres from 'postgres'
+import type postgres from 'postgres'
 import { limits } from '../base/limits.ts'
+import { openSql } from './database-url.ts'
 import { asDatabaseError, DatabaseUnavailable } from './pg-failure.ts'
 import { driverTypes, type Param } from './pg-values.ts'
 
@@ -48,7 +49,7 @@ const openingSql = `
 /** Opens a session, or throws DatabaseUnavailable: not reachable, too old, a standby, or set to read only. */
 export async function openSession(options: SessionOptions): Promise<Session> {
   let onLoss = (): void => {}
-  const driver = postgres(
+  const driver = openSql(
     options.url,
     driverOptions(options, () => onLoss()),
   )

@@ -1,6 +1,7 @@
 // What a process may rely on when it talks to its database, on a real server; the driver's own traps are shown beside the guard.
 import postgres from 'postgres'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { openSql } from '../../src/runtime/database-url.ts'
 import { type Database, openDatabase } from '../../src/runtime/pg.ts'
 import { DatabaseUnavailable, failureClass, isUniqueViolation, StatementFailed } from '../../src/runtime/pg-failure.ts'
 import { openSession, type Session } from '../../src/runtime/pg-session.ts'
@@ -102,7 +103,7 @@ describe('a session', () => {
 
   test('refuses a server that is set to read only', async () => {
     const readOnly = await createDatabase()
-    const admin = postgres(readOnly, { max: 1, onnotice: () => {} })
+    const admin = openSql(readOnly, { max: 1, onnotice: () => {} })
     await admin.unsafe(`alter database "${new URL(readOnly).pathname.slice(1)}" set default_transaction_read_only = on`)
     await admin.end()
     await expect(openSession({ url: readOnly, applicationName: 'test' })).rejects.toMatchObject({ code: 'read_only' })
@@ -117,7 +118,7 @@ describe('a session', () => {
 
 describe('the driver alone, which is why the guard exists', () => {
   test('lets a held-back statement wait for ever when a reserved connection dies', async () => {
-    const driver = postgres(url, { max: 1, fetch_types: false, onnotice: () => {} })
+    const driver = openSql(url, { max: 1, fetch_types: false, onnotice: () => {} })
     const [row] = await driver<{ pid: number }[]>`select pg_backend_pid() as pid`
     const reserved = await driver.reserve()
     const settled: string[] = []
@@ -144,7 +145,7 @@ describe('the driver alone, which is why the guard exists', () => {
   })
 
   test('answers COMMIT with the tag ROLLBACK, and no error, after a pipelined statement has failed', async () => {
-    const driver = postgres(url, { max: 1, onnotice: () => {} })
+    const driver = openSql(url, { max: 1, onnotice: () => {} })
     const sent = [driver`begin`, driver`select 1 / 0`, driver`commit`].map((query) => query.execute())
     const [, , committed] = await Promise.allSettled(sent)
     expect((committed as PromiseFulfilledResult<postgres.RowList<never[]>>).value.command).toBe('ROLLBACK')
