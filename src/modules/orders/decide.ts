@@ -212,7 +212,8 @@ function holdFor(state: BatchState, command: PlaceOrder): Hold | Refused {
   if (hold.status !== 'active') return refused(refusalOfHold(hold.status))
   const held = quantityBySku(hold.lines)
   for (const [sku, quantity] of quantityBySku(command.lines)) {
-    if ((held.get(sku) ?? 0) < quantity) return refused('hold_too_small', `The hold has fewer than ${quantity} of ${sku}.`)
+    if ((held.get(sku) ?? 0) < quantity)
+      return refused('hold_too_small', `The hold has fewer than ${quantity} of ${sku}.`)
   }
   return hold
 }

@@ -1,6 +1,6 @@
 // One batch: lock and load every row it touches, look keys up, decide in memory, write, commit. The order of locks and
 // statements stands here once, for every store: orders, then holds, then stock (each sorted by id), then keys, then the clock.
-import type { CellName, LocationCode, ShopId, Sku, Uuid } from '../../base/ids.ts'
+import { type CellName, type LocationCode, type ShopId, type Sku, toWireId, type Uuid } from '../../base/ids.ts'
 import { limits } from '../../base/limits.ts'
 import { type Instant, laterOf } from '../../base/time.ts'
 import { skuKey } from '../stock/decide.ts'
@@ -44,7 +44,7 @@ export type EngineTx = {
   now(): Promise<Instant>
   /** Standing orders that use the row, newest first, until `units` are covered. */
   ordersOn(row: StockRow, units: number): Promise<Uuid[]>
-  /** Writes what the batch changed, and removes the rows it made in vain. */
+  /** Writes what the batch changed, and removes the rows it made in vain. Throws at once if it cannot begin. */
   write(state: BatchState, unusedRows: readonly StockRowId[]): Promise<void>
   /** Rejects unless the transaction is committed. */
   commit(): Promise<void>
@@ -76,7 +76,10 @@ export function createEngine(store: EngineStore, options: EngineOptions) {
         lastNow = laterOf(lastNow, clock)
         const state = loadState(options.cell, lastNow, { orders, holds, rows: stock.rows, found })
         const outcomes = decideBatch(state, submissions)
-        for (const { event, row, units } of state.shorts) event.data['orders'] = await tx.ordersOn(row, units)
+        for (const { event, row, units } of state.shorts) {
+          const hit = await tx.ordersOn(row, units)
+          event.data['orders'] = hit.map((id) => toWireId('ord', options.cell, id))
+        }
         await Promise.all([tx.write(state, unusedRows(state, stock.made)), tx.commit()])
         return outcomes
       })

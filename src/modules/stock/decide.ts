@@ -103,7 +103,11 @@ export function sourceLines(
     else short.set(sku, { requested: quantity, available: availableOf(rows) })
   }
   if (missing.length > 0) {
-    return refused('sku_not_found', undefined, problemsAt(lines, new Set(missing), 'sku_not_found', () => ({})))
+    return refused(
+      'sku_not_found',
+      undefined,
+      problemsAt(lines, new Set(missing), 'sku_not_found', () => ({})),
+    )
   }
   if (short.size > 0) {
     const problems = problemsAt(lines, short, 'insufficient_stock', (sku) => ({ ...short.get(sku) }))
@@ -124,10 +128,7 @@ function problemsAt(
 }
 
 /** Hands `sources` out to the lines in order, so that each line knows its own allocations. Uses `sources` up. */
-export function allotToLines(
-  lines: readonly RequestedLine[],
-  sources: Map<Sku, Allocation[]>,
-): Allocation[][] {
+export function allotToLines(lines: readonly RequestedLine[], sources: Map<Sku, Allocation[]>): Allocation[][] {
   if (lines.length === sources.size) return lines.map((line) => sources.get(line.sku)!) // no SKU twice
   const left = new Map([...sources].map(([sku, list]) => [sku, list.map((allocation) => ({ ...allocation }))]))
   return lines.map((line) => takeUnits(left.get(line.sku)!, line.quantity))

@@ -74,7 +74,12 @@ export type AdjustedRow = { row: StockRow; ignored: boolean }
 export type RequestedLine = { sku: Sku; quantity: number }
 
 export type AdjustStock = { kind: 'adjust_stock'; shopId: ShopId; adjustments: Adjustment[] }
-export type SetPolicy = { kind: 'set_policy'; shopId: ShopId; policy: Omit<Policy, 'shopId' | 'version'>; ifVersion: number | null }
+export type SetPolicy = {
+  kind: 'set_policy'
+  shopId: ShopId
+  policy: Omit<Policy, 'shopId' | 'version'>
+  ifVersion: number | null
+}
 export type PlaceHold = { kind: 'place_hold'; shopId: ShopId; holdId: Uuid; lines: RequestedLine[]; ttlMs: number }
 export type ExtendHold = { kind: 'extend_hold'; shopId: ShopId; holdId: Uuid; ttlMs: number }
 export type ReleaseHold = { kind: 'release_hold'; shopId: ShopId; holdId: Uuid }

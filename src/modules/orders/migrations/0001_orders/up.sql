@@ -31,7 +31,7 @@ create index states_due on orders.states (expires_at) where status = 'pending';
 create index states_cancelled on orders.states (shop_id, id) where status = 'cancelled';
 
 -- Unique per shop, which the partitioned table could not promise.
-create table orders.references (
+create table orders.order_references (
   shop_id integer not null,
   reference text collate "C" not null,
   order_id uuid not null,

@@ -1,0 +1,197 @@
+// The engine's store on PostgreSQL: one session per lane, statements pipelined, three round trips a batch. Personal data,
+// references, holds and policies are touched only by batches that have any.
+import { present } from '../../base/assert.ts'
+import type { Uuid } from '../../base/ids.ts'
+import { limits } from '../../base/limits.ts'
+import { appendEvents } from '../../runtime/outbox.ts'
+import { commit } from '../../runtime/pg.ts'
+import { DatabaseUnavailable } from '../../runtime/pg-failure.ts'
+import type { Session } from '../../runtime/pg-session.ts'
+import * as stock from '../stock/store.ts'
+import type { Hold, StockRow, StockRowId } from '../stock/types.ts'
+import { allocationsLeft, type BatchState } from './decide.ts'
+import type { DueQuery, EngineStore, EngineTx, Footprint, LookUp, NewRow, ShopSku, ShopUuid } from './engine.ts'
+import * as orders from './store.ts'
+import type { Order } from './types.ts'
+
+/** Opens a session for a lane; the store owns and closes it. */
+export type OpenLane = (lane: number) => Promise<Session>
+
+// Every statement of a batch finds its rows by key, whatever the statistics say of a table that was empty a minute ago.
+const laneSettings = [
+  'set enable_seqscan = off',
+  'set enable_hashjoin = off',
+  'set enable_mergejoin = off',
+  'set plan_cache_mode = force_generic_plan',
+]
+
+export function createPostgresStore(openLane: OpenLane) {
+  const lanes = new Map<number, Session>()
+
+  async function sessionOf(lane: number): Promise<Session> {
+    const open = lanes.get(lane)
+    if (open && !open.lost) return open
+    const session = await openLane(lane)
+    await Promise.all(laneSettings.map((text) => session.run(text)))
+    lanes.set(lane, session)
+    return session
+  }
+
+  const store: EngineStore & { close(): Promise<void> } = {
+    async transaction(lane, work) {
+      const session = await sessionOf(lane)
+      const begun = session.run('begin read write')
+      try {
+        return await work(transactionOn(session))
+      } catch (error) {
+        await begun.catch(() => {})
+        await rollBack(session)
+        throw error
+      }
+    },
+    async close() {
+      await Promise.all([...lanes.values()].map((session) => session.close()))
+    },
+  }
+  return store
+}
+
+/** Nothing of a failed batch may leak into the lane's next one: a session that cannot roll back is closed. */
+async function rollBack(session: Session): Promise<void> {
+  if (session.lost) return
+  try {
+    await session.run('rollback')
+  } catch (error) {
+    await session.close()
+    if (!(error instanceof DatabaseUnavailable)) throw error
+  }
+}
+
+function transactionOn(session: Session): EngineTx {
+  let generation = -1
+  return {
+    lockOrders: (named, due) => lockOrders(session, named, due),
+    lockHolds: (named, due) => lockHolds(session, named, due),
+    lockStock: (skus, newRows) => lockStock(session, skus, newRows),
+    async lookUp(footprint) {
+      // The share of the keys' lock is asked for first, and the look-ups are statements of their own behind it.
+      const [current, found] = await Promise.all([currentGeneration(session, footprint), lookUp(session, footprint)])
+      generation = current
+      return found
+    },
+    now: async () => (await orders.readClock(session))[0]!.now,
+    ordersOn: (row, units) => ordersOn(session, row, units),
+    // Not async: if a parameter cannot be built, it throws before COMMIT is sent.
+    write: (state, unusedRows) => writeAll(session, state, unusedRows, generation),
+    commit: () => commit(session),
+  }
+}
+
+/** Takes the share of the keys' lock first, so that no generation is emptied while this batch relies on it. */
+async function currentGeneration(session: Session, { keys }: Footprint): Promise<number> {
+  if (keys.length === 0) return -1
+  const [, [current]] = await Promise.all([orders.shareKeys(session), orders.readGeneration(session)])
+  return present(current, 'the key generation').generation
+}
+
+async function lockOrders(session: Session, named: readonly ShopUuid[], due: DueQuery): Promise<Order[]> {
+  const records = await Promise.all([
+    named.length > 0 ? orders.lockOrders(session, named) : [],
+    orders.lockDueOrders(session, due.skus, due.limit),
+  ])
+  return distinct(records.flat().map(orders.orderOf))
+}
+
+async function lockHolds(session: Session, named: readonly ShopUuid[], due: DueQuery): Promise<Hold[]> {
+  const records = await Promise.all([
+    named.length > 0 ? stock.lockHolds(session, named) : [],
+    stock.lockDueHolds(session, due.skus, due.limit),
+  ])
+  return distinct(records.flat().map(stock.holdOf))
+}
+
+/** What was named may be due as well; both were read under the same lock. */
+const distinct = <T extends { id: Uuid }>(items: T[]): T[] => [
+  ...new Map(items.map((item) => [item.id, item])).values(),
+]
+
+async function lockStock(session: Session, skus: readonly ShopSku[], newRows: readonly NewRow[]) {
+  const [made, rows] = await Promise.all([
+    newRows.length > 0 ? stock.makeRows(session, newRows) : [],
+    skus.length > 0 ? stock.lockRows(session, skus) : [],
+  ])
+  return { rows: rows.map(stock.rowOf), made: made.map((row) => row.id) }
+}
+
+async function lookUp(session: Session, footprint: Footprint): Promise<LookUp> {
+  const { keys, references, policies } = footprint
+  const [keyRecords, referenceRecords, policyRecords] = await Promise.all([
+    keys.length > 0 ? orders.lookUpKeys(session, keys) : [],
+    references.length > 0 ? orders.lookUpReferences(session, references) : [],
+    policies.length > 0 ? stock.readPolicies(session, policies) : [],
+  ])
+  return {
+    keys: keyRecords.map(orders.keyRowOf),
+    references: referenceRecords.map(({ shop_id, reference, order_id }) => ({
+      shopId: shop_id,
+      reference,
+      orderId: order_id,
+    })),
+    policies: policyRecords.map(stock.policyOf),
+  }
+}
+
+/** Newest first, until their units on the row make up what is missing. */
+async function ordersOn(session: Session, row: StockRow, units: number): Promise<Uuid[]> {
+  const candidates = await orders.ordersOnRow(session, {
+    shopId: row.shopId,
+    row: row.id,
+    scannedMax: limits.shortOrdersScannedMax,
+    namedMax: limits.shortOrdersNamedMax,
+  })
+  const named: Uuid[] = []
+  let left = units
+  for (const { id, lines, cancelled } of candidates) {
+    if (left <= 0) break
+    named.push(id)
+    for (const [index, line] of lines.entries()) {
+      for (const allocation of allocationsLeft(line, cancelled?.[index] ?? 0)) {
+        if (allocation.row === row.id) left -= allocation.quantity
+      }
+    }
+  }
+  return named
+}
+
+/** Issues every write at once; the events last, so that their numbers are drawn when all row locks are held. */
+function writeAll(
+  session: Session,
+  state: BatchState,
+  unusedRows: readonly StockRowId[],
+  generation: number,
+): Promise<void> {
+  const { newOrders, newHolds, newKeys, newReferences, events } = state
+  const newOnes = new Set<unknown>([...newOrders, ...newHolds])
+  const changedOrders = [...state.dirtyOrders].filter((order) => !newOnes.has(order))
+  const changedHolds = [...state.dirtyHolds].filter((hold) => !newOnes.has(hold))
+  const personal = newOrders.filter((order) => order.personal !== null)
+  const annotated = newOrders.filter((order) => order.annotations !== null)
+  const writes: Promise<unknown>[] = []
+  const write = <T>(items: readonly T[], statement: (session: Session, items: readonly T[]) => Promise<unknown>) => {
+    if (items.length > 0) writes.push(statement(session, items))
+  }
+  write(newOrders, orders.insertOrders)
+  write(newOrders, orders.insertStates)
+  write(changedOrders, orders.updateStates)
+  write(personal, orders.insertPersonal)
+  write(annotated, orders.insertAnnotations)
+  write(newHolds, stock.insertHolds)
+  write(changedHolds, stock.updateHolds)
+  write([...state.dirtyRows], stock.updateRows)
+  write(unusedRows, stock.removeRows)
+  for (const policy of state.dirtyPolicies) writes.push(stock.writePolicy(session, policy))
+  write(newReferences, orders.insertReferences)
+  write(newKeys, (on, keys) => orders.insertKeys(on, generation, keys))
+  write(events, appendEvents)
+  return Promise.all(writes).then(() => {})
+}

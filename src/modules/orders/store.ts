@@ -1,0 +1,232 @@
+// The statements of orders and keys that run inside a batch: lock and load, look up, write. All set-based: arrays in and out.
+import type { ShopId, Sku, Uuid } from '../../base/ids.ts'
+import type { Instant } from '../../base/time.ts'
+import type { Session } from '../../runtime/pg-session.ts'
+import { bareArray, jsonLines, textArray } from '../../runtime/pg-values.ts'
+import { rowIdsOf, rowIdsOfSkus } from '../stock/store.ts'
+import type { StockRowId } from '../stock/types.ts'
+import type { KeyRow, ReferenceRow } from './decide.ts'
+import type { Annotations, CancelReason, Order, OrderDocument, OrderStatus } from './types.ts'
+
+type ShopUuid = { shopId: ShopId; id: Uuid }
+
+const shopIds = (items: readonly { shopId: ShopId }[]): string => bareArray(items.map((item) => item.shopId))
+
+export const orderColumns = `s.shop_id, s.id, s.status, s.version, s.expires_at, s.updated_at, s.cancel_reason,
+  to_json(s.cancelled) as cancelled, o.placed_at, o.document, p.order_id as personal, p.email, p.address, p.note,
+  a.tags, a.metadata`
+
+/** Everything about an order. Only the state `s` changes, and only it is ever locked: the rest is written once. */
+export const orderTables = `orders.states s
+  join orders.orders o on o.shop_id = s.shop_id and o.id = s.id
+  left join orders.personal p on p.shop_id = s.shop_id and p.order_id = s.id
+  left join orders.annotations a on a.shop_id = s.shop_id and a.order_id = s.id`
+
+export type OrderRecord = {
+  shop_id: ShopId
+  id: Uuid
+  status: OrderStatus
+  version: number
+  expires_at: Instant | null
+  updated_at: Instant
+  cancel_reason: CancelReason | null
+  cancelled: number[] | null
+  placed_at: Instant
+  document: Omit<OrderDocument, 'placedAt'>
+  personal: Uuid | null
+  email: string | null
+  address: Record<string, string> | null
+  note: string | null
+  tags: Annotations['tags'] | null
+  metadata: Annotations['metadata'] | null
+}
+
+export const orderOf = (record: OrderRecord): Order => ({
+  ...record.document,
+  placedAt: record.placed_at,
+  shopId: record.shop_id,
+  id: record.id,
+  status: record.status,
+  version: record.version,
+  expiresAt: record.expires_at,
+  updatedAt: record.updated_at,
+  cancelReason: record.cancel_reason,
+  cancelled: record.cancelled,
+  personal: record.personal === null ? null : { email: record.email, address: record.address, note: record.note },
+  annotations: record.tags === null ? null : { tags: record.tags, metadata: record.metadata! },
+})
+
+const lockOrdersSql = `
+  select ${orderColumns} from unnest($1::integer[], $2::uuid[]) u(shop_id, id)
+  join ${orderTables} on s.shop_id = u.shop_id and s.id = u.id order by s.id for update of s`
+const lockDueOrdersSql = `
+  select ${orderColumns} from ${orderTables}
+  where s.status = 'pending' and s.expires_at <= clock_timestamp() and s.row_ids && ${rowIdsOfSkus}
+  order by s.expires_at limit $3 for update of s skip locked`
+const lockAnyDueOrdersSql = `
+  select ${orderColumns} from ${orderTables} where s.status = 'pending' and s.expires_at <= clock_timestamp()
+  order by s.expires_at limit $1 for update of s skip locked`
+
+export const lockOrders = (session: Session, named: readonly ShopUuid[]) =>
+  session.run<OrderRecord>(lockOrdersSql, [shopIds(named), bareArray(named.map((one) => one.id))])
+
+export const lockDueOrders = (session: Session, of: readonly { shopId: ShopId; sku: Sku }[] | 'any', limit: number) =>
+  of === 'any'
+    ? session.run<OrderRecord>(lockAnyDueOrdersSql, [limit])
+    : session.run<OrderRecord>(lockDueOrdersSql, [shopIds(of), textArray(of.map((one) => one.sku)), limit])
+
+/** Advisory lock that a batch shares while it looks up and writes keys, and the rotator takes alone. */
+export const keysLock = 4_207_001
+export const keyTables = Array.from({ length: 9 }, (_, generation) => `orders.keys_${generation}`)
+
+const shareKeysSql = `select pg_advisory_xact_lock_shared(${keysLock})`
+const generationSql = 'select generation from orders.key_generation'
+const lookUpKeysSql = `
+  select u.shop_id, u.hash, k.request, k.result_id from unnest($1::integer[], $2::uuid[]) u(shop_id, hash)
+  cross join lateral (
+    ${keyTables.map((table) => `select request, result_id from ${table} k where k.shop_id = u.shop_id and k.hash = u.hash`).join(' union all ')}) k`
+
+type KeyRecord = { shop_id: ShopId; hash: string; request: string; result_id: Uuid | null }
+
+export const shareKeys = (session: Session) => session.run(shareKeysSql)
+export const readGeneration = (session: Session) => session.run<{ generation: number }>(generationSql)
+export const lookUpKeys = (session: Session, keys: readonly { shopId: ShopId; hash: string }[]) =>
+  session.run<KeyRecord>(lookUpKeysSql, [shopIds(keys), bareArray(keys.map((key) => key.hash))])
+
+export const keyRowOf = (record: KeyRecord): KeyRow => ({
+  shopId: record.shop_id,
+  hash: record.hash.replaceAll('-', ''),
+  request: record.request.replaceAll('-', ''),
+  resultId: record.result_id,
+})
+
+const insertKeysSql = keyTables.map(
+  (table) => `
+  insert into ${table} (shop_id, hash, request, result_id)
+  select * from unnest($1::integer[], $2::uuid[], $3::uuid[], $4::uuid[])`,
+)
+export const insertKeys = (session: Session, generation: number, keys: readonly KeyRow[]) =>
+  session.run(insertKeysSql[generation]!, [
+    shopIds(keys),
+    bareArray(keys.map((key) => key.hash)),
+    bareArray(keys.map((key) => key.request)),
+    bareArray(keys.map((key) => key.resultId ?? 'null')),
+  ])
+
+const lookUpReferencesSql = `
+  select shop_id, reference, order_id from unnest($1::integer[], $2::text[]) u(shop_id, reference)
+  join orders.order_references using (shop_id, reference)`
+const insertReferencesSql = `
+  insert into orders.order_references (shop_id, reference, order_id)
+  select * from unnest($1::integer[], $2::text[], $3::uuid[])`
+
+type ReferenceRecord = { shop_id: ShopId; reference: string; order_id: Uuid }
+
+export const lookUpReferences = (session: Session, wanted: readonly { shopId: ShopId; reference: string }[]) =>
+  session.run<ReferenceRecord>(lookUpReferencesSql, [shopIds(wanted), textArray(wanted.map((one) => one.reference))])
+
+export const insertReferences = (session: Session, rows: readonly ReferenceRow[]) =>
+  session.run(insertReferencesSql, [
+    shopIds(rows),
+    textArray(rows.map((row) => row.reference)),
+    bareArray(rows.map((row) => row.orderId)),
+  ])
+
+const clockSql = 'select floor(extract(epoch from clock_timestamp()) * 1000)::bigint as now'
+export const readClock = (session: Session) => session.run<{ now: Instant }>(clockSql)
+
+const insertOrdersSql = `
+  insert into orders.orders (shop_id, id, placed_at, customer, document)
+  select u.shop_id, u.id, to_timestamp(u.placed_at / 1000.0), u.customer, u.document::json
+  from rows from (unnest($1::integer[], $2::uuid[], $3::bigint[], $4::text[]), string_to_table($5, E'\\n'))
+    u(shop_id, id, placed_at, customer, document)`
+const insertStatesSql = `
+  insert into orders.states (shop_id, id, status, version, expires_at, updated_at, cancel_reason, cancelled, row_ids)
+  select u.shop_id, u.id, u.status, u.version, to_timestamp(u.expires_at / 1000.0), to_timestamp(u.updated_at / 1000.0),
+    u.cancel_reason, u.cancelled::integer[], u.row_ids::bigint[]
+  from unnest($1::integer[], $2::uuid[], $3::text[], $4::integer[], $5::bigint[], $6::bigint[], $7::text[], $8::text[],
+    $9::text[]) u(shop_id, id, status, version, expires_at, updated_at, cancel_reason, cancelled, row_ids)`
+const updateStatesSql = `
+  with updated as (
+    update orders.states s set status = u.status, version = u.version, expires_at = to_timestamp(u.expires_at / 1000.0),
+      updated_at = to_timestamp(u.updated_at / 1000.0), cancel_reason = u.cancel_reason, cancelled = u.cancelled::integer[]
+    from unnest($1::integer[], $2::uuid[], $3::text[], $4::integer[], $5::bigint[], $6::bigint[], $7::text[], $8::text[])
+      u(shop_id, id, status, version, expires_at, updated_at, cancel_reason, cancelled)
+    where s.shop_id = u.shop_id and s.id = u.id returning 1)
+  select runtime.expect_rows(count(*), $9) from updated`
+
+const stateColumns = (orders: readonly Order[]): string[] => [
+  shopIds(orders),
+  bareArray(orders.map((order) => order.id)),
+  bareArray(orders.map((order) => order.status)),
+  bareArray(orders.map((order) => order.version)),
+  bareArray(orders.map((order) => order.expiresAt ?? 'null')),
+  bareArray(orders.map((order) => order.updatedAt)),
+  bareArray(orders.map((order) => order.cancelReason ?? 'null')),
+  textArray(orders.map((order) => order.cancelled && bareArray(order.cancelled))),
+]
+
+export const insertOrders = (session: Session, orders: readonly Order[]) =>
+  session.run(insertOrdersSql, [
+    shopIds(orders),
+    bareArray(orders.map((order) => order.id)),
+    bareArray(orders.map((order) => order.placedAt)),
+    textArray(orders.map((order) => order.customer)),
+    jsonLines(orders.map(documentText)),
+  ])
+
+function documentText(order: Order): string {
+  const { currency, total, lines, customer, reference, provider, holdId } = order
+  return JSON.stringify({ currency, total, lines, customer, reference, provider, holdId })
+}
+
+export const insertStates = (session: Session, orders: readonly Order[]) =>
+  session.run(insertStatesSql, [...stateColumns(orders), textArray(orders.map((order) => rowIdsOf(order.lines)))])
+
+export const updateStates = (session: Session, orders: readonly Order[]) =>
+  session.run(updateStatesSql, [...stateColumns(orders), orders.length])
+
+const insertPersonalSql = `
+  insert into orders.personal (shop_id, order_id, email, address, note)
+  select shop_id, order_id, email, address::json, note
+  from unnest($1::integer[], $2::uuid[], $3::text[], $4::text[], $5::text[]) u(shop_id, order_id, email, address, note)`
+const insertAnnotationsSql = `
+  insert into orders.annotations (shop_id, order_id, tags, metadata)
+  select shop_id, order_id, tags::json, metadata::json
+  from unnest($1::integer[], $2::uuid[], $3::text[], $4::text[]) u(shop_id, order_id, tags, metadata)`
+
+/** Of the orders that have any. */
+export const insertPersonal = (session: Session, orders: readonly Order[]) =>
+  session.run(insertPersonalSql, [
+    shopIds(orders),
+    bareArray(orders.map((order) => order.id)),
+    textArray(orders.map((order) => order.personal!.email)),
+    textArray(orders.map((order) => order.personal!.address && JSON.stringify(order.personal!.address))),
+    textArray(orders.map((order) => order.personal!.note)),
+  ])
+
+export const insertAnnotations = (session: Session, orders: readonly Order[]) =>
+  session.run(insertAnnotationsSql, [
+    shopIds(orders),
+    bareArray(orders.map((order) => order.id)),
+    textArray(orders.map((order) => JSON.stringify(order.annotations!.tags))),
+    textArray(orders.map((order) => JSON.stringify(order.annotations!.metadata))),
+  ])
+
+// Newest first, among the newest few: a count that finds too little hits the orders that came last.
+const ordersOnRowSql = `
+  select s.id, o.document -> 'lines' as lines, to_json(s.cancelled) as cancelled
+  from (select * from orders.states where shop_id = $1 order by id desc limit $3) s
+  join orders.orders o on o.shop_id = s.shop_id and o.id = s.id
+  where s.status <> 'cancelled' and s.row_ids @> array[$2::bigint] order by s.id desc limit $4`
+
+export const ordersOnRow = (
+  session: Session,
+  of: { shopId: ShopId; row: StockRowId; scannedMax: number; namedMax: number },
+) =>
+  session.run<{ id: Uuid; lines: OrderDocument['lines']; cancelled: number[] | null }>(ordersOnRowSql, [
+    of.shopId,
+    of.row,
+    of.scannedMax,
+    of.namedMax,
+  ])

@@ -1,0 +1,244 @@
+// The micro-batcher: commands queue, and each lane takes what has queued while its last batch committed. It waits for
+// nothing, so a lone command goes at once and a crowd shares one commit. Every command gets exactly one answer, a key is in
+// at most one batch at a time, and a batch that fails is rerun or split, so that one command's fault is its own.
+import { assert } from '../base/assert.ts'
+import { limits } from '../base/limits.ts'
+import type { Instant } from '../base/time.ts'
+import { DatabaseUnavailable, type FailureClass } from './pg-failure.ts'
+
+/** Refused before anything was done: the queue is full, or the command's deadline passed while it waited. */
+export class Overloaded extends Error {
+  override readonly name = 'Overloaded'
+}
+
+/** Time as the batcher needs it; the simulator brings its own. */
+export type BatchTime = {
+  now(): Instant
+  sleep(ms: number): Promise<void>
+  /** Runs `work` once everything that has arrived with the present event has been queued. */
+  afterArrivals(work: () => void): void
+}
+
+export type BatcherOptions<C, O> = {
+  lanes: number
+  /** Commits the whole batch, or rejects and leaves nothing behind (unless the error says `mayHaveHappened`). */
+  run(lane: number, commands: readonly C[]): Promise<O[]>
+  /** Rows a command touches: what bounds a batch and the queue. */
+  rowsOf(command: C): number
+  keyOf(command: C): string | null
+  deadlineOf(command: C): Instant
+  failureClass(error: unknown): FailureClass
+  time: BatchTime
+  onBatch?(batch: { commands: number; rows: number; ms: number }): void
+  onRerun?(why: FailureClass | 'split', error: unknown): void
+}
+
+type Entry<C, O> = {
+  command: C
+  rows: number
+  key: string | null
+  /** An earlier try was cut off in its COMMIT. */
+  mayHaveHappened: boolean
+  resolve(outcome: O): void
+  reject(error: unknown): void
+}
+
+const reconnectMsMax = 500
+const drainRateWeight = 0.2
+
+export function createBatcher<C, O>(options: BatcherOptions<C, O>) {
+  const { time } = options
+  let queue: Entry<C, O>[] = []
+  let queuedRows = 0
+  let inFlight = 0
+  let stopped = false
+  let rowsPerMs = 0
+  let lastDoneAt = time.now()
+  const idle = Array.from({ length: options.lanes }, (_, lane) => lane)
+  const busyKeys = new Set<string>()
+  const parked = new Map<string, Entry<C, O>[]>()
+  let waiters: (() => void)[] = []
+  let startScheduled = false
+
+  /** Commands wait at most about `queueWaitMsMax` before their batch begins; beyond that an early refusal is kinder. */
+  const isFull = (): boolean =>
+    stopped ||
+    queuedRows >= limits.queueRowsMax ||
+    (queuedRows > 2 * limits.batchRowsMax && queuedRows > rowsPerMs * limits.queueWaitMsMax)
+
+  /** Answers with the command's outcome. Rejects with Overloaded, DatabaseUnavailable, or what the command itself caused. */
+  function submit(command: C): Promise<O> {
+    if (isFull()) return Promise.reject(new Overloaded(stopped ? 'stopping' : 'the queue is full'))
+    return new Promise<O>((resolve, reject) => {
+      const entry = {
+        command,
+        rows: options.rowsOf(command),
+        key: options.keyOf(command),
+        mayHaveHappened: false,
+        resolve,
+        reject,
+      }
+      inFlight++
+      enqueue([entry])
+    })
+  }
+
+  function enqueue(entries: Entry<C, O>[]): void {
+    for (const entry of entries) {
+      queue.push(entry)
+      queuedRows += entry.rows
+    }
+    if (startScheduled || idle.length === 0) return
+    startScheduled = true
+    time.afterArrivals(startLanes)
+  }
+
+  function startLanes(): void {
+    startScheduled = false
+    while (idle.length > 0 && queue.length > 0) {
+      const batch = take()
+      if (batch.length === 0) return
+      const lane = idle.pop()!
+      void runLane(lane, batch)
+    }
+  }
+
+  async function runLane(lane: number, first: Entry<C, O>[]): Promise<void> {
+    for (let batch = first; batch.length > 0; batch = take()) {
+      const startedAt = time.now()
+      const rows = rowsIn(batch)
+      await settle(lane, batch, 0)
+      release(batch)
+      noteDone(batch.length, rows, startedAt)
+    }
+    idle.push(lane)
+  }
+
+  /** The next batch: in order of arrival, bounded by rows; the first command always fits. Late ones are dropped here. */
+  function take(): Entry<C, O>[] {
+    const batch: Entry<C, O>[] = []
+    const now = time.now()
+    let rows = 0
+    let at = 0
+    for (; at < queue.length; at++) {
+      const entry = queue[at]!
+      if (batch.length > 0 && rows + entry.rows > limits.batchRowsMax) break
+      queuedRows -= entry.rows
+      if (options.deadlineOf(entry.command) <= now) fail(entry, new Overloaded('the deadline passed in the queue'))
+      else if (entry.key !== null && busyKeys.has(entry.key)) park(entry.key, entry)
+      else {
+        batch.push(entry)
+        rows += entry.rows
+      }
+    }
+    queue = at === queue.length ? [] : queue.slice(at)
+    for (const { key } of batch) if (key !== null) busyKeys.add(key)
+    if (waiters.length > 0 && !isFull()) wakeWaiters()
+    return batch
+  }
+
+  function park(key: string, entry: Entry<C, O>): void {
+    const waiting = parked.get(key)
+    if (waiting) waiting.push(entry)
+    else parked.set(key, [entry])
+  }
+
+  function release(batch: Entry<C, O>[]): void {
+    for (const { key } of batch) {
+      if (key === null || !busyKeys.delete(key)) continue
+      const waiting = parked.get(key)
+      if (!waiting) continue
+      parked.delete(key)
+      enqueue(waiting)
+    }
+  }
+
+  /** Runs until every entry has its answer. */
+  async function settle(lane: number, entries: Entry<C, O>[], reruns: number): Promise<void> {
+    let outcomes: O[]
+    try {
+      outcomes = await options.run(
+        lane,
+        entries.map((entry) => entry.command),
+      )
+      assert(outcomes.length === entries.length, 'a batch answered with another number of outcomes')
+    } catch (error) {
+      return settleFailed(lane, entries, reruns, error)
+    }
+    for (const [index, entry] of entries.entries()) {
+      inFlight--
+      entry.resolve(outcomes[index]!)
+    }
+  }
+
+  async function settleFailed(lane: number, entries: Entry<C, O>[], reruns: number, error: unknown): Promise<void> {
+    const why = options.failureClass(error)
+    if (why === 'reconnect') {
+      options.onRerun?.(why, error)
+      const alive = entries.filter((entry) => stillWanted(entry, error))
+      if (alive.length === 0) return
+      await time.sleep(Math.min(reconnectMsMax, 10 * 2 ** reruns))
+      return settle(lane, alive, reruns + 1)
+    }
+    const rerunsMax = why === 'rerun' ? limits.batchRerunsMax : 1 // a unique violation reloads and reruns once
+    if (reruns < rerunsMax) {
+      options.onRerun?.(why, error)
+      return settle(lane, entries, reruns + 1)
+    }
+    if (entries.length === 1) return fail(entries[0]!, error)
+    options.onRerun?.('split', error)
+    const middle = entries.length >> 1
+    await settle(lane, entries.slice(0, middle), rerunsMax)
+    await settle(lane, entries.slice(middle), rerunsMax)
+  }
+
+  /** After a lost connection: goes on until its deadline, then says whether it may have happened. */
+  function stillWanted(entry: Entry<C, O>, error: unknown): boolean {
+    if (error instanceof DatabaseUnavailable && error.mayHaveHappened) entry.mayHaveHappened = true
+    if (!stopped && options.deadlineOf(entry.command) > time.now()) return true
+    fail(entry, new DatabaseUnavailable('DEADLINE', 'the database could not be reached in time', entry.mayHaveHappened))
+    return false
+  }
+
+  function fail(entry: Entry<C, O>, error: unknown): void {
+    inFlight--
+    entry.reject(error)
+  }
+
+  function noteDone(commands: number, rows: number, startedAt: Instant): void {
+    const now = time.now()
+    // Lanes overlap, so the rate is counted from one completion to the next, but never over idle time.
+    const ms = Math.max(1, now - Math.max(lastDoneAt, startedAt))
+    rowsPerMs += drainRateWeight * (rows / ms - rowsPerMs)
+    lastDoneAt = now
+    options.onBatch?.({ commands, rows, ms: now - startedAt })
+    if (waiters.length > 0 && !isFull()) wakeWaiters()
+  }
+
+  function wakeWaiters(): void {
+    const woken = waiters
+    waiters = []
+    for (const wake of woken) wake()
+  }
+
+  return {
+    submit,
+    isFull,
+    /** Resolves when there is room again: for streams, which wait instead of being refused. */
+    whenRoom: (): Promise<void> =>
+      isFull() && !stopped ? new Promise((resolve) => waiters.push(resolve)) : Promise.resolve(),
+    /** Seconds after which the present queue will have drained, at least 1. */
+    retryAfterSeconds: (): number => Math.max(1, Math.ceil(queuedRows / Math.max(1, rowsPerMs) / 1000)),
+    load: () => ({ queuedRows, inFlight, idleLanes: idle.length, rowsPerMs }),
+    /** Takes nothing new; resolves when everything taken has its answer. */
+    async stop(): Promise<void> {
+      while (inFlight > 0) await time.sleep(5)
+      stopped = true
+      wakeWaiters()
+    },
+  }
+}
+
+export type Batcher<C, O> = ReturnType<typeof createBatcher<C, O>>
+
+const rowsIn = (entries: { rows: number }[]): number => entries.reduce((sum, entry) => sum + entry.rows, 0)
