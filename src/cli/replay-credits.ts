@@ -1,0 +1,58 @@
+// Matches credit notes (C… invoices) to units sold earlier: same customer, SKU and unit price, each unit once.
+import type { CreditLine, Invoice } from './replay-online-retail.ts'
+
+/** A line is matched when all of its units were found; `partly` are those among the unmatched that found some. */
+export type CreditMatch = {
+  matched: number
+  unmatched: number
+  partly: number
+  units: { matched: number; unmatched: number }
+  invoices: { matched: number; unmatched: number }
+}
+
+/** Guests cannot be told apart, so what a guest gives back is unmatched. A sale of the same minute is not earlier. */
+export function matchCredits(invoices: Iterable<Invoice>, credits: readonly CreditLine[]): CreditMatch {
+  const sales = [...invoices].filter((invoice) => invoice.customer !== '').sort(byTime)
+  const unreturned = new Map<string, number>()
+  const result: CreditMatch = {
+    matched: 0,
+    unmatched: 0,
+    partly: 0,
+    units: { matched: 0, unmatched: 0 },
+    invoices: { matched: 0, unmatched: 0 },
+  }
+  const open = new Set<string>()
+  let next = 0
+  // In order of time every later credit could use all that an earlier one could, so taking whatever is left loses nothing.
+  for (const credit of credits.toSorted(byTime)) {
+    for (; next < sales.length && sales[next]!.time < credit.time; next++) addUnits(unreturned, sales[next]!)
+    const wanted = Math.max(0, credit.quantity)
+    const key = unitKey(credit.customer, credit)
+    const found = Math.min(wanted, unreturned.get(key) ?? 0)
+    if (found > 0) unreturned.set(key, unreturned.get(key)! - found)
+    result.units.matched += found
+    result.units.unmatched += wanted - found
+    if (found === wanted && wanted > 0) {
+      result.matched++
+      continue
+    }
+    result.unmatched++
+    if (found > 0) result.partly++
+    open.add(credit.invoice)
+  }
+  result.invoices.unmatched = open.size
+  result.invoices.matched = new Set(credits.map((credit) => credit.invoice)).size - open.size
+  return result
+}
+
+const byTime = (a: { time: string }, b: { time: string }): number => (a.time < b.time ? -1 : a.time > b.time ? 1 : 0)
+
+const unitKey = (customer: string, { sku, price }: { sku: string; price: bigint }): string =>
+  `${customer}\n${price}\n${sku}`
+
+function addUnits(unreturned: Map<string, number>, { customer, lines }: Invoice): void {
+  for (const line of lines) {
+    const key = unitKey(customer, line)
+    unreturned.set(key, (unreturned.get(key) ?? 0) + line.quantity)
+  }
+}
