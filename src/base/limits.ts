@@ -33,6 +33,9 @@ export const limits = {
   dueExpiredPerBatchMax: 200,
   sweepEveryMs: 250,
   sweepBatchMax: 500,
+  sweepBatchesMax: 100,
+  partitionMonthsAhead: 2,
+  housekeepingEveryMs: 60_000,
   shortOrdersNamedMax: 200,
   shortOrdersScannedMax: 50_000,
 
@@ -67,6 +70,7 @@ export const limits = {
   // The audit
   auditSliceSeqs: 50_000,
   auditEveryMs: 30_000,
+  auditDifferencesMax: 100,
 
   // The embedded PostgreSQL and the processes around it
   diskFreeBytesMin: 512 * 1024 * 1024,

@@ -78,7 +78,7 @@ export function createEngine(store: EngineStore, options: EngineOptions) {
         const outcomes = decideBatch(state, submissions)
         for (const { event, row, units } of state.shorts) {
           const hit = await tx.ordersOn(row, units)
-          event.data['orders'] = hit.map((id) => toWireId('ord', options.cell, id))
+          event.data.orders = hit.map((id) => toWireId('ord', options.cell, id))
         }
         await Promise.all([tx.write(state, unusedRows(state, stock.made)), tx.commit()])
         return outcomes

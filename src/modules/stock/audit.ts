@@ -1,0 +1,154 @@
+// The auditor: recomputes every counter from closed balances and the log, and compares. It shares no code with the engine.
+// Balances are closed slice by slice, each in a short transaction; the comparison is one short snapshot of what is left.
+import type { ShopId } from '../../base/ids.ts'
+import { limits } from '../../base/limits.ts'
+import type { Instant } from '../../base/time.ts'
+import type { Database } from '../../runtime/pg.ts'
+
+/** Units over all rows of a shop. on_hand = received + returned + corrections − shipped. */
+export type AuditSums = {
+  received: number
+  returned: number
+  corrections: number
+  on_hand: number
+  reserved: number
+  committed: number
+  shipped: number
+  in_flight: number
+}
+
+export type AuditDifference = {
+  sku: string
+  location: string
+  counter: 'on_hand' | 'reserved' | 'committed' | 'shipped' | 'origin'
+  /** By the log. `origin`: on_hand does not follow from what was received, returned, corrected and shipped. */
+  expected: number
+  actual: number
+}
+
+export type AuditResult = {
+  checkedAt: Instant
+  /** The log's sequence number up to which the balances were closed when the snapshot was taken. */
+  seq: number
+  shops: Map<ShopId, { sums: AuditSums; differences: AuditDifference[] }>
+}
+
+export type AuditDeps = {
+  database: Database
+  /** A sequence number of the log below which every transaction has ended. */
+  settledSeq(): Promise<number>
+  now(): Instant
+}
+
+// Groups of five in `moves`: row id, on hand, reserved, committed, shipped. Only adjustments say where units came from.
+const movesIn = (range: string): string => `
+  select e.moves[i] as row_id, sum(e.moves[i + 1]) as on_hand, sum(e.moves[i + 2]) as reserved,
+    sum(e.moves[i + 3]) as committed, sum(e.moves[i + 4]) as shipped,
+    coalesce(sum(e.moves[i + 1]) filter (where e.data ->> 'reason' = 'received'), 0) as received,
+    coalesce(sum(e.moves[i + 1]) filter (where e.data ->> 'reason' = 'returned'), 0) as returned,
+    coalesce(sum(e.moves[i + 1]) filter (where e.data ->> 'reason' in ('correction', 'counted', 'damaged', 'lost')), 0)
+      as corrected
+  from runtime.events e cross join lateral generate_series(1, cardinality(e.moves), 5) i
+  where ${range} group by 1`
+
+const lockPositionSql = 'select closed_seq from stock.balance_position for update'
+const closeSliceSql = `
+  insert into stock.balances as b (row_id, on_hand, reserved, committed, shipped, received, returned, corrected)
+  select * from (${movesIn('e.seq > $1 and e.seq <= $2')}) m
+  on conflict (row_id) do update set on_hand = b.on_hand + excluded.on_hand, reserved = b.reserved + excluded.reserved,
+    committed = b.committed + excluded.committed, shipped = b.shipped + excluded.shipped,
+    received = b.received + excluded.received, returned = b.returned + excluded.returned,
+    corrected = b.corrected + excluded.corrected`
+const movePositionSql = 'update stock.balance_position set closed_seq = $1'
+
+/** Closes balances over the log up to `seq`, in slices; answers how far they are closed. */
+export async function closeBalances(database: Database, seq: number): Promise<number> {
+  for (;;) {
+    const closed = await database.transaction(async (session) => {
+      const [position] = await session.run<{ closed_seq: number }>(lockPositionSql)
+      const from = position!.closed_seq
+      const to = Math.min(seq, from + limits.auditSliceSeqs)
+      if (to <= from) return from
+      await session.run(closeSliceSql, [from, to])
+      await session.run(movePositionSql, [to])
+      return to
+    })
+    if (closed >= seq) return closed
+  }
+}
+
+const positionSql = 'select closed_seq from stock.balance_position'
+const expectedSql = `
+  select row_id, sum(on_hand) as on_hand, sum(reserved) as reserved, sum(committed) as committed, sum(shipped) as shipped,
+    sum(received) as received, sum(returned) as returned, sum(corrected) as corrected
+  from (select * from stock.balances union all select * from (${movesIn('e.seq > $1')}) m) parts group by 1`
+const compareSql = `
+  with expected as materialized (${expectedSql}), compared as (
+    select r.shop_id, r.sku, r.location, r.on_hand, r.reserved, r.committed, r.shipped,
+      coalesce(e.on_hand, 0) as e_on_hand, coalesce(e.reserved, 0) as e_reserved,
+      coalesce(e.committed, 0) as e_committed, coalesce(e.shipped, 0) as e_shipped,
+      coalesce(e.received, 0) as received, coalesce(e.returned, 0) as returned, coalesce(e.corrected, 0) as corrected
+    from stock.rows r full join expected e on e.row_id = r.id)`
+const sumsSql = `${compareSql}
+  select shop_id, sum(received)::bigint as received, sum(returned)::bigint as returned,
+    sum(corrected)::bigint as corrections, sum(on_hand)::bigint as on_hand, sum(reserved)::bigint as reserved,
+    sum(committed)::bigint as committed, sum(shipped)::bigint as shipped, 0::bigint as in_flight
+  from compared where shop_id is not null group by 1`
+const differencesSql = `${compareSql}
+  select c.shop_id, c.sku, c.location, d.counter, d.expected::bigint as expected, d.actual::bigint as actual
+  from compared c cross join lateral (values
+    ('on_hand', c.e_on_hand, c.on_hand), ('reserved', c.e_reserved, c.reserved),
+    ('committed', c.e_committed, c.committed), ('shipped', c.e_shipped, c.shipped),
+    ('origin', c.received + c.returned + c.corrected - c.e_shipped, c.e_on_hand)) d(counter, expected, actual)
+  where d.expected is distinct from d.actual order by 1, 2, 3, 4 limit ${limits.auditDifferencesMax}`
+
+/** Runs the audit now. A row that the log knows and the table does not counts for every shop: it must not happen. */
+export async function runAudit({ database, settledSeq, now }: AuditDeps): Promise<AuditResult> {
+  await closeBalances(database, await settledSeq())
+  return database.transaction(async (session) => {
+    const [position] = await session.run<{ closed_seq: number }>(positionSql)
+    const seq = position!.closed_seq
+    const [sums, differences] = await Promise.all([
+      session.run<AuditSums & { shop_id: ShopId }>(sumsSql, [seq]),
+      session.run<AuditDifference & { shop_id: ShopId | null }>(differencesSql, [seq]),
+    ])
+    const shops: AuditResult['shops'] = new Map()
+    for (const { shop_id, ...shopSums } of sums) shops.set(shop_id, { sums: shopSums, differences: [] })
+    for (const { shop_id, ...difference } of differences) {
+      const hit = shop_id === null ? [...shops.values()] : [shops.get(shop_id)!]
+      for (const shop of hit) shop.differences.push(difference)
+    }
+    return { checkedAt: now(), seq, shops }
+  }, 'snapshot')
+}
+
+/** Audits every `auditEveryMs` and keeps the last result; `fresh` runs it at once. One audit at a time. */
+export function createAuditor(deps: AuditDeps & { onResult?(result: AuditResult): void }) {
+  let last: AuditResult | undefined
+  let running: Promise<AuditResult> | undefined
+
+  function run(): Promise<AuditResult> {
+    running ??= runAudit(deps)
+      .then((result) => {
+        last = result
+        deps.onResult?.(result)
+        return result
+      })
+      .finally(() => {
+        running = undefined
+      })
+    return running
+  }
+
+  return {
+    run,
+    /** A run that began after this call, or the last one. */
+    async result({ fresh }: { fresh: boolean }): Promise<AuditResult> {
+      if (!fresh && last) return last
+      await running?.catch(() => {})
+      return run()
+    },
+  }
+}
+
+export type Auditor = ReturnType<typeof createAuditor>
