@@ -59,7 +59,14 @@ export const limits = {
   eventPartitionSeqs: 5_000_000,
   eventPartitionsAhead: 2,
   eventDaysKept: 35,
+  eventScanSeqs: 50_000, // a page reads the log in slices of so many, each a short statement
+  eventPageMsMax: 2_000, // a page that found nothing for so long answers empty, moved on as far as it has looked
+  partitionLockMsMax: 200,
   logPollMs: 100,
+  logPokeMsMin: 10,
+  logWritersMsMax: 50, // between two looks at who still writes
+  consumerChunkMax: 500,
+  consumerBackoffMsMax: 5_000,
   logChunkMax: 2_000,
   streamBacklogMax: 10_000,
 
