@@ -17,6 +17,12 @@ export const limits = {
   metadataKeysMax: 50,
   metadataCharactersMax: 500,
   tagsMax: 50,
+  tagCharactersMax: 100,
+  textCharactersMax: 200, // names, address lines and the like
+  noteCharactersMax: 2_000,
+  referenceCharactersMax: 128,
+  emailCharactersMax: 254,
+  locationCharactersMax: 64,
   bodyBytesMax: 256 * 1024,
   bodyBytesAdjustmentsMax: 4 * 1024 * 1024,
   bulkLineBytesMax: 256 * 1024,
@@ -27,6 +33,7 @@ export const limits = {
   lanes: 2,
   batchRowsMax: 1_500, // rows touched, not commands: one order of 2,000 lines is a batch of its own
   batchRerunsMax: 5,
+  queueRowsMin: 12_000, // a queue this short is never full, whatever the rate seems to be
   queueRowsMax: 40_000,
   queueWaitMsMax: 250, // a queue that would take longer than this to drain answers 503 at once
   commandDeadlineMs: 10_000,
@@ -82,12 +89,26 @@ export const limits = {
   // The embedded PostgreSQL and the processes around it
   diskFreeBytesMin: 512 * 1024 * 1024,
   postgresStartMsMax: 600_000, // crash recovery of max_wal_size on a slow disk
+  postgresStartsMax: 5,
   postgresRetryStartMsMax: 20_000, // remains of a killed server that keep the next from starting
+  claimMsMax: 5_000, // for an earlier Holdfast on the same folder to go
   postgresStopMsMax: 60_000,
   postgresWatchMs: 100,
   postgresLogBytesMax: 16 * 1024 * 1024,
 
   // HTTP
-  requestMsMax: 30_000,
+  requestMsMax: 30_000, // until the whole request has arrived; bulk streams have their own bounds
+  headersMsMax: 10_000,
+  keepAliveMs: 65_000, // longer than the usual load balancer's
+  headerBytesMax: 16 * 1024,
+  pathCharactersMax: 2_048,
   drainMsMax: 10_000,
+  readsInFlightMax: 500,
+  browsingPauseMs: 1_000, // after the queue was full, browsing waits while checkouts go on
+  bulkStallMsMax: 60_000, // neither a byte read nor one written
+  streamsMax: 1_000,
+  streamHeartbeatMs: 15_000,
+  keysRememberedMax: 10_000,
+  keyRememberedMs: 5_000, // how long a revoked key may still work
+  clockSkewMsMax: 60_000, // a caller's clock may be ahead of ours by so much
 } as const

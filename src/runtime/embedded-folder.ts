@@ -142,14 +142,19 @@ export function clusterArgument(cluster: string, account: Account | undefined): 
   )
 }
 
-/** A short, private folder for the socket: its path must stay under 100 characters. */
-export async function makeSocketFolder(account: Account | undefined): Promise<string> {
-  const parent = [tmpdir(), '/tmp'].find((path) => path.length <= 60 && canEnter(path, account))
-  if (!parent) throw new StartFailure('postgres_failed', `Found no short temporary folder for the socket: set TMPDIR.`)
-  const folder = await mkdtemp(join(await realpath(parent), 'holdfast-'))
+/** A short, private folder for the socket, whose path must stay under 100 characters. `again`: one that was made so. */
+export async function makeSocketFolder(account: Account | undefined, again = ''): Promise<string> {
+  const folder = again || (await mkdtemp(join(await socketParent(account), 'holdfast-')))
+  await mkdir(folder, { recursive: true })
   await chmod(folder, 0o700)
   if (account) await chown(folder, account.uid, account.gid)
   return folder
+}
+
+async function socketParent(account: Account | undefined): Promise<string> {
+  const parent = [tmpdir(), '/tmp'].find((path) => path.length <= 60 && canEnter(path, account))
+  if (parent) return realpath(parent)
+  throw new StartFailure('postgres_failed', 'Found no short temporary folder for the socket: set TMPDIR.')
 }
 
 /** Nothing of our environment (PGDATA, PGHOST, LD_*) reaches PostgreSQL. */

@@ -78,7 +78,11 @@ export function isAlive(pid: number): boolean {
  */
 export async function killOrphanBackends(cluster: string, withinMs: number): Promise<void> {
   const deadline = performance.now() + withinMs
-  for (let left = serversIn(cluster); left.length > 0 && performance.now() < deadline; left = serversIn(cluster)) {
+  for (
+    let left = orphanBackends(cluster);
+    left.length > 0 && performance.now() < deadline;
+    left = orphanBackends(cluster)
+  ) {
     for (const pid of left) {
       try {
         process.kill(pid, 'SIGKILL')
@@ -88,19 +92,31 @@ export async function killOrphanBackends(cluster: string, withinMs: number): Pro
   }
 }
 
-/** Every PostgreSQL process that works in this folder. */
-export function serversIn(cluster: string): number[] {
+/** Server processes of this folder whose parent is no server. A postmaster never counts: its title is its command line. */
+function orphanBackends(cluster: string): number[] {
+  return processesIn(cluster).filter(
+    (pid) => readProc(pid, 'cmdline').startsWith('postgres: ') && !isPostgres(parentOf(pid)),
+  )
+}
+
+/** Every PostgreSQL process that works in this folder; for tests and the sweep above. Linux only. */
+export function processesIn(cluster: string): number[] {
   if (process.platform !== 'linux') return []
   return readdirSync('/proc')
     .map(Number)
     .filter((pid) => pid > 0 && workingFolder(pid) === cluster && isPostgres(pid))
 }
 
-const isPostgres = (pid: number): boolean => {
+const isPostgres = (pid: number): boolean => readProc(pid, 'comm').trim() === 'postgres'
+
+const parentOf = (pid: number): number => Number(/^PPid:\s*(\d+)/m.exec(readProc(pid, 'status'))?.[1] ?? 0)
+
+/** Empty when the process is gone. */
+function readProc(pid: number, file: string): string {
   try {
-    return readFileSync(`/proc/${pid}/comm`, 'utf8').trim() === 'postgres'
+    return readFileSync(`/proc/${pid}/${file}`, 'utf8')
   } catch {
-    return false
+    return ''
   }
 }
 

@@ -8,6 +8,7 @@ import { limits } from '../base/limits.ts'
 import { type DatabaseUrl, openSql, socketUrl, withDatabase } from './database-url.ts'
 import { type Account, postgresAccount } from './embedded-account.ts'
 import { type Binaries, postgresBinaries } from './embedded-binaries.ts'
+import { type Claim, claimServer } from './embedded-claim.ts'
 import {
   checkDiskSpace,
   clusterArgument,
@@ -18,7 +19,14 @@ import {
   postgresEnvironment,
   superuser,
 } from './embedded-folder.ts'
-import { isServerOf, killOrphanBackends, readPostmaster, stillRuns, stopServer } from './embedded-postmaster.ts'
+import {
+  isAlive,
+  isServerOf,
+  killOrphanBackends,
+  readPostmaster,
+  stillRuns,
+  stopServer,
+} from './embedded-postmaster.ts'
 import { type EmbeddedSettings, settingsFile, settingsText } from './embedded-settings.ts'
 import { StartFailure } from './start-failure.ts'
 
@@ -28,26 +36,62 @@ export type EmbeddedOptions = {
   settings?: EmbeddedSettings
   /** Tests of logic only: initdb does not wait for the disk. */
   durable?: boolean
-  /** Called once when the server is gone without stop(). */
+  /** Called when the server is gone without stop(); restart() is the answer. */
   onLost?: () => void
+  /** Gives the start up; a server that was starting is stopped. */
+  signal?: AbortSignal
 }
 
 export type Embedded = {
   /** Superuser, database `holdfast`. */
   url: DatabaseUrl
-  pid: number
   adopted: boolean
   cluster: string
+  pid(): number
+  /** After onLost: starts it again behind the same URL. */
+  restart(): Promise<void>
   /** Fast shutdown; resolves when no process of it is left. */
   stop(): Promise<void>
-  /** Leaves it running, unwatched, for the next start to adopt. */
-  abandon(): void
 }
 
-type Place = { cellFolder: string; cluster: string; account: Account | undefined; binaries: Binaries; conf: string }
+type Place = {
+  cellFolder: string
+  cluster: string
+  account: Account | undefined
+  binaries: Binaries
+  conf: string
+  password: string
+  signal: AbortSignal | undefined
+}
 type Running = { pid: number; socketFolder: string }
 
 export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded> {
+  const place = await preparePlace(options)
+  let { running, claim, adopted } = await run(place, undefined)
+  const url = urlOf(place, running)
+  await makeDatabase(url)
+  let stopWatching = watch(place, running, options.onLost)
+  return {
+    url,
+    adopted,
+    cluster: place.cluster,
+    pid: () => running.pid,
+    async restart() {
+      await claim.release()
+      ;({ running, claim } = await run(place, running.socketFolder))
+      stopWatching = watch(place, running, options.onLost)
+    },
+    async stop() {
+      stopWatching()
+      await stopServer(place.cluster, running.pid) // before the claim goes: nobody may adopt what is about to end
+      await claim.release()
+      await removeSocketFolder(running.socketFolder)
+    },
+  }
+}
+
+/** The folder with a cluster in it, and everything that is needed to run it. */
+async function preparePlace(options: EmbeddedOptions): Promise<Place> {
   const cellFolder = await makeCellFolder(options.folder)
   const cluster = join(cellFolder, 'pg')
   const account = postgresAccount(cluster)
@@ -55,45 +99,73 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded>
   await checkDiskSpace(cellFolder)
   if (!(await hasCluster(cellFolder, binaries.major)))
     await makeCluster({ cellFolder, binaries, account, durable: options.durable ?? true })
-  const place = {
-    cellFolder,
-    cluster,
-    account,
-    binaries,
-    conf: settingsText(binaries.packageVersion, options.settings),
-  }
-  const orphan = await adopt(place)
-  const running = orphan ?? (await launch(place))
   const password = (await readFile(join(cellFolder, 'password'), 'utf8')).trim()
-  const url = socketUrl({ folder: running.socketFolder, user: superuser, password, database: 'holdfast' })
-  await makeDatabase(url)
-  return { url, pid: running.pid, adopted: orphan !== undefined, cluster, ...watch(place, running, options.onLost) }
+  const conf = settingsText(binaries.packageVersion, options.settings)
+  return { cellFolder, cluster, account, binaries, conf, password, signal: options.signal }
 }
 
-/** The live server of this folder, once it answers, if its settings are ours; otherwise it is stopped. */
-async function adopt(place: Place): Promise<Running | undefined> {
+const urlOf = (place: Place, running: Running): DatabaseUrl =>
+  socketUrl({ folder: running.socketFolder, user: superuser, password: place.password, database: 'holdfast' })
+
+/** A server that runs with our settings and is ours alone. `socketFolder`: the one that the URL already names. */
+async function run(
+  place: Place,
+  socketFolder: string | undefined,
+): Promise<{ running: Running; claim: Claim; adopted: boolean }> {
+  for (let attempt = 1; attempt <= limits.postgresStartsMax; attempt++) {
+    const found = await findRunning(place, socketFolder)
+    const running = found ?? (await launch(place, socketFolder))
+    if (!running) continue // somebody else was starting it
+    const claim = await claimServer(urlOf(place, running), place.cellFolder)
+    if (!claim) continue // its holder was taking it down
+    if (!(await isReady(place, running.pid))) {
+      await claim.release()
+      continue
+    }
+    const fits = !found || ((await runsWith(place)) && (socketFolder ?? found.socketFolder) === found.socketFolder)
+    if (fits) return { running, claim, adopted: found !== undefined }
+    await stopServer(place.cluster, running.pid)
+    await claim.release()
+    await removeSocketFolder(running.socketFolder)
+  }
+  throw new StartFailure(
+    'postgres_failed',
+    `PostgreSQL on ${place.cluster} went away ${limits.postgresStartsMax} times while it started.`,
+  )
+}
+
+/** False from the first moment of a shutdown, before its clients notice. */
+async function isReady({ cluster }: Place, pid: number): Promise<boolean> {
+  const found = await readPostmaster(cluster)
+  return found?.pid === pid && found.status === 'ready'
+}
+
+/** The live server of this folder, an orphan of a killed run, once it answers. `kept`: a socket folder that stays. */
+async function findRunning(place: Place, kept: string | undefined): Promise<Running | undefined> {
   const found = await readPostmaster(place.cluster)
   if (!found) return undefined
-  if (!isServerOf(place.cluster, found.pid)) {
-    await removeSocketFolder(found.socketFolder)
-    await rm(join(place.cluster, 'postmaster.pid'), { force: true }) // its pid may be another process's by now
-    return undefined
-  }
-  const settings = await readFile(join(place.cluster, settingsFile), 'utf8').catch(() => '')
-  if (settings === place.conf && (await becomesReady(place.cluster, found.pid))) return found
-  await stopServer(place.cluster, found.pid)
-  await removeSocketFolder(found.socketFolder)
+  if (isServerOf(place.cluster, found.pid)) return (await becomesReady(place, found.pid)) ? found : undefined
+  if (found.socketFolder !== kept) await removeSocketFolder(found.socketFolder)
+  // PostgreSQL sees by itself that a pid is dead, but not that it was given to another program since.
+  if (isAlive(found.pid)) await rm(join(place.cluster, 'postmaster.pid'), { force: true })
   return undefined
 }
 
-/** Starts it and waits until it accepts connections. What an earlier one left behind gets a bounded time to go. */
-async function launch(place: Place): Promise<Running> {
+const runsWith = async (place: Place): Promise<boolean> =>
+  (await readFile(join(place.cluster, settingsFile), 'utf8').catch(() => '')) === place.conf
+
+/**
+ * Starts it and waits until it accepts connections. What an earlier one left behind gets a bounded time to go; a server
+ * that somebody else started meanwhile makes it undefined.
+ */
+async function launch(place: Place, socketFolder = ''): Promise<Running | undefined> {
   const deadline = performance.now() + limits.postgresRetryStartMsMax
   for (;;) {
     await killOrphanBackends(place.cluster, 5_000)
-    const started = await launchOnce(place)
+    const started = await launchOnce(place, socketFolder)
     if (started.running) return started.running
-    const remains = /pre-existing shared memory block|lock file .* already exists/.test(started.problem)
+    if (/lock file .* already exists/.test(started.problem)) return undefined
+    const remains = /pre-existing shared memory block/.test(started.problem)
     if (!remains || performance.now() > deadline) throw launchFailure(place, started.problem)
     await pause(100)
   }
@@ -101,8 +173,9 @@ async function launch(place: Place): Promise<Running> {
 
 async function launchOnce(
   place: Place,
+  earlierSocketFolder: string,
 ): Promise<{ running: Running; problem?: never } | { running?: never; problem: string }> {
-  const socketFolder = await makeSocketFolder(place.account)
+  const socketFolder = await makeSocketFolder(place.account, earlierSocketFolder)
   const conf = join(place.cluster, settingsFile)
   await writeFile(conf, place.conf, { mode: 0o600 })
   if (place.account) await chown(conf, place.account.uid, place.account.gid)
@@ -122,8 +195,8 @@ async function launchOnce(
       child.once('spawn', () => resolve(undefined)).once('error', resolve),
     )
     if (failed) return { problem: failed.message }
-    if (await becomesReady(place.cluster, child.pid!)) return { running: { pid: child.pid!, socketFolder } }
-    await removeSocketFolder(socketFolder)
+    if (await becomesReady(place, child.pid!)) return { running: { pid: child.pid!, socketFolder } }
+    if (!earlierSocketFolder) await removeSocketFolder(socketFolder)
     return { problem: await log.read() }
   } finally {
     await log.file.close()
@@ -131,12 +204,16 @@ async function launchOnce(
 }
 
 /** True when it accepts connections, false when it is gone. Recovery after a crash may take its time. */
-async function becomesReady(cluster: string, pid: number): Promise<boolean> {
+async function becomesReady(place: Place, pid: number): Promise<boolean> {
+  const { cluster, signal } = place
   const deadline = performance.now() + limits.postgresStartMsMax
   while (performance.now() < deadline) {
-    const found = await readPostmaster(cluster)
-    if (found?.pid === pid && found.status === 'ready') return true
+    if (await isReady(place, pid)) return true
     if (!stillRuns(cluster, pid)) return false
+    if (signal?.aborted) {
+      await stopServer(cluster, pid)
+      throw new StartFailure('postgres_failed', 'Stopped while PostgreSQL was starting.')
+    }
     await pause(10)
   }
   throw new StartFailure(
@@ -182,22 +259,15 @@ async function makeDatabase(url: DatabaseUrl): Promise<void> {
   }
 }
 
-/** Watches the server by its pid, since an adopted one is not our child. */
-function watch(place: Place, running: Running, onLost: (() => void) | undefined): Pick<Embedded, 'stop' | 'abandon'> {
+/** Watches the server by its pid, since an adopted one is not our child. Answers how to stop watching. */
+function watch(place: Place, running: Running, onLost: (() => void) | undefined): () => void {
   const timer = setInterval(() => {
     if (stillRuns(place.cluster, running.pid)) return
     clearInterval(timer)
     onLost?.()
   }, limits.postgresWatchMs)
   timer.unref()
-  return {
-    abandon: () => clearInterval(timer),
-    async stop() {
-      clearInterval(timer)
-      await stopServer(place.cluster, running.pid)
-      await removeSocketFolder(running.socketFolder)
-    },
-  }
+  return () => clearInterval(timer)
 }
 
 /** Only what we made is removed. */

@@ -1,0 +1,232 @@
+// What can be set, in one table: `holdfast start --help` and docs/generated/CONFIG.md are made from it, and everything
+// is checked here once, so that the rest of the program sees only values that hold. A flag wins over its variable.
+import { parseArgs } from 'node:util'
+import { isCellName } from '../base/ids.ts'
+import { StartFailure } from './start-failure.ts'
+
+export type Profile = 'development' | 'production'
+export type LogLevel = (typeof logLevels)[number]
+
+export type Config = {
+  port: number
+  host: string
+  data: string
+  /** Undefined: the embedded PostgreSQL. */
+  databaseUrl: string | undefined
+  profile: Profile
+  cells: string[]
+  lanes: number
+  logLevel: LogLevel
+  jsonLogs: boolean
+}
+
+export type Option = {
+  /** Without the dashes. Its variable is HOLDFAST_ and the same in capitals. */
+  flag: string
+  /** What stands after the flag; a switch has none. */
+  value?: string
+  default?: string
+  meaning: string
+  /** What is wrong with a text, to be read after "--flag ". */
+  problem(text: string): string | undefined
+}
+
+const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace'] as const
+
+export const optionTable = [
+  {
+    flag: 'port',
+    value: 'PORT',
+    default: '8080',
+    meaning: 'Where the API listens; 0 takes a free port. Further cells listen on the ports after it.',
+    problem: (text) => wholeNumber(text, 0, 65_535),
+  },
+  {
+    flag: 'host',
+    value: 'HOST',
+    default: '127.0.0.1',
+    meaning: 'The address to listen on. The development profile, whose keys everybody knows, takes loopback only.',
+    problem: (text) => (text === '' || /\s/.test(text) ? 'must be a host name or an address' : undefined),
+  },
+  {
+    flag: 'data',
+    value: 'DIR',
+    default: '.holdfast',
+    meaning: 'The data folder; each cell keeps its own in DIR/<cell>.',
+    problem: (text) => (text === '' || text.includes('\0') ? 'must be a folder' : undefined),
+  },
+  {
+    flag: 'database-url',
+    value: 'URL',
+    meaning:
+      'Your own PostgreSQL (14 or newer) instead of the embedded one, as postgres://user:password@host:5432/database.',
+    problem: databaseUrlProblem,
+  },
+  {
+    flag: 'profile',
+    value: 'NAME',
+    default: 'development',
+    meaning: 'development (accepts the keys sk_dev and pk_dev, on loopback only) or production.',
+    problem: (text) => oneOf(text, ['development', 'production']),
+  },
+  {
+    flag: 'cells',
+    value: 'NAMES',
+    default: 'eu1',
+    meaning: 'The cells to run: a region and a number each. This version runs one.',
+    problem: cellsProblem,
+  },
+  {
+    flag: 'lanes',
+    value: 'N',
+    default: '2',
+    meaning: 'How many batches the engine commits side by side.',
+    problem: (text) => wholeNumber(text, 1, 16),
+  },
+  {
+    flag: 'log-level',
+    value: 'LEVEL',
+    default: 'info',
+    meaning: `${logLevels.join(', ')}.`,
+    problem: (text) => oneOf(text, logLevels),
+  },
+  {
+    flag: 'json-logs',
+    meaning: 'One JSON object a line instead of text. HOLDFAST_JSON_LOGS=true does the same.',
+    problem: (text) => oneOf(text, ['true', 'false']),
+  },
+] as const satisfies readonly Option[]
+
+export type Flag = (typeof optionTable)[number]['flag']
+
+export const environmentName = (flag: string): string => `HOLDFAST_${flag.replaceAll('-', '_').toUpperCase()}`
+
+/** Reads flags, then variables, then defaults. Throws StartFailure `usage` with the first thing that is wrong. */
+export function readConfig(args: readonly string[], environment: Record<string, string | undefined>): Config {
+  const given = parseFlags(args)
+  const text = (flag: Flag): string | undefined => {
+    const option: Option = optionTable.find((one) => one.flag === flag)!
+    const name = environmentName(flag)
+    const fromEnvironment = environment[name] === '' ? undefined : environment[name]
+    const found = given[flag] ?? fromEnvironment
+    const problem = found === undefined ? undefined : option.problem(found)
+    if (problem)
+      throw new StartFailure(
+        'usage',
+        `${given[flag] === undefined ? name : `--${flag}`} ${problem}${shown(flag, found)}.`,
+      )
+    return found ?? option.default
+  }
+  const config: Config = {
+    port: Number(text('port')),
+    host: text('host')!,
+    data: text('data')!,
+    databaseUrl: text('database-url'),
+    profile: text('profile') as Profile,
+    cells: text('cells')!.split(','),
+    lanes: Number(text('lanes')),
+    logLevel: text('log-level') as LogLevel,
+    jsonLogs: text('json-logs') === 'true',
+  }
+  refuseTogether(config)
+  return config
+}
+
+/** The flags that make another process read the same configuration. */
+export function configFlags(config: Config): string[] {
+  const flags = [
+    `--port=${config.port}`,
+    `--host=${config.host}`,
+    `--data=${config.data}`,
+    `--profile=${config.profile}`,
+    `--cells=${config.cells.join(',')}`,
+    `--lanes=${config.lanes}`,
+    `--log-level=${config.logLevel}`,
+  ]
+  return config.jsonLogs ? [...flags, '--json-logs'] : flags
+}
+
+function parseFlags(args: readonly string[]): Partial<Record<Flag, string>> {
+  const options = Object.fromEntries(
+    optionTable.map((option: Option) => [
+      option.flag,
+      { type: option.value ? ('string' as const) : ('boolean' as const) },
+    ]),
+  )
+  try {
+    const { values } = parseArgs({ args: [...args], options, strict: true, allowPositionals: false })
+    return Object.fromEntries(Object.entries(values).map(([flag, value]) => [flag, String(value)]))
+  } catch (error) {
+    const said = (error as Error).message.split('. ')[0]!.replace(/\.$/, '')
+    throw new StartFailure('usage', `${said}. See holdfast start --help.`)
+  }
+}
+
+/** Values that are right one by one and wrong together. */
+function refuseTogether(config: Config): void {
+  if (config.cells.length > 1)
+    throw new StartFailure(
+      'usage',
+      `--cells ${config.cells.join(',')}: this version runs one cell; several come with a later one.`,
+    )
+  if (config.profile === 'development' && !isLoopback(config.host))
+    throw new StartFailure(
+      'usage',
+      `--host ${config.host}: the development profile listens on loopback only (127.0.0.1, ::1, localhost); use --profile production.`,
+    )
+}
+
+export const isLoopback = (host: string): boolean =>
+  /^(localhost|::1|\[::1\]|127\.\d{1,3}\.\d{1,3}\.\d{1,3})$/i.test(host)
+
+function wholeNumber(text: string, min: number, max: number): string | undefined {
+  const number = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN
+  return number >= min && number <= max ? undefined : `must be a whole number from ${min} to ${max}`
+}
+
+const oneOf = (text: string, known: readonly string[]): string | undefined =>
+  known.includes(text) ? undefined : `must be one of ${known.join(', ')}`
+
+function cellsProblem(text: string): string | undefined {
+  const names = text.split(',')
+  if (!names.every(isCellName)) return 'must be names like eu1 (a region and a number), joined by commas'
+  return new Set(names).size === names.length ? undefined : 'names a cell twice'
+}
+
+function databaseUrlProblem(text: string): string | undefined {
+  if (!URL.canParse(text) || !/^postgres(ql)?:$/.test(new URL(text).protocol))
+    return 'must look like postgres://user:password@host:5432/database'
+  return new URL(text).pathname.length > 1 ? undefined : 'names no database'
+}
+
+/** What was given, unless it may hold a password. */
+const shown = (flag: Flag, found: string | undefined): string =>
+  flag === 'database-url' ? '' : `, not ${JSON.stringify(found)}`
+
+/** The options as a text for a terminal. */
+export function optionsHelp(): string {
+  return optionTable
+    .map((option: Option) => {
+      const left = `  --${option.flag}${option.value ? ` ${option.value}` : ''}`
+      return `${left.padEnd(24)}${option.meaning}${option.default === undefined ? '' : ` [${option.default}]`}`
+    })
+    .join('\n')
+}
+
+/** docs/generated/CONFIG.md */
+export function optionsPage(): string {
+  const rows = optionTable.map((option: Option) => {
+    const flag = `\`--${option.flag}${option.value ? ` ${option.value}` : ''}\``
+    return `| ${flag} | \`${environmentName(option.flag)}\` | ${option.default === undefined ? '' : `\`${option.default}\``} | ${option.meaning} |`
+  })
+  return [
+    '# Configuration of `holdfast start`',
+    '',
+    'Made from `src/runtime/config.ts`. A flag wins over its variable; a variable that is empty counts as not set.',
+    '',
+    '| flag | variable | default | meaning |',
+    '|---|---|---|---|',
+    ...rows,
+    '',
+  ].join('\n')
+}
