@@ -1,0 +1,53 @@
+// Names for the shapes in openapi.json, by route: generated/api.ts is the only place that spells them out.
+import type { paths } from './generated/api.ts'
+
+type Json<T> = T extends { content: { 'application/json': infer Body } } ? Body : never
+
+export type RequestBody<Path extends keyof paths, Method extends keyof paths[Path]> = paths[Path][Method] extends {
+  requestBody?: infer Body
+}
+  ? Json<NonNullable<Body>>
+  : never
+
+export type AnswerBody<
+  Path extends keyof paths,
+  Method extends keyof paths[Path],
+  Status extends number,
+> = paths[Path][Method] extends {
+  responses: { [status in Status]: infer Answer }
+}
+  ? Json<Answer>
+  : never
+
+export type Query<Path extends keyof paths, Method extends keyof paths[Path]> = paths[Path][Method] extends {
+  parameters: { query?: infer Parameters }
+}
+  ? NonNullable<Parameters>
+  : never
+
+export type PlaceOrder = RequestBody<'/v1/orders', 'post'>
+export type Order = AnswerBody<'/v1/orders/{id}', 'get', 200>
+export type OrderList = AnswerBody<'/v1/orders', 'get', 200>
+export type OrderQuery = Query<'/v1/orders', 'get'>
+export type OrderHistory = AnswerBody<'/v1/orders/{id}/events', 'get', 200>
+export type CancelOrder = RequestBody<'/v1/orders/{id}/cancel', 'post'>
+
+export type PlaceHold = RequestBody<'/v1/holds', 'post'>
+export type ExtendHold = RequestBody<'/v1/holds/{id}/extend', 'post'>
+export type Hold = AnswerBody<'/v1/holds/{id}', 'get', 200>
+
+export type Adjustment = RequestBody<'/v1/stock/adjustments', 'post'>['adjustments'][number]
+export type AdjustedStock = AnswerBody<'/v1/stock/adjustments', 'post', 200>
+export type StockLevel = AnswerBody<'/v1/stock/{sku}', 'get', 200>
+export type StockList = AnswerBody<'/v1/stock', 'get', 200>
+export type SetPolicy = RequestBody<'/v1/stock/{sku}/policy', 'put'>
+export type Policy = AnswerBody<'/v1/stock/{sku}/policy', 'put', 200>
+
+export type PutLocation = RequestBody<'/v1/locations/{code}', 'put'>
+export type Location = AnswerBody<'/v1/locations/{code}', 'put', 200>
+export type LocationList = AnswerBody<'/v1/locations', 'get', 200>
+
+export type EventPage = AnswerBody<'/v1/events', 'get', 200>
+export type EventQuery = Query<'/v1/events', 'get'>
+export type HoldfastEvent = EventPage['data'][number]
+export type Audit = AnswerBody<'/v1/audit', 'get', 200>

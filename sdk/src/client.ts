@@ -1,0 +1,208 @@
+// The Holdfast client: one function per route, types from openapi.json, no dependencies, no node:* imports. Every POST
+// carries an idempotency key and keeps it over its retries, so that no call can do its thing twice.
+import type * as api from './api.ts'
+import { type Answered, type BulkAnswer, type BulkOptions, bulk } from './bulk.ts'
+import { type CallOptions, type Connection, call, randomId } from './connection.ts'
+import { type StreamOptions, streamEvents } from './events.ts'
+import { limits } from './limits.ts'
+
+export type * from './api.ts'
+export type { Answered, BulkAnswer, BulkOptions } from './bulk.ts'
+export type { AnswerInfo, CallOptions } from './connection.ts'
+export type { Positioned, StreamOptions } from './events.ts'
+export { type FieldProblem, HoldfastError, type Problem } from './problem.ts'
+
+export type ClientOptions = {
+  /** Of the cell, for example http://127.0.0.1:8080. */
+  url: string
+  /** sk_… on servers, pk_… in storefronts. */
+  key: string
+  /** Name of the cell at `url`; learnt from its first answer when absent. Keys that we make begin with it. */
+  cell?: string
+  /** Who calls, with a pk_ key: 16–64 random visible ASCII characters. Made, and in browsers remembered, when absent. */
+  visitor?: string
+  /** Of one call with all its retries; default 30 s. */
+  deadlineMs?: number
+  /** Of one try; default 15 s. */
+  attemptMs?: number
+  /** Waits between tries are random up to firstMs × 2^n, at most maxMs; default 100 ms and 5 s. */
+  backoff?: { firstMs: number; maxMs: number }
+  fetch?: typeof fetch
+}
+
+export type ReadOrderOptions = CallOptions & {
+  /** What placing it answered; lets a pk_ key read the order back. */
+  clientSecret?: string
+}
+export type IfVersion = { ifMatch?: string }
+
+/** An item of a bulk call may bring its own key, and should where the source can be read again. */
+export type BulkOrder = api.PlaceOrder & { idempotency_key?: string }
+export type BulkOrderAnswer = BulkAnswer & { order?: api.Order; replayed?: boolean }
+export type BulkAdjustment = { adjustments: api.Adjustment[]; idempotency_key?: string }
+export type BulkAdjustmentAnswer = BulkAnswer & { data?: api.AdjustedStock['data']; replayed?: boolean }
+
+export type Client = ReturnType<typeof createClient>
+
+export function createClient(options: ClientOptions) {
+  const connection: Connection = {
+    url: options.url.replace(/\/+$/, ''),
+    key: options.key,
+    fetch: options.fetch ?? ((input, init) => fetch(input, init)),
+    visitor: options.visitor ?? (options.key.startsWith('pk_') ? ownVisitor() : undefined),
+    deadlineMs: options.deadlineMs ?? limits.deadlineMs,
+    attemptMs: options.attemptMs ?? limits.attemptMs,
+    backoff: options.backoff ?? { firstMs: limits.backoffMsFirst, maxMs: limits.backoffMsMax },
+    cell: options.cell,
+  }
+  return {
+    orders: orders(connection),
+    holds: holds(connection),
+    stock: stock(connection),
+    locations: locations(connection),
+    events: events(connection),
+    /** Compares the counters with the log. `fresh` runs it now; else the last one that ran is answered. */
+    audit: ({ fresh = false }: { fresh?: boolean } = {}, call_?: CallOptions) =>
+      call<api.Audit>(connection, { method: 'GET', path: '/v1/audit', query: { fresh: fresh || undefined } }, call_),
+    /** Of the cell that answers, once known. */
+    cell: (): string | undefined => connection.cell,
+  }
+}
+
+function orders(connection: Connection) {
+  return {
+    /** Refused for want of stock: HoldfastError with code `insufficient_stock`, and nothing is kept. */
+    place: (order: api.PlaceOrder, options?: CallOptions) =>
+      call<api.Order>(
+        connection,
+        { method: 'POST', path: '/v1/orders', body: order, homeCell: cellOf(order.hold_id) },
+        options,
+      ),
+    get: (id: string, { clientSecret, ...options }: ReadOrderOptions = {}) =>
+      call<api.Order>(
+        connection,
+        {
+          method: 'GET',
+          path: `/v1/orders/${segment(id)}`,
+          headers: present({ 'holdfast-client-secret': clientSecret }),
+        },
+        options,
+      ),
+    list: (query: api.OrderQuery = {}, options?: CallOptions) =>
+      call<api.OrderList>(connection, { method: 'GET', path: '/v1/orders', query }, options),
+    /** Whole, or the given units of some lines. */
+    cancel: (id: string, body: api.CancelOrder, { ifMatch, ...options }: CallOptions & IfVersion = {}) =>
+      call<api.Order>(
+        connection,
+        {
+          method: 'POST',
+          path: `/v1/orders/${segment(id)}/cancel`,
+          body,
+          headers: present({ 'if-match': ifMatch }),
+          homeCell: cellOf(id),
+        },
+        options,
+      ),
+    /** Its history, oldest first. */
+    events: (id: string, options?: CallOptions) =>
+      call<api.OrderHistory>(connection, { method: 'GET', path: `/v1/orders/${segment(id)}/events` }, options),
+    /** As many as the source has, with an answer for each in the same order; a refusal is an answer, not an error. */
+    bulk: (
+      items: AsyncIterable<BulkOrder> | Iterable<BulkOrder>,
+      options?: BulkOptions,
+    ): AsyncGenerator<Answered<BulkOrder, BulkOrderAnswer>> =>
+      bulk({ connection, path: '/v1/orders/bulk' }, items, options),
+  }
+}
+
+function holds(connection: Connection) {
+  return {
+    place: (hold: api.PlaceHold, options?: CallOptions) =>
+      call<api.Hold>(connection, { method: 'POST', path: '/v1/holds', body: hold }, options),
+    get: (id: string, options?: CallOptions) =>
+      call<api.Hold>(connection, { method: 'GET', path: `/v1/holds/${segment(id)}` }, options),
+    /** Counted from now. */
+    extend: (id: string, body: api.ExtendHold, options?: CallOptions) =>
+      call<api.Hold>(
+        connection,
+        { method: 'POST', path: `/v1/holds/${segment(id)}/extend`, body, homeCell: cellOf(id) },
+        options,
+      ),
+    release: (id: string, options?: CallOptions) =>
+      call<undefined>(connection, { method: 'DELETE', path: `/v1/holds/${segment(id)}` }, options),
+  }
+}
+
+function stock(connection: Connection) {
+  return {
+    get: (sku: string, options?: CallOptions) =>
+      call<api.StockLevel>(connection, { method: 'GET', path: `/v1/stock/${segment(sku)}` }, options),
+    list: (skus: readonly string[], options?: CallOptions) =>
+      call<api.StockList>(connection, { method: 'GET', path: '/v1/stock', query: { sku: skus } }, options),
+    /** All of them or none. */
+    adjust: (adjustments: api.Adjustment[], options?: CallOptions) =>
+      call<api.AdjustedStock>(
+        connection,
+        { method: 'POST', path: '/v1/stock/adjustments', body: { adjustments } },
+        options,
+      ),
+    setPolicy: (sku: string, policy: api.SetPolicy, { ifMatch, ...options }: CallOptions & IfVersion = {}) =>
+      call<api.Policy>(
+        connection,
+        {
+          method: 'PUT',
+          path: `/v1/stock/${segment(sku)}/policy`,
+          body: policy,
+          headers: present({ 'if-match': ifMatch }),
+        },
+        options,
+      ),
+    bulk: (
+      items: AsyncIterable<BulkAdjustment> | Iterable<BulkAdjustment>,
+      options?: BulkOptions,
+    ): AsyncGenerator<Answered<BulkAdjustment, BulkAdjustmentAnswer>> =>
+      bulk({ connection, path: '/v1/stock/bulk' }, items, options),
+  }
+}
+
+function locations(connection: Connection) {
+  return {
+    list: (options?: CallOptions) =>
+      call<api.LocationList>(connection, { method: 'GET', path: '/v1/locations' }, options),
+    put: (code: string, location: api.PutLocation, options?: CallOptions) =>
+      call<api.Location>(
+        connection,
+        { method: 'PUT', path: `/v1/locations/${segment(code)}`, body: location },
+        options,
+      ),
+  }
+}
+
+function events(connection: Connection) {
+  return {
+    page: (query: api.EventQuery = {}, options?: CallOptions) =>
+      call<api.EventPage>(connection, { method: 'GET', path: '/v1/events', query }, options),
+    /** Endless, oldest first, over broken connections; ends when `signal` is aborted. */
+    stream: (options: StreamOptions = {}) => streamEvents<api.HoldfastEvent>(connection, '/v1/events', options),
+  }
+}
+
+const segment = encodeURIComponent
+
+const present = (headers: Record<string, string | undefined>): Record<string, string> =>
+  Object.fromEntries(Object.entries(headers).filter((entry): entry is [string, string] => entry[1] !== undefined))
+
+/** The home cell that an id names. */
+const cellOf = (id: string | undefined): string | undefined => id?.split('_')[1]
+
+/** A visitor keeps one name on a device where there is somewhere to keep it, so that a reload does not make a stranger. */
+function ownVisitor(): string {
+  if (typeof document === 'undefined') return randomId()
+  try {
+    const kept = localStorage.getItem('holdfast-visitor') ?? randomId()
+    localStorage.setItem('holdfast-visitor', kept)
+    return kept
+  } catch {
+    return randomId() // storage is switched off
+  }
+}

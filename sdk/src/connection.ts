@@ -1,0 +1,130 @@
+// One request to one cell, tried until it is answered or its deadline is over. A keyed request keeps its key over all tries,
+// so that trying again can never do the thing twice.
+import { problemOf, unreachable } from './problem.ts'
+import { type Backoff, waitToRetry } from './retry.ts'
+
+export type Connection = {
+  readonly url: string
+  readonly key: string
+  readonly fetch: typeof fetch
+  readonly visitor: string | undefined
+  readonly deadlineMs: number
+  readonly attemptMs: number
+  readonly backoff: Backoff
+  /** The cell that answers at `url`: given, or learnt from its first answer. */
+  cell: string | undefined
+}
+
+/** What came with an answer, for callers who ask. */
+export type AnswerInfo = {
+  status: number
+  headers: Headers
+  /** The key had been used with the same request before; this is what it made. */
+  replayed: boolean
+  /** Tries that this answer took. */
+  attempts: number
+}
+
+export type CallOptions = {
+  /** Of POSTs; by default a random one, kept over retries. Give your own to retry over restarts of your program. */
+  idempotencyKey?: string
+  signal?: AbortSignal
+  deadlineMs?: number
+  onAnswer?: (info: AnswerInfo) => void
+}
+
+export type ApiRequest = {
+  method: 'GET' | 'POST' | 'PUT' | 'DELETE'
+  path: string
+  query?: Record<string, string | number | boolean | readonly string[] | undefined>
+  body?: unknown
+  headers?: Record<string, string>
+  /** The cell in which this must run, where the request names one. */
+  homeCell?: string
+}
+
+/** The answer's body; undefined where there is none. Throws HoldfastError, or the signal's reason. */
+export async function call<T>(connection: Connection, request: ApiRequest, options: CallOptions = {}): Promise<T> {
+  const headers = headersOf(connection, { ...request.headers })
+  if (request.body !== undefined) headers['content-type'] = 'application/json'
+  if (request.method === 'POST')
+    headers['idempotency-key'] = options.idempotencyKey ?? randomKey(request.homeCell ?? connection.cell)
+  const target = urlOf(connection, request)
+  const body = request.body === undefined ? undefined : JSON.stringify(request.body)
+  const until = Date.now() + (options.deadlineMs ?? connection.deadlineMs)
+  for (let attempt = 0; ; attempt++) {
+    try {
+      const attemptMs = Math.max(1, Math.min(connection.attemptMs, until - Date.now()))
+      const signal = anySignal(options.signal, AbortSignal.timeout(attemptMs))
+      return await once<T>(connection, { target, method: request.method, headers, body, signal }, { options, attempt })
+    } catch (error) {
+      options.signal?.throwIfAborted()
+      await waitToRetry(error, { backoff: connection.backoff, attempt, until, signal: options.signal })
+    }
+  }
+}
+
+type Attempt = { target: string; method: string; headers: Record<string, string>; body?: string; signal: AbortSignal }
+
+async function once<T>(
+  connection: Connection,
+  { target, ...init }: Attempt,
+  { options, attempt }: { options: CallOptions; attempt: number },
+): Promise<T> {
+  const answer = await fetchAnswer(connection, target, init)
+  const text = await answer.text().catch((error) => {
+    throw unreachable(error)
+  })
+  options.onAnswer?.({
+    status: answer.status,
+    headers: answer.headers,
+    replayed: answer.headers.get('idempotent-replayed') === 'true',
+    attempts: attempt + 1,
+  })
+  return (text === '' ? undefined : JSON.parse(text)) as T
+}
+
+/** An answer with 2xx, its body not yet read. Throws HoldfastError for every other. */
+export async function fetchAnswer(connection: Connection, target: string, init: RequestInit): Promise<Response> {
+  let answer: Response
+  try {
+    answer = await connection.fetch(target, init)
+  } catch (error) {
+    throw unreachable(error)
+  }
+  connection.cell ??= answer.headers.get('holdfast-cell') ?? undefined
+  if (!answer.ok)
+    throw await problemOf(answer).catch((error) => {
+      throw unreachable(error)
+    })
+  return answer
+}
+
+export function headersOf(connection: Connection, more: Record<string, string>): Record<string, string> {
+  const headers: Record<string, string> = { authorization: `Bearer ${connection.key}`, ...more }
+  if (connection.visitor !== undefined) headers['holdfast-visitor'] = connection.visitor
+  return headers
+}
+
+export function urlOf(connection: Connection, { path, query = {} }: Pick<ApiRequest, 'path' | 'query'>): string {
+  const url = new URL(connection.url + path)
+  for (const [name, value] of Object.entries(query)) {
+    if (value === undefined) continue
+    for (const one of Array.isArray(value) ? value : [value]) url.searchParams.append(name, String(one))
+  }
+  return url.href
+}
+
+/** Names its home cell where that is known, so that every cell sends a retry there. */
+export const randomKey = (cell: string | undefined): string =>
+  cell === undefined ? randomId() : `${cell}.${randomId()}`
+
+/** 128 random bits in hex. `crypto.randomUUID` is missing on pages without TLS. */
+export function randomId(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(16))
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
+}
+
+export function anySignal(...signals: (AbortSignal | undefined)[]): AbortSignal {
+  return AbortSignal.any(signals.filter((signal) => signal !== undefined))
+}
