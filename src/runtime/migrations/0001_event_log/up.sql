@@ -29,7 +29,8 @@ create table runtime.consumers (
   updated_at timestamptz not null default clock_timestamp()
 );
 
--- What a consumer has applied: the event, and the last version of each subject.
+-- What a consumer has applied: the events, and the last version of each subject. Kept as long as the events are, so that
+-- a consumer may rewind over all of them.
 create table runtime.inbox (
   consumer text collate "C" not null,
   event_id uuid not null,
@@ -42,6 +43,7 @@ create table runtime.inbox_subjects (
   consumer text collate "C" not null,
   subject text collate "C" not null,
   version integer not null check (version > 0),
+  updated_at timestamptz not null default clock_timestamp(),
   primary key (consumer, subject)
 ) with (fillfactor = 80);
 
@@ -49,7 +51,7 @@ create table runtime.inbox_subjects (
 create table runtime.incarnation (
   number integer generated always as identity primary key,
   incarnation uuid not null unique default gen_random_uuid(),
-  system_identifier bigint not null,
+  system_identifier text not null,
   timeline integer not null,
   -- The last seq that the life before had given out.
   began_after_seq bigint not null,

@@ -1,0 +1,80 @@
+// Which life of this database it is. A restore, a copy or a promotion begins a new one before the first command runs in it,
+// so that whoever counts positions in an earlier life finds out instead of skipping what that life never had.
+
+import { present } from '../base/assert.ts'
+import type { Uuid } from '../base/ids.ts'
+import type { Database } from './pg.ts'
+import type { Session } from './pg-session.ts'
+import type { Position } from './position.ts'
+
+/** `beganAfterSeq`: what was given out up to here is shared with the life before. */
+export type Life = { incarnation: Uuid; beganAfterSeq: number }
+
+/** All lives that this database knows of, the present one last; never empty. */
+export type Lives = readonly Life[]
+
+// The timeline comes from the name of the WAL file being written: pg_control_checkpoint() shows the old one until the first
+// checkpoint after a promotion. Neither function needs a privilege. System identifiers are unsigned and compared as text.
+const identitySql = `
+  select system_identifier::text as system_identifier,
+    ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int as timeline
+  from pg_control_system()`
+
+type StoredLife = Life & { system_identifier: string; timeline: number }
+
+const livesSql = `
+  select incarnation, began_after_seq as "beganAfterSeq", system_identifier, timeline from runtime.incarnation order by number`
+
+const beginLifeSql = `
+  insert into runtime.incarnation (system_identifier, timeline, began_after_seq, reason)
+  select $1, $2, case when is_called then last_value else 0 end, $3 from runtime.event_seq`
+
+/**
+ * The lives of this database, after a new one was begun if the server is not the one of the last life. To be awaited before
+ * the first command of a process, and again after each lost connection, since the server behind the address may have changed.
+ */
+export async function ensureIncarnation(database: Database): Promise<Lives> {
+  return database.transaction(async (session) => {
+    await lockLives(session)
+    const [server] = await session.run<{ system_identifier: string; timeline: number }>(identitySql)
+    const now = present(server, 'the identity of the server')
+    const last = (await session.run<StoredLife>(livesSql)).at(-1)
+    if (!last) await session.run(beginLifeSql, [now.system_identifier, now.timeline, 'created'])
+    else if (last.system_identifier !== now.system_identifier) {
+      await session.run(beginLifeSql, [now.system_identifier, now.timeline, 'system'])
+    } else if (last.timeline !== now.timeline) {
+      await session.run(beginLifeSql, [now.system_identifier, now.timeline, 'timeline'])
+    }
+    return readLives(session)
+  })
+}
+
+/** For an operator who has put files of this very server back in place, which no identifier shows. No process may be serving. */
+export async function declareRestored(database: Database): Promise<Lives> {
+  return database.transaction(async (session) => {
+    await lockLives(session)
+    const [server] = await session.run<{ system_identifier: string; timeline: number }>(identitySql)
+    const now = present(server, 'the identity of the server')
+    await session.run(beginLifeSql, [now.system_identifier, now.timeline, 'operator'])
+    return readLives(session)
+  })
+}
+
+const lockLives = (session: Session) => session.run(`select pg_advisory_xact_lock(hashtext('holdfast.incarnation'))`)
+
+async function readLives(session: Session): Promise<Lives> {
+  const rows = await session.run<StoredLife>(livesSql)
+  return rows.map(({ incarnation, beganAfterSeq }) => ({ incarnation, beganAfterSeq }))
+}
+
+export const presentLife = (lives: Lives): Life => present(lives.at(-1), 'the present life')
+
+/**
+ * Where a position of any life stands in the present one: what an earlier life gave out after it was left never happened
+ * here, so a reader goes back to where the ways parted. `unknown` when this database never lived that life.
+ */
+export function seqInPresentLife(lives: Lives, position: Position): number | 'unknown' {
+  const at = lives.findIndex((life) => life.incarnation === position.incarnation)
+  if (at < 0) return 'unknown'
+  return Math.min(position.seq, ...lives.slice(at + 1).map((life) => life.beganAfterSeq))
+}

@@ -1,0 +1,71 @@
+// The process's metrics, in one registry that is made once. Names follow Prometheus: the prefix `holdfast_`, base units
+// (seconds, bytes), `_total` for counters; a name that does not is refused where it is declared.
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { assert } from '../base/assert.ts'
+
+export type Metrics = {
+  counter<L extends string = never>(name: string, help: string, labels?: readonly L[]): Counter<L>
+  gauge<L extends string = never>(name: string, help: string, labels?: readonly L[]): Gauge<L>
+  /** A gauge that is asked for its value when it is scraped. */
+  gaugeOf(name: string, help: string, read: () => number): void
+  histogram<L extends string = never>(
+    name: string,
+    help: string,
+    buckets: readonly number[],
+    labels?: readonly L[],
+  ): Histogram<L>
+  /** What GET /metrics answers. */
+  text(): Promise<string>
+  readonly contentType: string
+}
+
+/** Upper bounds in seconds for the time of a request or a batch. */
+export const secondsBuckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10] as const
+
+/** `fixed` labels stand on every series, like the cell's name. With `process`, Node's own metrics are collected too. */
+export function openMetrics(options: { fixed?: Record<string, string>; process?: boolean } = {}): Metrics {
+  const registry = new Registry()
+  if (options.fixed) registry.setDefaultLabels(options.fixed)
+  if (options.process) collectDefaultMetrics({ register: registry })
+  const registers = [registry]
+
+  return {
+    counter: (name, help, labels = []) => {
+      checkName(name)
+      assert(name.endsWith('_total'), `the counter ${name} must end in _total`)
+      return new Counter({ name, help, labelNames: labels, registers })
+    },
+    gauge: (name, help, labels = []) => {
+      checkGauge(name)
+      return new Gauge({ name, help, labelNames: labels, registers })
+    },
+    gaugeOf: (name, help, read) => {
+      checkGauge(name)
+      new Gauge({
+        name,
+        help,
+        registers,
+        collect() {
+          this.set(read())
+        },
+      })
+    },
+    histogram: (name, help, buckets, labels = []) => {
+      checkName(name)
+      assert(/_(seconds|bytes|rows|commands|events)$/.test(name), `the histogram ${name} must end in its unit`)
+      return new Histogram({ name, help, labelNames: labels, buckets: [...buckets], registers })
+    },
+    text: () => registry.metrics(),
+    contentType: registry.contentType,
+  }
+}
+
+function checkName(name: string): void {
+  assert(/^holdfast_[a-z][a-z0-9_]*$/.test(name), `the metric ${name} must be snake_case and begin with holdfast_`)
+  assert(!/_(ms|milliseconds|kib|mib)(_|$)/.test(name), `the metric ${name} must be in base units`)
+}
+
+function checkGauge(name: string): void {
+  checkName(name)
+  assert(!name.endsWith('_total'), `the gauge ${name} must not end in _total`)
+}
