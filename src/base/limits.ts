@@ -87,11 +87,14 @@ export const limits = {
   auditDifferencesMax: 100,
 
   // The embedded PostgreSQL and the processes around it
-  diskFreeBytesMin: 512 * 1024 * 1024,
   postgresStartMsMax: 600_000, // crash recovery of max_wal_size on a slow disk
   postgresStartsMax: 5,
   postgresRetryStartMsMax: 20_000, // remains of a killed server that keep the next from starting
   claimMsMax: 5_000, // for an earlier Holdfast on the same folder to go
+  restartPauseMs: 100, // doubled with each death in a row
+  restartPauseMsMax: 10_000,
+  youngDeathMs: 10_000, // a process that dies younger than this is likely to die again
+  cellStopMsMax: 90_000, // drainMsMax and postgresStopMsMax, and some
   postgresStopMsMax: 60_000,
   postgresWatchMs: 100,
   postgresLogBytesMax: 16 * 1024 * 1024,

@@ -16,6 +16,7 @@ export type Config = {
   profile: Profile
   cells: string[]
   lanes: number
+  diskFreeMinMib: number
   logLevel: LogLevel
   jsonLogs: boolean
 }
@@ -84,6 +85,13 @@ export const optionTable = [
     problem: (text) => wholeNumber(text, 1, 16),
   },
   {
+    flag: 'disk-free-min',
+    value: 'MIB',
+    default: '512',
+    meaning: 'Does not start with less free space on the disk of the data folder.',
+    problem: (text) => wholeNumber(text, 64, 100_000_000),
+  },
+  {
     flag: 'log-level',
     value: 'LEVEL',
     default: 'info',
@@ -125,6 +133,7 @@ export function readConfig(args: readonly string[], environment: Record<string, 
     profile: text('profile') as Profile,
     cells: text('cells')!.split(','),
     lanes: Number(text('lanes')),
+    diskFreeMinMib: Number(text('disk-free-min')),
     logLevel: text('log-level') as LogLevel,
     jsonLogs: text('json-logs') === 'true',
   }
@@ -141,6 +150,7 @@ export function configFlags(config: Config): string[] {
     `--profile=${config.profile}`,
     `--cells=${config.cells.join(',')}`,
     `--lanes=${config.lanes}`,
+    `--disk-free-min=${config.diskFreeMinMib}`,
     `--log-level=${config.logLevel}`,
   ]
   return config.jsonLogs ? [...flags, '--json-logs'] : flags

@@ -10,11 +10,15 @@ import { StartFailure } from './start-failure.ts'
 
 export type Binaries = { initdb: string; postgres: string; packageVersion: string; major: string }
 
-type Installed = { native: string; packageVersion: string }
+export type Installed = { native: string; packageVersion: string }
 
 /** Shapes: absolute paths of programs that the account can run. */
 export async function postgresBinaries(account: Account | undefined): Promise<Binaries> {
-  const installed = await installedPackage()
+  return runnable(await installedPackage(), account)
+}
+
+/** In place when the account can run it there, otherwise a copy. */
+export async function runnable(installed: Installed, account: Account | undefined): Promise<Binaries> {
   await linkLibraries(installed.native).catch(() => undefined) // a read-only node_modules: the copy has them
   const inPlace = binariesIn(installed, installed.native, account)
   if (inPlace) return inPlace

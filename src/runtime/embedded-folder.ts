@@ -33,14 +33,13 @@ export async function makeCellFolder(folder: string): Promise<string> {
   return realpath(folder)
 }
 
-export async function checkDiskSpace(folder: string): Promise<void> {
+export async function checkDiskSpace(folder: string, freeMinMib: number): Promise<void> {
   const disk = await statfs(folder)
-  const free = disk.bavail * disk.bsize
-  if (free >= limits.diskFreeBytesMin) return
-  const mib = (bytes: number) => `${Math.floor(bytes / 1024 / 1024)} MiB`
+  const freeMib = Math.floor((disk.bavail * disk.bsize) / 1024 / 1024)
+  if (freeMib >= freeMinMib) return
   throw new StartFailure(
     'disk_full',
-    `Only ${mib(free)} free on the disk of ${folder}; Holdfast starts with at least ${mib(limits.diskFreeBytesMin)}.`,
+    `Only ${freeMib} MiB are free on the disk of ${folder}, and ${freeMinMib} are needed (--disk-free-min): make room, or choose another --data.`,
   )
 }
 

@@ -34,6 +34,7 @@ export type EmbeddedOptions = {
   /** The cell's folder, DIR/<cell>. */
   folder: string
   settings?: EmbeddedSettings
+  diskFreeMinMib?: number
   /** Tests of logic only: initdb does not wait for the disk. */
   durable?: boolean
   /** Called when the server is gone without stop(); restart() is the answer. */
@@ -96,7 +97,7 @@ async function preparePlace(options: EmbeddedOptions): Promise<Place> {
   const cluster = join(cellFolder, 'pg')
   const account = postgresAccount(cluster)
   const binaries = await postgresBinaries(account)
-  await checkDiskSpace(cellFolder)
+  await checkDiskSpace(cellFolder, options.diskFreeMinMib ?? 64)
   if (!(await hasCluster(cellFolder, binaries.major)))
     await makeCluster({ cellFolder, binaries, account, durable: options.durable ?? true })
   const password = (await readFile(join(cellFolder, 'password'), 'utf8')).trim()

@@ -5,11 +5,12 @@ import { StartFailure } from './start-failure.ts'
 
 export type Server = {
   version: string
+  /** As in server_version_num: 180004. */
+  versionNumber: number
   standby: boolean
   readOnly: boolean
-  fsync: string
-  fullPageWrites: string
-  synchronousCommit: string
+  /** Settings that must not be off. */
+  durability: Record<'fsync' | 'full_page_writes' | 'synchronous_commit', string>
 }
 
 const versionMin = 140_000
@@ -17,45 +18,46 @@ const versionMin = 140_000
 /** Throws StartFailure when the server cannot be used; answers what it is. */
 export async function checkServer(url: DatabaseUrl): Promise<Server> {
   const server = await lookAt(url)
-  const where = withoutPassword(url)
+  const failure = whyNot(server, withoutPassword(url))
+  if (failure) throw failure
+  return server
+}
+
+export function whyNot(server: Server, where: string): StartFailure | undefined {
   if (server.versionNumber < versionMin)
-    throw new StartFailure(
+    return new StartFailure(
       'version_mismatch',
       `PostgreSQL at ${where} is version ${server.version}; Holdfast needs 14 or newer.`,
     )
   if (server.standby)
-    throw new StartFailure('database_unreachable', `PostgreSQL at ${where} is a standby: name its primary.`)
+    return new StartFailure('database_unreachable', `PostgreSQL at ${where} is a standby: name its primary.`)
   if (server.readOnly)
-    throw new StartFailure(
+    return new StartFailure(
       'database_unreachable',
       `The database at ${where} is read-only (default_transaction_read_only): name a writable one.`,
     )
-  const settings = {
-    fsync: server.fsync,
-    full_page_writes: server.fullPageWrites,
-    synchronous_commit: server.synchronousCommit,
-  }
-  const loose = Object.entries(settings).filter(([, value]) => value === 'off')
-  if (loose.length > 0)
-    throw new StartFailure(
-      'not_durable',
-      `PostgreSQL at ${where} runs with ${loose.map(([name]) => `${name} = off`).join(' and ')} and may lose orders in a crash: turn it on.`,
-    )
-  return server
+  const loose = Object.entries(server.durability).filter(([, value]) => value === 'off')
+  if (loose.length === 0) return undefined
+  const settings = loose.map(([name]) => `${name} = off`).join(' and ')
+  return new StartFailure(
+    'not_durable',
+    `PostgreSQL at ${where} runs with ${settings} and may lose orders in a crash: turn it on.`,
+  )
 }
 
-async function lookAt(url: DatabaseUrl): Promise<Server & { versionNumber: number }> {
-  const sql = openSql(url, { max: 1, connect_timeout: 5, onnotice: () => {}, fetch_types: false })
+async function lookAt(url: DatabaseUrl): Promise<Server> {
+  const sql = openSql(url, { max: 1, connect_timeout: 5, onnotice: () => {} })
   try {
-    const [row] = await sql<(Server & { versionNumber: number })[]>`
+    const [server] = await sql<Server[]>`
       select current_setting('server_version') as version,
         current_setting('server_version_num')::int as "versionNumber",
         pg_is_in_recovery() as standby,
         current_setting('default_transaction_read_only') = 'on' as "readOnly",
-        current_setting('fsync') as fsync,
-        current_setting('full_page_writes') as "fullPageWrites",
-        current_setting('synchronous_commit') as "synchronousCommit"`
-    return row!
+        json_build_object(
+          'fsync', current_setting('fsync'),
+          'full_page_writes', current_setting('full_page_writes'),
+          'synchronous_commit', current_setting('synchronous_commit')) as durability`
+    return server!
   } catch (error) {
     throw new StartFailure(
       'database_unreachable',

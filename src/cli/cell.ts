@@ -1,0 +1,102 @@
+// The process of one cell: its PostgreSQL, its engine, its HTTP server. Started by `holdfast start`, never by hand. It drains
+// and stops when its parent says so or is gone, and starts its PostgreSQL again when that dies.
+import { basename } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import { limits } from '../base/limits.ts'
+import { runCell } from '../main.ts'
+import { type Config, readConfig } from '../runtime/config.ts'
+import type { DatabaseUrl } from '../runtime/database-url.ts'
+import { type Embedded, startEmbedded } from '../runtime/embedded.ts'
+import { type Log, openLog } from '../runtime/log.ts'
+import { checkServer } from '../runtime/preflight.ts'
+import { asStartFailure, type StartFailureCode } from '../runtime/start-failure.ts'
+
+/** What a cell tells its parent. */
+export type CellReport =
+  | { type: 'ready'; url: string; port: number; postgres: string; adopted: boolean }
+  | { type: 'failed'; code: StartFailureCode; line: string }
+
+type CellDatabase = { url: DatabaseUrl; adopted: boolean; stop(): Promise<void> }
+
+export async function cell([folder = '', ...args]: string[]): Promise<number> {
+  const config = readConfig(args, process.env)
+  const name = basename(folder)
+  const log = openLog({ level: config.logLevel, json: config.jsonLogs, name })
+  const stopping = whenToldToStop(log)
+  let database: CellDatabase | undefined
+  try {
+    database = config.databaseUrl ? external(config.databaseUrl) : await embedded(folder, config, { log, stopping })
+    const server = await checkServer(database.url)
+    const running = await runCell({ config, cell: name, databaseUrl: database.url, log })
+    report({ type: 'ready', url: running.url, port: running.port, postgres: server.version, adopted: database.adopted })
+    await aborted(stopping)
+    await running.stop()
+    return 0
+  } catch (error) {
+    const failure = asStartFailure(error)
+    if (!failure) throw error
+    report({ type: 'failed', code: failure.code, line: failure.message })
+    return 1
+  } finally {
+    await database?.stop()
+    if (process.connected) process.disconnect?.()
+  }
+}
+
+const external = (url: DatabaseUrl): CellDatabase => ({ url, adopted: false, stop: async () => {} })
+
+async function embedded(
+  folder: string,
+  config: Config,
+  { log, stopping }: { log: Log; stopping: AbortSignal },
+): Promise<CellDatabase> {
+  const server: Embedded = await startEmbedded({
+    folder,
+    diskFreeMinMib: config.diskFreeMinMib,
+    signal: stopping,
+    onLost: () => void startAgain(server, log, stopping),
+  })
+  if (server.adopted) log.info('took over the PostgreSQL of an earlier run')
+  return server
+}
+
+/** At once, then with growing pauses; when nothing helps the process ends, and its parent starts another. */
+async function startAgain(server: Embedded, log: Log, stopping: AbortSignal): Promise<void> {
+  for (let attempt = 1; attempt <= limits.postgresStartsMax; attempt++) {
+    if (stopping.aborted) return
+    log.error({ attempt }, 'PostgreSQL is gone; starting it again')
+    try {
+      await server.restart()
+      log.info('PostgreSQL runs again')
+      return
+    } catch (error) {
+      log.error({ err: error }, 'PostgreSQL did not start')
+    }
+    await pause(limits.restartPauseMs * 2 ** attempt)
+  }
+  process.exit(1)
+}
+
+/** The parent's message, its death, or SIGTERM. Ctrl-C reaches the whole process group; the parent decides about it. */
+function whenToldToStop(log: Log): AbortSignal {
+  const controller = new AbortController()
+  const stop = (why: string) => {
+    if (!controller.signal.aborted) log.info({ why }, 'stopping')
+    controller.abort()
+  }
+  process.on('message', (message) => message === 'stop' && stop('asked'))
+  process.on('disconnect', () => stop('parent is gone'))
+  process.on('SIGTERM', () => stop('SIGTERM'))
+  process.on('SIGINT', () => process.connected || stop('SIGINT'))
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {}) // a parent that is gone reads no more
+  return controller.signal
+}
+
+const aborted = (signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) =>
+    signal.aborted ? resolve() : signal.addEventListener('abort', () => resolve(), { once: true }),
+  )
+
+const report = (message: CellReport): void => {
+  if (process.connected) process.send?.(message)
+}

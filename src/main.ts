@@ -1,0 +1,73 @@
+// The composition root of one cell: opens the database, migrates it, builds the services by hand and listens. What it
+// starts it stops in reverse, so that nothing is asked of a part that is gone.
+import type { AddressInfo } from 'node:net'
+import Fastify, { type FastifyInstance } from 'fastify'
+import { limits } from './base/limits.ts'
+import type { Config } from './runtime/config.ts'
+import type { DatabaseUrl } from './runtime/database-url.ts'
+import type { Log } from './runtime/log.ts'
+import { migrate, readMigrations } from './runtime/migrate.ts'
+import { openDatabase } from './runtime/pg.ts'
+import { StartFailure } from './runtime/start-failure.ts'
+import { migrationSources } from './units.ts'
+
+export type CellOptions = { config: Config; cell: string; databaseUrl: DatabaseUrl; log: Log }
+
+export type RunningCell = {
+  /** Where it listens, for people: http://127.0.0.1:8080 */
+  url: string
+  port: number
+  /** Answers what is in flight, takes nothing new, closes everything. */
+  stop(): Promise<void>
+}
+
+export async function runCell({ config, cell, databaseUrl, log }: CellOptions): Promise<RunningCell> {
+  const database = openDatabase({ url: databaseUrl, applicationName: `holdfast ${cell}` })
+  try {
+    const applied = await migrate(database, await readMigrations(migrationSources))
+    if (applied.length > 0) log.info({ migrations: applied.length }, 'migrated')
+    const app = Fastify({ forceCloseConnections: 'idle' })
+    app.get('/healthz', () => ({ status: 'ok' }))
+    const port = await listen(app, config)
+    return {
+      url: `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${port}`,
+      port,
+      async stop() {
+        await within(app.close(), limits.drainMsMax)
+        await database.close()
+      },
+    }
+  } catch (error) {
+    await database.close()
+    throw error
+  }
+}
+
+/** Answers the port, which the system chose when the configured one is 0. */
+async function listen(app: FastifyInstance, { host, port }: Config): Promise<number> {
+  try {
+    await app.listen({ host, port })
+  } catch (error) {
+    await app.close()
+    throw listenFailure(error, { host, port })
+  }
+  return (app.server.address() as AddressInfo).port
+}
+
+/** One line for what keeps a server from listening; anything else is a fault of ours. */
+export function listenFailure(error: unknown, { host, port }: { host: string; port: number }): unknown {
+  const code = (error as NodeJS.ErrnoException).code
+  if (code === 'EADDRINUSE')
+    return new StartFailure(
+      'port_in_use',
+      `Port ${port} on ${host} is in use: stop what listens there, or choose another --port.`,
+    )
+  if (code === 'EACCES')
+    return new StartFailure('port_in_use', `No permission to listen on port ${port}: choose a --port above 1023.`)
+  if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND')
+    return new StartFailure('usage', `--host ${host} is not an address of this machine.`)
+  return error
+}
+
+const within = (work: Promise<unknown>, ms: number): Promise<unknown> =>
+  Promise.race([work, new Promise((resolve) => setTimeout(resolve, ms).unref())])
