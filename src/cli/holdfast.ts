@@ -1,7 +1,6 @@
 #!/usr/bin/env node
-// The command line: finds the command and runs it. What a user can put right is one line and exit code 1 (`StartFailure`);
+// The command line: finds the command and runs it. What a user can put right is one line and exit code 1 (failure.ts);
 // a stack trace is a fault of ours.
-import { asStartFailure } from '../runtime/start-failure.ts'
 
 /** Answers the exit code. */
 export type Command = (args: string[]) => Promise<number>
@@ -15,6 +14,46 @@ const commands: Record<string, Entry> = {
     load: async () => (await import('./start.ts')).start,
   },
   cell: { load: async () => (await import('./cell.ts')).cell },
+  migrate: {
+    summary: 'Brings a database to the schema of this version',
+    load: async () => {
+      const { migrate, migrateHelp } = await import('./migrate.ts')
+      return helped(migrateHelp, migrate)
+    },
+  },
+  seed: {
+    summary: 'Fills a running server with a small demonstration shop',
+    load: async () => {
+      const { seed, seedHelp } = await import('./seed.ts')
+      return helped(seedHelp, seed)
+    },
+  },
+  replay: {
+    summary: 'Sells a published year of real orders again, on a running server',
+    load: async () => {
+      const { replay, replayHelp } = await import('./replay.ts')
+      return helped(replayHelp, replay)
+    },
+  },
+  keys: {
+    summary: 'Makes, lists and revokes the keys of a shop',
+    load: async () => {
+      const { keys, keysHelp } = await import('./keys.ts')
+      return helped(keysHelp, keys)
+    },
+  },
+  audit: {
+    summary: 'Recomputes every counter from the log and compares',
+    load: async () => {
+      const { audit, auditHelp } = await import('./audit.ts')
+      return helped(auditHelp, audit)
+    },
+  },
+}
+
+/** The command, which prints its help when it is asked for. */
+function helped(help: string, command: Command): Command {
+  return async (args) => (args.includes('--help') || args.includes('-h') ? print(help) : command(args))
 }
 
 async function main([name = '--help', ...args]: string[]): Promise<number> {
@@ -29,9 +68,11 @@ async function main([name = '--help', ...args]: string[]): Promise<number> {
   try {
     return await command(args)
   } catch (error) {
-    const failure = asStartFailure(error)
+    const { asFailure } = await import('./failure.ts')
+    const failure = asFailure(error)
     if (!failure) throw error
     process.stderr.write(`holdfast ${name}: ${failure.message}\n`)
+    if (args.includes('--json')) print(JSON.stringify({ error: { code: failure.code, message: failure.message } }))
     return 1
   }
 }

@@ -1,0 +1,118 @@
+// holdfast audit: recomputes every counter from the log and compares. Exit code 1 when they differ, so that a script can tell.
+import { parseArgs } from 'node:util'
+import { createClient } from '@holdfast/sdk'
+import { toRfc3339 } from '../base/time.ts'
+import { type AuditDifference, type AuditSums, runAudit } from '../modules/stock/audit.ts'
+import { systemClock } from '../runtime/clock.ts'
+import { keepHorizon } from '../runtime/horizon.ts'
+import { ensureIncarnation, presentLife } from '../runtime/incarnation.ts'
+import type { Database } from '../runtime/pg.ts'
+import { formatPosition } from '../runtime/position.ts'
+import { databaseHelp, databaseOptions, withDatabase } from './database.ts'
+import { usage } from './failure.ts'
+import { formatTable } from './table.ts'
+
+export const auditHelp = `Usage: holdfast audit --url URL --key KEY [--fresh] [--json]
+       holdfast audit [--database-url URL | --data DIR] [--json]
+
+Of a running server: its last audit, or with --fresh one that begins now. Of a database: always one that begins now.
+Exit code 1 when a counter is not what the log says.
+
+  --url URL           a running server
+  --key KEY           its key, with the scope audit:read
+  --fresh             do not answer an audit of some seconds ago
+${databaseHelp}
+  --json              the last line of standard output is one JSON object`
+
+export type AuditReport = {
+  consistent: boolean
+  checked_at: string
+  position: string
+  sums: AuditSums
+  differences: readonly AuditDifference[]
+}
+
+export async function audit(args: string[]): Promise<number> {
+  const { values } = parseArgs({
+    args,
+    options: {
+      ...databaseOptions,
+      url: { type: 'string' },
+      key: { type: 'string' },
+      fresh: { type: 'boolean', default: false },
+      json: { type: 'boolean', default: false },
+    },
+  })
+  const report = values.url === undefined ? await withDatabase(values, ofDatabase) : await ofServer(values)
+  printReport(report)
+  if (values.json) console.log(JSON.stringify(report))
+  return report.consistent ? 0 : 1
+}
+
+async function ofServer({
+  url = '',
+  key,
+  fresh,
+}: {
+  url?: string
+  key?: string
+  fresh: boolean
+}): Promise<AuditReport> {
+  if (!URL.canParse(url)) throw usage('--url must be the address of a running server, such as http://127.0.0.1:8080.')
+  if (!key) throw usage('--key is missing: the development profile accepts sk_dev.')
+  return (await createClient({ url, key }).audit({ fresh })) as AuditReport
+}
+
+/** All shops together. */
+async function ofDatabase(database: Database): Promise<AuditReport> {
+  let failure: unknown
+  const lives = await ensureIncarnation(database)
+  const horizon = await keepHorizon({ database, lives, onError: (error) => (failure = error) })
+  try {
+    const result = await runAudit({ database, settledSeq: async () => horizon.seq, now: systemClock.now })
+    if (failure !== undefined) throw failure
+    const sums = noSums()
+    const differences: AuditDifference[] = []
+    for (const shop of result.shops.values()) {
+      for (const name of sumNames) sums[name] += shop.sums[name]
+      differences.push(...shop.differences)
+    }
+    const position = formatPosition({ incarnation: presentLife(lives).incarnation, seq: result.seq })
+    return {
+      consistent: differences.length === 0,
+      checked_at: toRfc3339(result.checkedAt),
+      position,
+      sums,
+      differences,
+    }
+  } finally {
+    await horizon.stop()
+  }
+}
+
+const sumNames = [
+  'received',
+  'returned',
+  'corrections',
+  'on_hand',
+  'reserved',
+  'committed',
+  'shipped',
+  'in_flight',
+] as const
+const noSums = (): AuditSums => Object.fromEntries(sumNames.map((name) => [name, 0])) as AuditSums
+
+function printReport({ consistent, checked_at, sums, differences }: AuditReport): void {
+  const right = (head: string) => ({ head, align: 'right' as const })
+  console.log(`${consistent ? 'Consistent' : 'NOT CONSISTENT'} at ${checked_at}`)
+  console.log(
+    formatTable(
+      [{ head: 'Units' }, right('Sum')],
+      sumNames.map((name) => [name, sums[name].toLocaleString('en')]),
+    ),
+  )
+  if (consistent) return
+  const heads = [{ head: 'SKU' }, { head: 'Location' }, { head: 'Counter' }, right('By the log'), right('Stored')]
+  const rows = differences.map((one) => [one.sku, one.location, one.counter, String(one.expected), String(one.actual)])
+  console.log(`\n${formatTable(heads, rows)}`)
+}

@@ -1,0 +1,59 @@
+// The database of a cell for commands that need no server: the one --database-url names, else the embedded one of the data
+// folder, used beside a running Holdfast or started for as long as the command takes.
+import { readFile } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { type Config, readConfig } from '../runtime/config.ts'
+import { type DatabaseUrl, socketUrl } from '../runtime/database-url.ts'
+import { startEmbedded } from '../runtime/embedded.ts'
+import { superuser } from '../runtime/embedded-folder.ts'
+import { isServerOf, readPostmaster } from '../runtime/embedded-postmaster.ts'
+import { type Database, openDatabase } from '../runtime/pg.ts'
+import { checkServer } from '../runtime/preflight.ts'
+
+/** As parseArgs takes them; the variables of `holdfast start` hold here too. */
+export const databaseOptions = {
+  'database-url': { type: 'string' },
+  data: { type: 'string' },
+  cells: { type: 'string' },
+} as const
+type DatabaseFlags = { [flag in keyof typeof databaseOptions]?: string }
+
+export const databaseHelp = `  --database-url URL  your own PostgreSQL
+  --data DIR          else the embedded one in this folder [.holdfast]
+  --cells NAME        its cell [eu1]`
+
+export async function withDatabase<T>(flags: DatabaseFlags, work: (database: Database) => Promise<T>): Promise<T> {
+  const config = readConfig(flagsOf(flags), process.env)
+  const { url, stop } = await reach(config)
+  const database = openDatabase({ url, applicationName: 'holdfast command' })
+  try {
+    return await work(database)
+  } finally {
+    await database.close()
+    await stop()
+  }
+}
+
+const flagsOf = (flags: DatabaseFlags): string[] =>
+  (Object.keys(databaseOptions) as (keyof DatabaseFlags)[]).flatMap((flag) =>
+    flags[flag] === undefined ? [] : [`--${flag}=${flags[flag]}`],
+  )
+
+async function reach({ databaseUrl, data, cells }: Config): Promise<{ url: DatabaseUrl; stop(): Promise<void> }> {
+  if (databaseUrl) {
+    await checkServer(databaseUrl)
+    return { url: databaseUrl, stop: async () => {} }
+  }
+  const folder = join(resolve(data), cells[0]!)
+  const url = await urlOfRunning(folder)
+  return url ? { url, stop: async () => {} } : startEmbedded({ folder })
+}
+
+/** Undefined when no server runs on the cell's folder. */
+async function urlOfRunning(folder: string): Promise<DatabaseUrl | undefined> {
+  const cluster = join(folder, 'pg')
+  const found = await readPostmaster(cluster)
+  if (found?.status !== 'ready' || !isServerOf(cluster, found.pid)) return undefined
+  const password = (await readFile(join(folder, 'password'), 'utf8')).trim()
+  return socketUrl({ folder: found.socketFolder, user: superuser, password, database: 'holdfast' })
+}
