@@ -1,0 +1,29 @@
+// How one module hears of another's events. Delivery is at least once and in order within a subject; the inbox makes the
+// effect once. Every implementation passes test/contract/bus.contract.ts.
+import type { LogEvent } from './event-log.ts'
+import type { TypeFilter } from './event-types.ts'
+import type { Session } from './pg-session.ts'
+
+export type Consumer = {
+  /** Names the inbox and the position: unique in the cell, and for ever. */
+  name: string
+  types: TypeFilter
+  /**
+   * Applies events that this consumer has not applied before, in order within each subject. It writes through `session` only,
+   * in the transaction that also stores inbox and position, and may run again after a failure. What it throws is reported,
+   * and the same events come again, after a while and one by one: an event that cannot be applied holds up what follows it.
+   */
+  apply(session: Session, events: readonly LogEvent[]): Promise<void>
+}
+
+export type Bus = {
+  /** Begins where the consumer stopped, or at the oldest event kept. Many processes may run the same consumer. */
+  consume(consumer: Consumer): Consumption
+  /** Stops all consumptions. */
+  close(): Promise<void>
+}
+
+export type Consumption = {
+  /** Resolves when nothing more will be applied. */
+  stop(): Promise<void>
+}

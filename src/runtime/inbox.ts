@@ -1,0 +1,140 @@
+// A consumer's side of "delivered at least once, applied once": which events it has applied, the last version of each
+// subject, and its place in the log, all stored in the transaction of the effect itself.
+
+import { present } from '../base/assert.ts'
+import type { Uuid } from '../base/ids.ts'
+import type { LogEvent, SubjectGap } from './event-log.ts'
+import { type Lives, presentLife, seqInPresentLife } from './incarnation.ts'
+import type { Session } from './pg-session.ts'
+import { bareArray, numberArray, textArray } from './pg-values.ts'
+import type { Position } from './position.ts'
+
+/** Fetches the wanted events between two versions of subjects from their log, oldest first; empty when there are none. */
+export type Reread = (gaps: readonly SubjectGap[]) => Promise<readonly LogEvent[]>
+
+const versionsSql = `
+  select subject, version from runtime.inbox_subjects where consumer = $1 and subject = any ($2::text[])`
+
+const rememberSql = `
+  insert into runtime.inbox (consumer, event_id) select $1, unnest($2::uuid[])
+  on conflict do nothing returning event_id as "eventId"`
+
+const advanceSql = `
+  insert into runtime.inbox_subjects as old (consumer, subject, version)
+  select $1, subject, version from unnest($2::text[], $3::int[]) as new (subject, version)
+  on conflict (consumer, subject) do update set version = excluded.version, updated_at = excluded.updated_at
+  where old.version < excluded.version`
+
+/**
+ * Of delivered events, those to apply now, remembered as applied: version n+1 of a subject only after n, older ones never,
+ * the same event never twice. Where versions are missing, `reread` is asked for them first; what it does not have is not
+ * wanted or no longer kept. To be called in the transaction that applies them, after lockPosition.
+ */
+export async function takeFresh(
+  session: Session,
+  consumer: string,
+  delivered: readonly LogEvent[],
+  reread?: Reread,
+): Promise<LogEvent[]> {
+  const subjects = [...new Set(delivered.map((event) => event.subject))]
+  const rows = await session.run<{ subject: string; version: number }>(versionsSql, [consumer, textArray(subjects)])
+  const versions = new Map(rows.map((row) => [row.subject, row.version]))
+  let events = inOrder(delivered)
+  for (let missing = await ask(reread, gapsIn(events, versions)); missing.length > 0; ) {
+    events = inOrder([...events, ...missing]) // what was found is no gap any more, so that this ends
+    missing = await ask(reread, gapsIn(events, versions))
+  }
+  const taken = takeNewer(events, versions)
+  return rememberTaken(session, consumer, taken, versions)
+}
+
+const inOrder = (events: readonly LogEvent[]): LogEvent[] => events.toSorted((a, b) => a.seq - b.seq)
+
+const ask = async (reread: Reread | undefined, gaps: readonly SubjectGap[]) =>
+  reread && gaps.length > 0 ? reread(gaps) : []
+
+function gapsIn(events: readonly LogEvent[], versions: ReadonlyMap<string, number>): SubjectGap[] {
+  const reached = new Map<string, number>()
+  const gaps: SubjectGap[] = []
+  for (const { subject, subjectVersion } of events) {
+    const afterVersion = reached.get(subject) ?? versions.get(subject) ?? 0
+    if (subjectVersion > afterVersion + 1) gaps.push({ subject, afterVersion, beforeVersion: subjectVersion })
+    reached.set(subject, Math.max(afterVersion, subjectVersion))
+  }
+  return gaps
+}
+
+/** Moves `versions` on over what is newer, and answers that. */
+function takeNewer(events: readonly LogEvent[], versions: Map<string, number>): LogEvent[] {
+  return events.filter(({ subject, subjectVersion }) => {
+    if (subjectVersion <= (versions.get(subject) ?? 0)) return false
+    versions.set(subject, subjectVersion)
+    return true
+  })
+}
+
+async function rememberTaken(
+  session: Session,
+  consumer: string,
+  taken: readonly LogEvent[],
+  versions: ReadonlyMap<string, number>,
+): Promise<LogEvent[]> {
+  if (taken.length === 0) return []
+  const subjects = [...new Set(taken.map((event) => event.subject))]
+  const remembering = session.run<{ eventId: Uuid }>(rememberSql, [
+    consumer,
+    bareArray(taken.map((event) => event.eventId)),
+  ])
+  const advancing = session.run(advanceSql, [
+    consumer,
+    textArray(subjects),
+    numberArray(subjects.map((subject) => present(versions.get(subject), 'the version taken'))),
+  ])
+  const fresh = new Set((await remembering).map((row) => row.eventId))
+  await advancing
+  return taken.filter((event) => fresh.has(event.eventId)) // an event of an earlier life may have been applied there
+}
+
+const lockSql = 'select incarnation, seq from runtime.consumers where name = $1 for update'
+
+/** The consumer's position, locked until the transaction ends; undefined when it has none yet. */
+export async function lockPosition(session: Session, consumer: string): Promise<Position | undefined> {
+  const [row] = await session.run<Position>(lockSql, [consumer])
+  return row
+}
+
+export async function storePosition(session: Session, consumer: string, position: Position): Promise<void> {
+  await session.run(
+    `insert into runtime.consumers (name, incarnation, seq) values ($1, $2, $3)
+     on conflict (name) do update set incarnation = excluded.incarnation, seq = excluded.seq, updated_at = clock_timestamp()`,
+    [consumer, position.incarnation, position.seq],
+  )
+}
+
+/**
+ * The consumer's seq in the present life, made so if it was another: it goes back to where the ways parted, or to the oldest
+ * event kept, and forgets the versions it had seen in the life that was left. What it has applied it knows by event id.
+ */
+export async function alignPosition(
+  session: Session,
+  consumer: string,
+  lives: Lives,
+  oldestKept: number,
+): Promise<number> {
+  const { incarnation } = presentLife(lives)
+  const stored = await lockPosition(session, consumer)
+  if (stored?.incarnation === incarnation) return stored.seq
+  const known = stored ? seqInPresentLife(lives, stored) : oldestKept
+  const seq = known === 'unknown' ? oldestKept : Math.max(known, oldestKept)
+  await session.run('delete from runtime.inbox_subjects where consumer = $1', [consumer])
+  await storePosition(session, consumer, { incarnation, seq })
+  return seq
+}
+
+/** Forgets what is older than the events that are kept, since it cannot be delivered again. Answers how much that was. */
+export async function trimInbox(session: Session, olderThanDays: number): Promise<number> {
+  const old = `clock_timestamp() - $1 * interval '1 day'`
+  const events = await session.run(`delete from runtime.inbox where received_at < ${old}`, [olderThanDays])
+  const subjects = await session.run(`delete from runtime.inbox_subjects where updated_at < ${old}`, [olderThanDays])
+  return events.count + subjects.count
+}
