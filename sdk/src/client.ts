@@ -197,7 +197,7 @@ const cellOf = (id: string | undefined): string | undefined => id?.split('_')[1]
 
 /** A visitor keeps one name on a device where there is somewhere to keep it, so that a reload does not make a stranger. */
 function ownVisitor(): string {
-  if (typeof document === 'undefined') return randomId()
+  if (!('document' in globalThis)) return randomId()
   try {
     const kept = localStorage.getItem('holdfast-visitor') ?? randomId()
     localStorage.setItem('holdfast-visitor', kept)
