@@ -77,9 +77,9 @@ export const limits = {
   logChunkMax: 2_000,
   streamBacklogMax: 10_000,
 
-  // Keys: a generation is a day, and a key is kept at least seven of them
-  keyGenerations: 9,
-  keyGenerationMs: 24 * 60 * 60 * 1000,
+  // Keys: three generations of four days, so that a key is kept 8 to 12 days and looked up in three tables
+  keyGenerations: 3,
+  keyGenerationMs: 4 * 24 * 60 * 60 * 1000,
 
   // The audit
   auditSliceSeqs: 50_000,

@@ -1,12 +1,15 @@
 // The engine's store on PostgreSQL: one session per lane, statements pipelined, three round trips a batch. Personal data,
 // references, holds and policies are touched only by batches that have any.
+import { randomUUID } from 'node:crypto'
 import { present } from '../../base/assert.ts'
 import type { Uuid } from '../../base/ids.ts'
 import { limits } from '../../base/limits.ts'
-import { appendEvents } from '../../runtime/outbox.ts'
+import type { Instant } from '../../base/time.ts'
+import { appendEventsParams, appendEventsSql, type NewEvent } from '../../runtime/outbox.ts'
 import { commit } from '../../runtime/pg.ts'
 import { DatabaseUnavailable } from '../../runtime/pg-failure.ts'
 import type { Session } from '../../runtime/pg-session.ts'
+import type { EngineEvent } from '../stock/decide.ts'
 import * as stock from '../stock/store.ts'
 import type { Hold, StockRow, StockRowId } from '../stock/types.ts'
 import { allocationsLeft, type BatchState } from './decide.ts'
@@ -163,6 +166,8 @@ async function ordersOn(session: Session, row: StockRow, units: number): Promise
   return named
 }
 
+const stamped = (event: EngineEvent, at: Instant): NewEvent => ({ ...event, eventId: randomUUID() as Uuid, at })
+
 /** Issues every write at once; the events last, so that their numbers are drawn when all row locks are held. */
 function writeAll(
   session: Session,
@@ -181,7 +186,6 @@ function writeAll(
     if (items.length > 0) writes.push(statement(session, items))
   }
   write(newOrders, orders.insertOrders)
-  write(newOrders, orders.insertStates)
   write(changedOrders, orders.updateStates)
   write(personal, orders.insertPersonal)
   write(annotated, orders.insertAnnotations)
@@ -192,6 +196,8 @@ function writeAll(
   for (const policy of state.dirtyPolicies) writes.push(stock.writePolicy(session, policy))
   write(newReferences, orders.insertReferences)
   write(newKeys, (on, keys) => orders.insertKeys(on, generation, keys))
-  write(events, appendEvents)
+  write(events, (on, list) =>
+    on.run(appendEventsSql, appendEventsParams(list.map((event) => stamped(event, state.now)))),
+  )
   return Promise.all(writes).then(() => {})
 }

@@ -7,8 +7,8 @@ import { keysLock, keyTables } from './store.ts'
 import type { CommandOutcome, Submission } from './types.ts'
 
 const dueSql = `
-  select exists (select from stock.holds where status = 'active' and expires_at <= clock_timestamp())
-    or exists (select from orders.states where status = 'pending' and expires_at <= clock_timestamp()) as due`
+  select exists (select from stock.holds where status = 'active' and expires_at <= statement_timestamp())
+    or exists (select from orders.states where status = 'pending' and expires_at <= statement_timestamp()) as due`
 
 /** Expires what is due, batch by batch. The batches of buyers do the same for the SKUs they touch; this is the backstop. */
 export async function sweep(

@@ -1,5 +1,6 @@
 // The statements of orders and keys that run inside a batch: lock and load, look up, write. All set-based: arrays in and out.
 import type { ShopId, Sku, Uuid } from '../../base/ids.ts'
+import { limits } from '../../base/limits.ts'
 import type { Instant } from '../../base/time.ts'
 import type { Session } from '../../runtime/pg-session.ts'
 import { bareArray, jsonLines, textArray } from '../../runtime/pg-values.ts'
@@ -61,10 +62,10 @@ const lockOrdersSql = `
   join ${orderTables} on s.shop_id = u.shop_id and s.id = u.id order by s.id for update of s`
 const lockDueOrdersSql = `
   select ${orderColumns} from ${orderTables}
-  where s.status = 'pending' and s.expires_at <= clock_timestamp() and s.row_ids && ${rowIdsOfSkus}
+  where s.status = 'pending' and s.expires_at <= statement_timestamp() and s.row_ids && ${rowIdsOfSkus}
   order by s.expires_at limit $3 for update of s skip locked`
 const lockAnyDueOrdersSql = `
-  select ${orderColumns} from ${orderTables} where s.status = 'pending' and s.expires_at <= clock_timestamp()
+  select ${orderColumns} from ${orderTables} where s.status = 'pending' and s.expires_at <= statement_timestamp()
   order by s.expires_at limit $1 for update of s skip locked`
 
 export const lockOrders = (session: Session, named: readonly ShopUuid[]) =>
@@ -77,7 +78,7 @@ export const lockDueOrders = (session: Session, of: readonly { shopId: ShopId; s
 
 /** Advisory lock that a batch shares while it looks up and writes keys, and the rotator takes alone. */
 export const keysLock = 4_207_001
-export const keyTables = Array.from({ length: 9 }, (_, generation) => `orders.keys_${generation}`)
+export const keyTables = Array.from({ length: limits.keyGenerations }, (_, generation) => `orders.keys_${generation}`)
 
 const shareKeysSql = `select pg_advisory_xact_lock_shared(${keysLock})`
 const generationSql = 'select generation from orders.key_generation'
@@ -135,17 +136,20 @@ export const insertReferences = (session: Session, rows: readonly ReferenceRow[]
 const clockSql = 'select floor(extract(epoch from clock_timestamp()) * 1000)::bigint as now'
 export const readClock = (session: Session) => session.run<{ now: Instant }>(clockSql)
 
+// One statement for both tables, so that each array is sent and read once.
 const insertOrdersSql = `
-  insert into orders.orders (shop_id, id, placed_at, customer, document)
-  select u.shop_id, u.id, to_timestamp(u.placed_at / 1000.0), u.customer, u.document::json
-  from rows from (unnest($1::integer[], $2::uuid[], $3::bigint[], $4::text[]), string_to_table($5, E'\\n'))
-    u(shop_id, id, placed_at, customer, document)`
-const insertStatesSql = `
-  insert into orders.states (shop_id, id, status, version, expires_at, updated_at, cancel_reason, cancelled, row_ids)
-  select u.shop_id, u.id, u.status, u.version, to_timestamp(u.expires_at / 1000.0), to_timestamp(u.updated_at / 1000.0),
-    u.cancel_reason, u.cancelled::integer[], u.row_ids::bigint[]
-  from unnest($1::integer[], $2::uuid[], $3::text[], $4::integer[], $5::bigint[], $6::bigint[], $7::text[], $8::text[],
-    $9::text[]) u(shop_id, id, status, version, expires_at, updated_at, cancel_reason, cancelled, row_ids)`
+  with placed as materialized (
+    select * from rows from (
+      unnest($1::integer[], $2::uuid[], $3::text[], $4::integer[], $5::bigint[], $6::bigint[], $7::bigint[], $8::text[]),
+      string_to_table($9, E'\\n'), string_to_table($10, E'\\n'))
+      u(shop_id, id, status, version, expires_at, updated_at, placed_at, customer, document, row_ids)
+  ), documents as (
+    insert into orders.orders (shop_id, id, placed_at, customer, document)
+    select shop_id, id, to_timestamp(placed_at / 1000.0), customer, document::json from placed
+  )
+  insert into orders.states (shop_id, id, status, version, expires_at, updated_at, row_ids)
+  select shop_id, id, status, version, to_timestamp(expires_at / 1000.0), to_timestamp(updated_at / 1000.0), row_ids::bigint[]
+  from placed`
 const updateStatesSql = `
   with updated as (
     update orders.states s set status = u.status, version = u.version, expires_at = to_timestamp(u.expires_at / 1000.0),
@@ -162,17 +166,16 @@ const stateColumns = (orders: readonly Order[]): string[] => [
   bareArray(orders.map((order) => order.version)),
   bareArray(orders.map((order) => order.expiresAt ?? 'null')),
   bareArray(orders.map((order) => order.updatedAt)),
-  bareArray(orders.map((order) => order.cancelReason ?? 'null')),
-  textArray(orders.map((order) => order.cancelled && bareArray(order.cancelled))),
 ]
 
+/** New orders: none of them is cancelled yet. */
 export const insertOrders = (session: Session, orders: readonly Order[]) =>
   session.run(insertOrdersSql, [
-    shopIds(orders),
-    bareArray(orders.map((order) => order.id)),
+    ...stateColumns(orders),
     bareArray(orders.map((order) => order.placedAt)),
     textArray(orders.map((order) => order.customer)),
     jsonLines(orders.map(documentText)),
+    orders.map((order) => rowIdsOf(order.lines)).join('\n'),
   ])
 
 function documentText(order: Order): string {
@@ -180,11 +183,13 @@ function documentText(order: Order): string {
   return JSON.stringify({ currency, total, lines, customer, reference, provider, holdId })
 }
 
-export const insertStates = (session: Session, orders: readonly Order[]) =>
-  session.run(insertStatesSql, [...stateColumns(orders), textArray(orders.map((order) => rowIdsOf(order.lines)))])
-
 export const updateStates = (session: Session, orders: readonly Order[]) =>
-  session.run(updateStatesSql, [...stateColumns(orders), orders.length])
+  session.run(updateStatesSql, [
+    ...stateColumns(orders),
+    bareArray(orders.map((order) => order.cancelReason ?? 'null')),
+    textArray(orders.map((order) => order.cancelled && bareArray(order.cancelled))),
+    orders.length,
+  ])
 
 const insertPersonalSql = `
   insert into orders.personal (shop_id, order_id, email, address, note)
