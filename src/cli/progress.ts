@@ -12,16 +12,16 @@ const barWidth = 24
 
 type Output = Pick<NodeJS.WriteStream, 'write' | 'isTTY'>
 
+type Options = { total?: number; output?: Output; now?: () => number }
+
 /** `total` is unknown when absent; then only the count is shown. */
-export function startProgress(
-  label: string,
-  { total, output = process.stderr }: { total?: number; output?: Output } = {},
-): Progress {
-  const startedAt = performance.now()
+export function startProgress(label: string, options: Options = {}): Progress {
+  const { total, output = process.stderr, now = () => performance.now() } = options
+  const startedAt = now()
   let shownAt = startedAt
   let done = 0
   const show = (last: boolean) => {
-    const seconds = (performance.now() - startedAt) / 1000
+    const seconds = (now() - startedAt) / 1000
     const text = describe({ label, done, total, seconds, bar: output.isTTY && !last })
     if (output.isTTY) output.write(`\r\x1b[2K${text}${last ? '\n' : ''}`)
     else output.write(`${text}\n`)
@@ -29,9 +29,8 @@ export function startProgress(
   return {
     set(count) {
       done = count
-      const now = performance.now()
-      if (now - shownAt < (output.isTTY ? redrawEveryMs : lineEveryMs)) return
-      shownAt = now
+      if (now() - shownAt < (output.isTTY ? redrawEveryMs : lineEveryMs)) return
+      shownAt = now()
       show(false)
     },
     end: () => show(true),

@@ -1,6 +1,7 @@
 // Promises of bulk calls: an answer for each line in its order, resends that repeat keys and nothing else, bounded memory.
 import { afterEach, expect, test } from 'vitest'
 import { type BulkOptions, createClient } from '../../sdk/src/client.ts'
+import { eventually } from '../support/eventually.ts'
 import { type Answer, type Asked, problem, type ScriptedServer, startScriptedServer } from './scripted-server.ts'
 
 let server: ScriptedServer | undefined
@@ -135,9 +136,7 @@ test('a source that waits for its answers gets them', async () => {
   async function* oneAtATime() {
     for (let n = 0; n < 3; n++) {
       yield orderOf(`R${n}`)
-      const end = Date.now() + 2_000
-      while (answered <= n && Date.now() < end) await new Promise((resolve) => setImmediate(resolve))
-      if (answered <= n) throw new Error('no answer came while the source waited')
+      await eventually(() => answered > n, 2_000)
     }
   }
   for await (const _ of client.orders.bulk(oneAtATime())) answered++
