@@ -1,8 +1,8 @@
 // The composition root of one cell: opens the database, migrates it, builds the services by hand and listens. What it
 // starts it stops in reverse, so that nothing is asked of a part that is gone.
 import type { AddressInfo } from 'node:net'
-import Fastify, { type FastifyInstance } from 'fastify'
-import { limits } from './base/limits.ts'
+import type { CellName } from './base/ids.ts'
+import { buildCell, type CellParts } from './cell.ts'
 import type { Config } from './runtime/config.ts'
 import type { DatabaseUrl } from './runtime/database-url.ts'
 import type { Log } from './runtime/log.ts'
@@ -26,14 +26,13 @@ export async function runCell({ config, cell, databaseUrl, log }: CellOptions): 
   try {
     const applied = await migrate(database, await readMigrations(migrationSources))
     if (applied.length > 0) log.info({ migrations: applied.length }, 'migrated')
-    const app = Fastify({ forceCloseConnections: 'idle' })
-    app.get('/healthz', () => ({ status: 'ok' }))
-    const port = await listen(app, config)
+    const parts = await buildCell({ cell: cell as CellName, database, config, log })
+    const port = await listen(parts, config)
     return {
       url: `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${port}`,
       port,
       async stop() {
-        await within(app.close(), limits.drainMsMax)
+        await parts.stop()
         await database.close()
       },
     }
@@ -44,11 +43,11 @@ export async function runCell({ config, cell, databaseUrl, log }: CellOptions): 
 }
 
 /** Answers the port, which the system chose when the configured one is 0. */
-async function listen(app: FastifyInstance, { host, port }: Config): Promise<number> {
+async function listen({ app, stop }: CellParts, { host, port }: Config): Promise<number> {
   try {
     await app.listen({ host, port })
   } catch (error) {
-    await app.close()
+    await stop()
     throw listenFailure(error, { host, port })
   }
   return (app.server.address() as AddressInfo).port
@@ -68,6 +67,3 @@ export function listenFailure(error: unknown, { host, port }: { host: string; po
     return new StartFailure('usage', `--host ${host} is not an address of this machine.`)
   return error
 }
-
-const within = (work: Promise<unknown>, ms: number): Promise<unknown> =>
-  Promise.race([work, new Promise((resolve) => setTimeout(resolve, ms).unref())])

@@ -5,7 +5,7 @@ import { type CellName, type LocationCode, type ShopId, type Sku, toWireId, type
 import { limits } from '../../base/limits.ts'
 import { accepted, type Outcome, type Refused, refused } from '../../base/result.ts'
 import { addMs, type Instant, toRfc3339 } from '../../base/time.ts'
-import { availableInRow, availableOf, sourceUnits } from './sourcing.ts'
+import { availableInRow, availableOf, shortOf, sourceUnits } from './sourcing.ts'
 import type {
   AdjustedRow,
   Adjustment,
@@ -222,7 +222,7 @@ export function refusalOfHold(status: Exclude<HoldStatus, 'active'>) {
 /** All or nothing: rows are changed as drafts, and only when every adjustment fits do the drafts become the rows. */
 export function decideAdjustStock(state: StockState, command: AdjustStock): Outcome<AdjustedRow[]> {
   const drafts = new Map<StockRow, StockRow>()
-  const results: AdjustedRow[] = []
+  const results: Omit<AdjustedRow, 'siblings'>[] = []
   const applied: { draft: StockRow; delta: number; reason: Adjustment['reason'] }[] = []
   for (const [index, adjustment] of command.adjustments.entries()) {
     const rows = state.rows.get(skuKey(command.shopId, adjustment.sku))
@@ -230,7 +230,8 @@ export function decideAdjustStock(state: StockState, command: AdjustStock): Outc
     if (!rows?.[0] || !row) return refusedAt(index, adjustment.sku, refused('location_not_found'))
     const draft = drafts.get(row) ?? { ...row, tracking: rows[0].tracking }
     drafts.set(row, draft)
-    const step = adjustDraft(draft, adjustment, state.now)
+    const siblings = rows.filter((sibling) => sibling !== row).map((sibling) => drafts.get(sibling) ?? sibling)
+    const step = adjustDraft(draft, adjustment, { now: state.now, siblings })
     if ('code' in step) return refusedAt(index, row.sku, step)
     if (!step.ignored) applied.push({ draft, delta: step.delta, reason: adjustment.reason })
     results.push({ row: draft, ignored: step.ignored })
@@ -242,14 +243,19 @@ export function decideAdjustStock(state: StockState, command: AdjustStock): Outc
   }
   for (const { draft, delta, reason } of applied) adjustedEvent(state, state.rowById.get(draft.id)!, delta, reason)
   for (const row of drafts.keys()) announceShort(state, row, before.get(row.id)!)
-  return accepted(results.map(({ row, ignored }) => ({ row: { ...state.rowById.get(row.id)! }, ignored })))
+  return accepted(
+    results.map(({ row, ignored }) => {
+      const siblings = state.rows.get(skuKey(row.shopId, row.sku))!.map((sibling) => ({ ...sibling }))
+      return { row: siblings.find((sibling) => sibling.id === row.id)!, siblings, ignored }
+    }),
+  )
 }
 
-/** Facts (counted, damaged, lost) may leave a row short; decisions may not. */
+/** Facts (counted, damaged, lost) may leave a row or a SKU short; decisions may not. */
 function adjustDraft(
   draft: StockRow,
   { change, reason }: Adjustment,
-  now: Instant,
+  { now, siblings }: { now: Instant; siblings: readonly StockRow[] },
 ): { ignored: boolean; delta: number } | Refused {
   if ('set' in change) {
     const asOf = change.asOf ?? now
@@ -262,7 +268,8 @@ function adjustDraft(
   if (onHand > limits.unitsMax) return refused('units_too_large')
   draft.onHand = onHand
   const isFact = reason === 'counted' || reason === 'damaged' || reason === 'lost'
-  if (!isFact && delta < 0 && availableInRow(draft) < 0) return refused('insufficient_stock')
+  const leavesShort = availableInRow(draft) < 0 || shortOf([draft, ...siblings]) > 0
+  if (!isFact && delta < 0 && leavesShort) return refused('insufficient_stock')
   return { ignored: false, delta }
 }
 

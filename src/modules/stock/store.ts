@@ -16,20 +16,21 @@ const ids = (items: readonly { id: Uuid }[]): string => bareArray(items.map((ite
 export const rowIdsOfSkus = `array(
   select r.id from unnest($1::integer[], $2::text[]) u(shop_id, sku) join stock.rows r using (shop_id, sku))`
 
-const holdColumns = 'h.shop_id, h.id, h.status, h.version, h.expires_at, h.lines'
+// Due: statement_timestamp() can bound an index scan, the volatile clock_timestamp() cannot.
+export const holdColumns = 'h.shop_id, h.id, h.status, h.version, h.expires_at, h.lines'
 
 const lockHoldsSql = `
   select ${holdColumns} from unnest($1::integer[], $2::uuid[]) u(shop_id, id) join stock.holds h using (shop_id, id)
   order by h.id for update of h`
 const lockDueHoldsSql = `
   select ${holdColumns} from stock.holds h
-  where h.status = 'active' and h.expires_at <= clock_timestamp() and h.row_ids && ${rowIdsOfSkus}
+  where h.status = 'active' and h.expires_at <= statement_timestamp() and h.row_ids && ${rowIdsOfSkus}
   order by h.expires_at limit $3 for update of h skip locked`
 const lockAnyDueHoldsSql = `
-  select ${holdColumns} from stock.holds h where h.status = 'active' and h.expires_at <= clock_timestamp()
+  select ${holdColumns} from stock.holds h where h.status = 'active' and h.expires_at <= statement_timestamp()
   order by h.expires_at limit $1 for update of h skip locked`
 
-type HoldRecord = {
+export type HoldRecord = {
   shop_id: ShopId
   id: Uuid
   status: HoldStatus

@@ -68,8 +68,8 @@ export type Adjustment = {
   reason: AdjustReason
 }
 
-/** A row after its adjustment; `ignored` when a later count stands. */
-export type AdjustedRow = { row: StockRow; ignored: boolean }
+/** A row after its adjustment, with all rows of its SKU; `ignored` when a later count stands. */
+export type AdjustedRow = { row: StockRow; siblings: readonly StockRow[]; ignored: boolean }
 
 export type RequestedLine = { sku: Sku; quantity: number }
 

@@ -1,0 +1,24 @@
+// A refusal as RFC 9457 writes it. `type` is a reference into our own documentation, so it works on every host.
+import { isCountry } from './countries.ts'
+import { type ErrorCode, errorTable } from './errors.ts'
+import { type FieldProblem, type Refused, refused } from './result.ts'
+
+export const problemType = (code: ErrorCode): string => `/docs#${code}`
+
+/** `application/problem+json` text of a refusal. `more` are further members, such as `may_have_happened`. */
+export function problemJson({ code, detail, errors }: Refused, more?: Record<string, unknown>): string {
+  const { status, title } = errorTable[code]
+  return JSON.stringify({ type: problemType(code), title, status, detail, code, errors, ...more })
+}
+
+export const statusOf = (code: ErrorCode): number => errorTable[code].status
+
+/** A refusal that concerns one field. */
+export const refusedField = (code: ErrorCode, pointer: string, more: Record<string, unknown> = {}): Refused => {
+  const field: FieldProblem = { pointer, code, ...more }
+  return refused(code, undefined, [field])
+}
+
+/** Undefined for a country of ISO 3166-1. */
+export const refusedCountry = (country: string, pointer: string): Refused | undefined =>
+  isCountry(country) ? undefined : refusedField('country_unknown', pointer)

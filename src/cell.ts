@@ -1,0 +1,153 @@
+// The parts of one cell, built by hand on its database: the engine behind its queue, the log's reader, the auditor, the
+// recurring work, and the HTTP app in front of them. What is started is stopped in reverse.
+import { randomBytes } from 'node:crypto'
+import type { FastifyInstance } from 'fastify'
+import type { CellName } from './base/ids.ts'
+import { limits } from './base/limits.ts'
+import { addMs, type Instant } from './base/time.ts'
+import { createApp, drainApp } from './gateway/app.ts'
+import { keyOf } from './modules/orders/decide.ts'
+import { createEngine, rowsOf } from './modules/orders/engine.ts'
+import { createPostgresStore } from './modules/orders/engine-postgres.ts'
+import { makeMonthPartitions, rotateKeys, sweep } from './modules/orders/housekeeping.ts'
+import type { CommandOutcome, Submission } from './modules/orders/types.ts'
+import { createKeys, developmentPrincipals, ensureShop } from './modules/shops/service.ts'
+import { closeBalances, createAuditor } from './modules/stock/audit.ts'
+import { ensureMainLocation } from './modules/stock/reads.ts'
+import { createBatcher } from './runtime/batch.ts'
+import { type Clock, systemClock } from './runtime/clock.ts'
+import type { Config } from './runtime/config.ts'
+import { every, type Recurring } from './runtime/every.ts'
+import { ensureIncarnation } from './runtime/incarnation.ts'
+import type { Log } from './runtime/log.ts'
+import { type LogReader, startLogReader } from './runtime/logreader.ts'
+import { type Metrics, openMetrics, secondsBuckets } from './runtime/metrics.ts'
+import { dropEventPartitions, ensureEventPartitions } from './runtime/partitions.ts'
+import type { Database } from './runtime/pg.ts'
+import { failureClass } from './runtime/pg-failure.ts'
+
+export type CellParts = { app: FastifyInstance; stop(): Promise<void> }
+export type CellDeps = {
+  cell: CellName
+  database: Database
+  config: Pick<Config, 'lanes' | 'profile'>
+  log: Log
+  clock?: Clock
+}
+
+/** On a migrated database. `app` is ready to listen; `stop` answers what is in flight and closes all but the database. */
+export async function buildCell({ cell, database, config, log, clock = systemClock }: CellDeps): Promise<CellParts> {
+  const lives = await ensureIncarnation(database)
+  await ensureEventPartitions(database)
+  await makeMonthPartitions(database, clock.now())
+  const shop = await ensureShop(database)
+  await ensureMainLocation(database, shop.id, cell)
+
+  const metrics = openMetrics({ fixed: { cell }, process: true })
+  const store = createPostgresStore((lane) => database.openSession(`lane ${lane}`))
+  const engine = createEngine(store, { cell, startedAt: clock.now() })
+  const reader = await startLogReader({ database, lives, now: clock.elapsedMs, onError: warn(log, 'log reader') })
+  const batcher = createBatcher<Submission, CommandOutcome>({
+    lanes: config.lanes,
+    run: engine.run,
+    rowsOf,
+    keyOf: ({ key, command }) => (key && 'shopId' in command ? keyOf(command.shopId, key.hash) : null),
+    deadlineOf: ({ deadline }) => deadline,
+    failureClass,
+    time: { now: clock.now, sleep: clock.sleep, afterArrivals: setImmediate },
+    ...batchMetrics(metrics, reader, log),
+  })
+  metrics.gaugeOf('holdfast_queue_rows', 'Rows that queued commands will touch', () => batcher.load().queuedRows)
+
+  const auditor = createAuditor({ database, settledSeq: async () => reader.horizon, now: clock.now })
+  const app = await createApp({
+    cell,
+    commands: batcher,
+    database,
+    keys: createKeys(database, clock.now, config.profile === 'development' ? developmentPrincipals(shop) : undefined),
+    log,
+    clock,
+    requestPrefix: randomBytes(5).toString('hex'),
+    unreadyReasons: () => unreadyReasons(database),
+    metrics,
+    audit: auditor.result,
+    position: reader.position,
+  })
+  const recurring = startRecurring({ database, batcher, reader, auditor, log, clock })
+
+  return {
+    app,
+    async stop() {
+      await Promise.all(recurring.map((one) => one.stop()))
+      await drainApp(app)
+      await batcher.stop()
+      await reader.stop()
+      await store.close()
+    },
+  }
+}
+
+const warn =
+  (log: Log, what: string) =>
+  (err: unknown): void =>
+    log.warn({ err }, what)
+
+async function unreadyReasons(database: Database): Promise<string[]> {
+  try {
+    await database.query('select 1')
+    return []
+  } catch {
+    return ['database_unreachable']
+  }
+}
+
+function batchMetrics(metrics: Metrics, reader: LogReader, log: Log) {
+  const commands = metrics.counter('holdfast_commands_total', 'Commands that batches answered')
+  const seconds = metrics.histogram('holdfast_batch_seconds', 'Time of a batch, from locks to commit', secondsBuckets)
+  const reruns = metrics.counter('holdfast_batch_reruns_total', 'Batches run again', ['why'])
+  return {
+    onBatch(batch: { commands: number; ms: number }) {
+      commands.inc(batch.commands)
+      seconds.observe(batch.ms / 1000)
+      reader.poke()
+    },
+    onRerun(why: string, err: unknown) {
+      reruns.inc({ why })
+      log.warn({ err, why }, 'a batch is run again')
+    },
+  }
+}
+
+type Recurrence = {
+  database: Database
+  batcher: { submit(submission: Submission): Promise<CommandOutcome> }
+  reader: LogReader
+  auditor: { run(): Promise<unknown> }
+  log: Log
+  clock: Clock
+}
+
+function startRecurring({ database, batcher, reader, auditor, log, clock }: Recurrence): Recurring[] {
+  const eventMsKept = limits.eventDaysKept * 24 * 60 * 60 * 1000
+  return [
+    every(limits.sweepEveryMs, () => sweep(database, batcher.submit, clock.now), warn(log, 'sweep')),
+    every(limits.auditEveryMs, async () => void (await auditor.run()), warn(log, 'audit')),
+    every(
+      limits.housekeepingEveryMs,
+      async () => {
+        await rotateKeys(database)
+        await makeMonthPartitions(database, clock.now())
+        await ensureEventPartitions(database)
+        // Balances are closed over a partition's events before it goes, since they are then all that is left of them.
+        const closedSeq = await closeBalances(database, reader.horizon)
+        await dropEventPartitions(database, async ({ toSeq, newestAt }) =>
+          isOld(newestAt, clock.now(), eventMsKept) ? toSeq <= closedSeq + 1 : false,
+        )
+      },
+      warn(log, 'housekeeping'),
+    ),
+  ]
+}
+
+const isOld = (newestAt: Instant | undefined, now: Instant, keptMs: number): boolean =>
+  newestAt !== undefined && addMs(newestAt, keptMs) < now

@@ -1,0 +1,93 @@
+// The door: decides before a request is routed or its body read. Full lanes answer 503 at once; while they are full, and
+// for a moment after, browsing waits so that checkouts go first. A server that drains takes nothing new.
+import {
+  createServer,
+  type IncomingMessage,
+  type OutgoingHttpHeaders,
+  type RequestListener,
+  type Server,
+  type ServerResponse,
+} from 'node:http'
+import type { ErrorCode } from '../base/errors.ts'
+import type { CellName } from '../base/ids.ts'
+import { limits } from '../base/limits.ts'
+import { problemJson, statusOf } from '../base/problem.ts'
+import { refused } from '../base/result.ts'
+import type { Commands } from '../modules/orders/service.ts'
+import type { Exchange } from '../runtime/http.ts'
+
+export type Door = {
+  isFull: Commands['isFull']
+  retryAfterSeconds: Commands['retryAfterSeconds']
+  /** Milliseconds that never go back. */
+  elapsedMs(): number
+  nextRequestId(): string
+  onRefused(code: 'overloaded' | 'draining'): void
+}
+
+/** The HTTP server with the door in front of `handler`. */
+export function createDoor(handler: RequestListener, exchange: Exchange, door: Door): Server {
+  let browsingResumesAt = 0
+
+  function isTooMuch(request: IncomingMessage): boolean {
+    if (door.isFull()) {
+      browsingResumesAt = door.elapsedMs() + limits.browsingPauseMs
+      return true
+    }
+    return browsingResumesAt > 0 && request.method === 'GET' && door.elapsedMs() < browsingResumesAt
+  }
+
+  const server = createServer(
+    {
+      requestTimeout: limits.requestMsMax,
+      headersTimeout: limits.headersMsMax,
+      keepAliveTimeout: limits.keepAliveMs,
+      maxHeaderSize: limits.headerBytesMax,
+      connectionsCheckingInterval: 1_000,
+      requireHostHeader: true,
+    },
+    (request, response) => {
+      if (isOpenAlways(request.url!)) return handler(request, response)
+      if (exchange.draining) return refuse(response, 'draining', 1)
+      if (isTooMuch(request)) return refuse(response, 'overloaded', door.retryAfterSeconds())
+      handler(request, response)
+    },
+  )
+
+  function refuse(response: ServerResponse, code: 'overloaded' | 'draining', retryAfter: number): void {
+    door.onRefused(code)
+    response
+      .writeHead(
+        statusOf(code),
+        problemHeaders(problems[code], exchange.cell, door.nextRequestId(), retryAfter, exchange.draining),
+      )
+      .end(problems[code])
+  }
+
+  return server
+}
+
+/** Probes and scrapers are answered whatever happens. */
+const isOpenAlways = (url: string): boolean => url === '/healthz' || url.startsWith('/readyz') || url === '/metrics'
+
+const problems = {
+  overloaded: problemJson(refused('overloaded')),
+  draining: problemJson(refused('draining')),
+} satisfies Partial<Record<ErrorCode, string>>
+
+function problemHeaders(
+  body: string,
+  cell: CellName,
+  requestId: string,
+  retryAfter: number,
+  closing: boolean,
+): OutgoingHttpHeaders {
+  return {
+    'content-type': 'application/problem+json',
+    'content-length': Buffer.byteLength(body),
+    'x-request-id': requestId,
+    'holdfast-cell': cell,
+    'retry-after': String(retryAfter),
+    ...(closing ? { connection: 'close' } : {}),
+  }
+}

@@ -1,0 +1,114 @@
+// What is thrown becomes a problem here, and only here: Fastify's own refusals, a database that is gone, a full queue, and
+// bugs, which are logged with the request's id and answered without a trace of why. Broken HTTP gets a problem as well.
+import { STATUS_CODES } from 'node:http'
+import type { Socket } from 'node:net'
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { ErrorCode } from '../base/errors.ts'
+import { problemJson, statusOf } from '../base/problem.ts'
+import { type Refused, refused } from '../base/result.ts'
+import { Overloaded } from '../runtime/batch.ts'
+import { RefusedRequest, schemaRefusal, sendRefused } from '../runtime/http.ts'
+import type { Log } from '../runtime/log.ts'
+import { DatabaseUnavailable, failureClass } from '../runtime/pg-failure.ts'
+
+export type FailureOptions = { log: Pick<Log, 'error' | 'warn'>; retryAfterSeconds(): number }
+
+/** Fastify's codes that are the caller's doing. */
+const fastifyCodes: Record<string, ErrorCode> = {
+  FST_ERR_CTP_BODY_TOO_LARGE: 'body_too_large',
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: 'unsupported_media_type',
+  FST_ERR_CTP_INVALID_CONTENT_LENGTH: 'malformed_request',
+  FST_ERR_CTP_EMPTY_TYPE: 'unsupported_media_type',
+  FST_ERR_BAD_URL: 'malformed_request',
+  FST_ERR_MAX_PARAM_LENGTH: 'not_found',
+  FST_ERR_ASYNC_CONSTRAINT: 'malformed_request',
+}
+
+/** The refusal that an error stands for; undefined for a fault of ours. */
+export function refusalOf(error: unknown): Refused | undefined {
+  if (error instanceof RefusedRequest) return error.refusal
+  if (error instanceof Overloaded) return refused('overloaded')
+  if (error instanceof DatabaseUnavailable) return refused(error.mayHaveHappened ? 'outcome_unknown' : 'unavailable')
+  if (failureClass(error) === 'rerun') return refused('unavailable') // its reruns were used up
+  const { code, validation, validationContext } = error as Partial<FastifyError>
+  if (validation) {
+    const where = validationContext === 'body' ? null : validationContext === 'params' ? 'path' : 'query'
+    return schemaRefusal(validation as Parameters<typeof schemaRefusal>[0], where)
+  }
+  const known = code === undefined ? undefined : fastifyCodes[code]
+  return known && refused(known)
+}
+
+export function sendFailure(
+  error: unknown,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { log, retryAfterSeconds }: FailureOptions,
+): FastifyReply {
+  const refusal = refusalOf(error)
+  if (!refusal) {
+    log.error(
+      { err: error, request_id: request.id, ...traceOf(request), route: request.routeOptions.url },
+      'request failed',
+    )
+    return sendRefused(reply, refused('internal'))
+  }
+  if (refusal.code === 'overloaded') reply.header('retry-after', retryAfterSeconds())
+  if (refusal.code === 'unavailable' || refusal.code === 'outcome_unknown') {
+    log.warn({ request_id: request.id, ...traceOf(request), reason: (error as Error).message }, refusal.code)
+    reply.header('retry-after', 1)
+    return sendRefused(reply, refusal, { may_have_happened: refusal.code === 'outcome_unknown' })
+  }
+  // What is too large or of another type is not read to its end, so the connection cannot be used again.
+  if (refusal.code === 'body_too_large') reply.header('connection', 'close')
+  return sendRefused(reply, refusal)
+}
+
+/** The caller's trace (W3C Trace Context), for the log. */
+export function traceOf(request: FastifyRequest): { trace_id?: string; parent_id?: string } {
+  const match = /^[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}/.exec(
+    String(request.headers['traceparent'] ?? ''),
+  )
+  return match ? { trace_id: match[1]!, parent_id: match[2]! } : {}
+}
+
+/** Routes that a later version brings on paths that are known today: not found, rather than not allowed. */
+const laterRoutes = new Set(['PATCH /v1/orders/:id'])
+
+/** Registered before the routes: remembers them, so that a known path with another method is 405 and tells which. */
+export function answerUnknownRoutes(app: FastifyInstance): void {
+  const known = new Map<string, { pattern: RegExp; methods: Set<string> }>()
+  app.addHook('onRoute', ({ url, method }) => {
+    const pattern = new RegExp(`^${url.replace(/[.*+?^${}()|[\]\\]/g, '\\$&').replace(/:[a-z]+/g, '[^/]+')}$`)
+    const route = known.get(url) ?? { pattern, methods: new Set() }
+    for (const one of [method].flat()) route.methods.add(one)
+    known.set(url, route)
+  })
+  app.setNotFoundHandler((request, reply) => {
+    const path = request.url.split('?', 1)[0]!
+    const methods = new Set<string>()
+    for (const [url, route] of known) {
+      if (!route.pattern.test(path)) continue
+      if (laterRoutes.has(`${request.method} ${url}`)) return sendRefused(reply, refused('not_found'))
+      for (const method of route.methods) methods.add(method)
+    }
+    if (methods.size === 0) return sendRefused(reply, refused('not_found'))
+    return sendRefused(reply.header('allow', [...methods].sort().join(', ')), refused('method_not_allowed'))
+  })
+}
+
+const clientCodes: Record<string, ErrorCode> = {
+  HPE_HEADER_OVERFLOW: 'headers_too_large',
+  ERR_HTTP_REQUEST_TIMEOUT: 'request_timeout',
+}
+
+/** Bytes that are no request, or that do not arrive in time. Nothing can follow them on the connection. */
+export function answerBrokenHttp(error: Error & { code?: string }, socket: Socket, nextRequestId: () => string): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
+  const code = clientCodes[error.code ?? ''] ?? 'malformed_request'
+  const status = statusOf(code)
+  const body = problemJson(refused(code))
+  socket.end(
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\ncontent-type: application/problem+json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nx-request-id: ${nextRequestId()}\r\nconnection: close\r\n\r\n${body}`,
+  )
+}

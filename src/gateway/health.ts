@@ -1,0 +1,130 @@
+// What probes and scrapers ask: is the process alive, can it serve (and if not, why), its metrics, and the audit.
+import type { FastifyInstance } from 'fastify'
+import { Type } from 'typebox'
+import { oneOf, Time } from '../base/schemas.ts'
+import { toRfc3339 } from '../base/time.ts'
+import type { Guard } from '../modules/shops/types.ts'
+import type { AuditResult, AuditSums } from '../modules/stock/audit.ts'
+import { sendJson, sendText } from '../runtime/http.ts'
+import { documented } from '../runtime/http-document.ts'
+
+export type HealthOptions = {
+  guard: Guard
+  /** Why it cannot serve; empty when it can. */
+  unreadyReasons(): string[] | Promise<string[]>
+  metrics: { text(): Promise<string>; readonly contentType: string }
+  audit(request: { fresh: boolean }): Promise<AuditResult>
+  /** The position of a seq in the log. */
+  position(seq: number): string
+}
+
+const Alive = Type.Object({ status: oneOf(['ok']) })
+const Ready = Type.Object({ status: oneOf(['ready', 'unready']), reasons: Type.Array(Type.String()) })
+const Sum = Type.Integer()
+const AuditAnswer = Type.Object({
+  consistent: Type.Boolean(),
+  checked_at: Time,
+  position: Type.String(),
+  sums: Type.Object({
+    received: Sum,
+    returned: Sum,
+    corrections: Sum,
+    on_hand: Sum,
+    reserved: Sum,
+    committed: Sum,
+    shipped: Sum,
+    in_flight: Sum,
+  }),
+  differences: Type.Array(
+    Type.Object({
+      sku: Type.String(),
+      location: Type.String(),
+      counter: oneOf(['on_hand', 'reserved', 'committed', 'shipped', 'origin']),
+      expected: Sum,
+      actual: Sum,
+    }),
+  ),
+})
+const AuditQuery = Type.Object({ fresh: Type.Optional(Type.Boolean()) }, { additionalProperties: false })
+
+const noUnits: AuditSums = {
+  received: 0,
+  returned: 0,
+  corrections: 0,
+  on_hand: 0,
+  reserved: 0,
+  committed: 0,
+  shipped: 0,
+  in_flight: 0,
+}
+
+export function healthRoutes(app: FastifyInstance, options: HealthOptions): void {
+  const { guard, unreadyReasons, metrics, audit, position } = options
+
+  app.get(
+    '/healthz',
+    {
+      schema: documented({
+        operationId: 'getHealth',
+        summary: 'The process lives',
+        tags: ['health'],
+        open: true,
+        answers: { 200: Alive },
+      }),
+    },
+    (_, reply) => sendJson(reply, 200, '{"status":"ok"}'),
+  )
+
+  app.get(
+    '/readyz',
+    {
+      schema: documented({
+        operationId: 'getReadiness',
+        summary: 'Whether it can serve, and why not',
+        tags: ['health'],
+        open: true,
+        answers: { 200: Ready, 503: Ready },
+      }),
+    },
+    async (_, reply) => {
+      const reasons = app.exchange.draining ? ['draining'] : await unreadyReasons()
+      const status = reasons.length === 0 ? 'ready' : 'unready'
+      return sendJson(reply, reasons.length === 0 ? 200 : 503, JSON.stringify({ status, reasons }))
+    },
+  )
+
+  app.get(
+    '/metrics',
+    {
+      schema: documented({
+        operationId: 'getMetrics',
+        summary: 'Metrics for Prometheus',
+        tags: ['health'],
+        open: true,
+        produces: 'text/plain',
+        answers: { 200: Type.String() },
+      }),
+    },
+    async (_, reply) => sendText(reply, 200, await metrics.text(), metrics.contentType),
+  )
+
+  app.get<{ Querystring: { fresh?: boolean } }>(
+    '/v1/audit',
+    {
+      onRequest: guard.allow('audit:read'),
+      schema: documented({
+        operationId: 'getAudit',
+        summary: 'The counters compared with what the log says they must be',
+        tags: ['health'],
+        querystring: AuditQuery,
+        answers: { 200: AuditAnswer },
+      }),
+    },
+    async ({ principal, query }, reply) => {
+      const { checkedAt, seq, shops } = await audit({ fresh: query.fresh ?? false })
+      const { sums, differences } = shops.get(principal.shopId) ?? { sums: noUnits, differences: [] }
+      const answer = { consistent: differences.length === 0, checked_at: toRfc3339(checkedAt), position: position(seq) }
+      return sendJson(reply, 200, JSON.stringify({ ...answer, sums, differences }))
+    },
+  )
+}

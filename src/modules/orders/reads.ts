@@ -1,0 +1,67 @@
+// What orders tell, as last committed: one by id, and lists, newest first, by keyset on the id (which grows in time).
+import type { ShopId, Uuid } from '../../base/ids.ts'
+import { uuidV7 } from '../../base/ids.ts'
+import { type Instant, instant } from '../../base/time.ts'
+import type { Database } from '../../runtime/pg.ts'
+import type { Param } from '../../runtime/pg-values.ts'
+import { type OrderRecord, orderColumns, orderOf, orderTables } from './store.ts'
+import type { Order, OrderStatus } from './types.ts'
+
+type Reader = Pick<Database, 'query'>
+
+const readOrderSql = `select ${orderColumns} from ${orderTables} where s.shop_id = $1 and s.id = $2`
+
+export async function readOrder(database: Reader, shopId: ShopId, id: Uuid): Promise<Order | undefined> {
+  const record = (await database.query<OrderRecord>(readOrderSql, [shopId, id]))[0]
+  return record && orderOf(record)
+}
+
+export type OrderFilter = {
+  status: OrderStatus | null
+  customer: string | null
+  email: string | null
+  reference: string | null
+  createdAfter: Instant | null
+  createdBefore: Instant | null
+}
+
+// Conditions are added only when they are asked for, so that each combination has a plan of its own (at most 64).
+const conditions = {
+  status: (n: number) => `s.status = $${n}`,
+  customer: (n: number) => `o.customer = $${n}`,
+  email: (n: number) =>
+    `s.id in (select p.order_id from orders.personal p where p.shop_id = $1 and lower(p.email) = lower($${n}))`,
+  reference: (n: number) =>
+    `s.id = (select r.order_id from orders.order_references r where r.shop_id = $1 and r.reference = $${n})`,
+} as const
+
+function listSql(filters: readonly (keyof typeof conditions)[]): string {
+  const where = filters.map((filter, index) => ` and ${conditions[filter](index + 5)}`).join('')
+  return `
+  select ${orderColumns} from ${orderTables}
+  where s.shop_id = $1 and s.id < $2::uuid and s.id >= $3::uuid${where}
+  order by s.id desc limit $4`
+}
+
+const zeros = new Uint8Array(10)
+const newest = 'ffffffff-ffff-ffff-ffff-ffffffffffff' as Uuid
+const oldest = '00000000-0000-0000-0000-000000000000' as Uuid
+
+/** The least id of an instant: ids carry their millisecond first. */
+const leastIdAt = (at: Instant): Uuid => uuidV7(instant(Math.max(0, at)), zeros)
+const lesser = (a: Uuid, b: Uuid): Uuid => (a < b ? a : b)
+
+/** At most `limit` orders before `before`, newest first. `createdAfter` and `createdBefore` are both exclusive. */
+export async function readOrders(
+  database: Reader,
+  shopId: ShopId,
+  filter: OrderFilter,
+  page: { before: Uuid | null; limit: number },
+): Promise<Order[]> {
+  const below = lesser(page.before ?? newest, filter.createdBefore === null ? newest : leastIdAt(filter.createdBefore))
+  const from = filter.createdAfter === null ? oldest : leastIdAt(instant(filter.createdAfter + 1))
+  const names = (Object.keys(conditions) as (keyof typeof conditions)[]).filter((name) => filter[name] !== null)
+  const values: Param[] = names.map((name) => filter[name])
+  const records = await database.query<OrderRecord>(listSql(names), [shopId, below, from, page.limit, ...values])
+  return records.map(orderOf)
+}

@@ -1,0 +1,266 @@
+// Routes of orders. Placing one is the hot path: everything it needs is made once, at start, and it allocates little.
+import type { FastifyInstance, FastifyReply } from 'fastify'
+import { type CellName, type ShopId, toWireId, type Uuid, uuidV7 } from '../../base/ids.ts'
+import { limits } from '../../base/limits.ts'
+import { refusedField } from '../../base/problem.ts'
+import { type Refused, refused } from '../../base/result.ts'
+import { type Instant, parseRfc3339 } from '../../base/time.ts'
+import { readGaps } from '../../runtime/event-log.ts'
+import { etagOf, ifMatchOf, sendJson, sendRefused } from '../../runtime/http.ts'
+import { documented } from '../../runtime/http-document.ts'
+import type { Database } from '../../runtime/pg.ts'
+import { randomIdBytes } from '../../runtime/random.ts'
+import { isSameSecret } from '../../runtime/secret.ts'
+import type { Guard, Principal } from '../shops/types.ts'
+import { type OrderFilter, readOrder, readOrders } from './reads.ts'
+import * as schemas from './schemas.ts'
+import { type Commands, cancelOrderOf, eventJson, orderIdOf, orderJson, placeOrderOf, submissionOf } from './service.ts'
+import type { CommandOutcome, Order, OrderStatus } from './types.ts'
+
+export type OrderRoutesOptions = {
+  cell: CellName
+  guard: Guard
+  commands: Commands
+  database: Pick<Database, 'query'>
+  now(): Instant
+}
+
+export function orderRoutes(app: FastifyInstance, options: OrderRoutesOptions): void {
+  placeRoute(app, options)
+  readRoutes(app, options)
+  listRoute(app, options)
+  cancelRoute(app, options)
+}
+
+function placeRoute(app: FastifyInstance, options: OrderRoutesOptions): void {
+  const { cell, guard, commands, now } = options
+  app.post<{ Body: schemas.OrderBody }>(
+    '/v1/orders',
+    {
+      onRequest: guard.allow(),
+      schema: documented({
+        operationId: 'placeOrder',
+        summary: 'Place an order',
+        description:
+          'Without `payment` it waits `pending` with its units reserved, for 15 minutes; `{"provider":"none"}` means paid elsewhere and confirms it at once. `placed_at` and a line’s `amount` need the scope `import`.',
+        tags: ['orders'],
+        keyed: true,
+        body: schemas.OrderBody,
+        answers: { 201: schemas.OrderAnswer },
+        refusals: [
+          'insufficient_stock',
+          'sku_not_found',
+          'hold_not_found',
+          'hold_expired',
+          'hold_consumed',
+          'hold_released',
+          'hold_too_small',
+          'reference_taken',
+          'currency_mismatch',
+          'currency_unknown',
+          'country_unknown',
+          'price_required',
+          'amount_mismatch',
+          'amount_too_large',
+          'time_in_future',
+          'not_available',
+          'no_catalogue_price',
+        ],
+      }),
+    },
+    async (request, reply) => {
+      const { principal } = request
+      if (principal.kind === 'sk' && !principal.scopes.has('orders:write'))
+        return sendRefused(reply, refused('forbidden'))
+      const key = guard.keyOf(request)
+      if ('code' in key) return sendRefused(reply, key)
+      const at = now()
+      const command = placeOrderOf(request.body, { principal, cell, orderId: uuidV7(at, randomIdBytes()), now: at })
+      if ('ok' in command) return sendRefused(reply, command)
+      const outcome = await commands.submit(submissionOf(command, key, at))
+      if (!outcome.ok) return sendRefused(reply, outcome)
+      if (outcome.replayed) reply.header('idempotent-replayed', 'true')
+      const { value } = outcome
+      const order = value.kind === 'order' ? value.order : await orderOf(options, principal.shopId, value)
+      reply.header('location', `/v1/orders/${toWireId('ord', cell, order.id)}`)
+      return sendOrder(reply, 201, order, { cell, principal })
+    },
+  )
+}
+
+function sendOrder(
+  reply: FastifyReply,
+  status: number,
+  order: Order,
+  reader: { cell: CellName; principal: Principal },
+): FastifyReply {
+  return sendJson(reply.header('etag', etagOf(order.version)), status, orderJson(order, reader))
+}
+
+type OrderValue = Extract<CommandOutcome, { ok: true }>['value']
+
+/** The order of an accepted command; read anew when an earlier request with the key made or changed it. */
+export async function orderOf(
+  { database }: Pick<OrderRoutesOptions, 'database'>,
+  shopId: ShopId,
+  value: OrderValue,
+): Promise<Order> {
+  if (value.kind === 'order') return value.order
+  if (value.kind !== 'earlier' || value.resultId === null) throw new Error(`expected an order, got ${value.kind}`)
+  const order = await readOrder(database, shopId, value.resultId)
+  if (!order) throw new Error('the order of an idempotency key is missing')
+  return order
+}
+
+function readRoutes(app: FastifyInstance, { cell, guard, database }: OrderRoutesOptions): void {
+  app.get<{ Params: { id: string } }>(
+    '/v1/orders/:id',
+    {
+      onRequest: guard.allow(),
+      schema: documented({
+        operationId: 'getOrder',
+        summary: 'An order',
+        tags: ['orders'],
+        params: schemas.IdParams,
+        headers: {
+          'holdfast-client-secret': { type: 'string', description: 'Lets a `pk_` key read the order that it is of.' },
+        },
+        answers: { 200: schemas.OrderAnswer },
+        refusals: ['not_found'],
+      }),
+    },
+    async ({ principal, params, headers }, reply) => {
+      const id = orderIdOf(params.id, cell)
+      if (principal.kind === 'sk') {
+        if (!principal.scopes.has('orders:read')) return sendRefused(reply, refused('forbidden'))
+      } else {
+        const secret = headers['holdfast-client-secret']
+        if (typeof secret !== 'string')
+          return sendRefused(reply, refused('forbidden', 'holdfast-client-secret is missing.'))
+        if (!isSameSecret(secret, principal.sign(params.id.slice(0, 64))))
+          return sendRefused(reply, refused('not_found'))
+      }
+      const order = id && (await readOrder(database, principal.shopId, id))
+      if (!order) return sendRefused(reply, refused('not_found'))
+      return sendOrder(reply, 200, order, { cell, principal })
+    },
+  )
+
+  app.get<{ Params: { id: string }; Querystring: schemas.HistoryQuery }>(
+    '/v1/orders/:id/events',
+    {
+      onRequest: guard.allow('orders:read'),
+      schema: documented({
+        operationId: 'listOrderEvents',
+        summary: 'The history of an order, oldest first, as far as events are kept',
+        tags: ['orders'],
+        params: schemas.IdParams,
+        querystring: schemas.HistoryQuery,
+        answers: { 200: schemas.EventsAnswer },
+        refusals: ['cursor_invalid', 'not_found'],
+      }),
+    },
+    async ({ principal, params, query }, reply) => {
+      const id = orderIdOf(params.id, cell)
+      if (!id || !(await readOrder(database, principal.shopId, id))) return sendRefused(reply, refused('not_found'))
+      const after = versionCursor(query.cursor)
+      if (after === undefined) return sendRefused(reply, refused('cursor_invalid'))
+      const limit = query.limit ?? limits.listLimitDefault
+      const gap = { subject: toWireId('ord', cell, id), afterVersion: after, beforeVersion: 2 ** 31 - 1 }
+      const events = await readGaps(database.query, [gap], Number.MAX_SAFE_INTEGER, limit + 1)
+      const shown = events.slice(0, limit)
+      const next = events.length > limit ? `"${cursorText(String(shown.at(-1)!.subjectVersion))}"` : 'null'
+      const data = shown.map((event) => eventJson(event, cell)).join(',')
+      return sendJson(reply, 200, `{"data":[${data}],"next_cursor":${next}}`)
+    },
+  )
+}
+
+const cursorText = (text: string): string => Buffer.from(text).toString('base64url')
+
+/** The version a cursor of a history names; 0 without one. */
+function versionCursor(cursor: string | undefined): number | undefined {
+  if (cursor === undefined) return 0
+  const text = Buffer.from(cursor, 'base64url').toString()
+  return /^\d{1,9}$/.test(text) ? Number(text) : undefined
+}
+
+function listRoute(app: FastifyInstance, { cell, guard, database }: OrderRoutesOptions): void {
+  app.get<{ Querystring: schemas.OrdersQuery }>(
+    '/v1/orders',
+    {
+      onRequest: guard.allow('orders:read'),
+      schema: documented({
+        operationId: 'listOrders',
+        summary: 'Orders, newest first',
+        tags: ['orders'],
+        querystring: schemas.OrdersQuery,
+        answers: { 200: schemas.OrdersAnswer },
+        refusals: ['cursor_invalid', 'not_available'],
+      }),
+    },
+    async ({ principal, query }, reply) => {
+      const filter = filterOf(query)
+      if ('ok' in filter) return sendRefused(reply, filter)
+      const before =
+        query.cursor === undefined ? null : orderIdOf(Buffer.from(query.cursor, 'base64url').toString(), cell)
+      if (before === undefined) return sendRefused(reply, refused('cursor_invalid'))
+      const limit = query.limit ?? limits.listLimitDefault
+      const orders = await readOrders(database, principal.shopId, filter, { before, limit: limit + 1 })
+      const shown = orders.slice(0, limit)
+      const next = orders.length > limit ? `"${cursorText(toWireId('ord', cell, shown.at(-1)!.id))}"` : 'null'
+      const data = shown.map((order) => orderJson(order, { cell, principal })).join(',')
+      return sendJson(reply, 200, `{"data":[${data}],"next_cursor":${next}}`)
+    },
+  )
+}
+
+function filterOf(query: schemas.OrdersQuery): OrderFilter | Refused {
+  if (schemas.laterStatuses.some((status) => status === query.status))
+    return refusedField('not_available', '/status', { in: 'query' })
+  const timeOf = (text: string | undefined): Instant | null => (text === undefined ? null : parseRfc3339(text)!)
+  return {
+    status: (query.status ?? null) as OrderStatus | null,
+    customer: query.customer ?? null,
+    email: query.email ?? null,
+    reference: query.reference ?? null,
+    createdAfter: timeOf(query.created_after),
+    createdBefore: timeOf(query.created_before),
+  }
+}
+
+function cancelRoute(app: FastifyInstance, options: OrderRoutesOptions): void {
+  const { cell, guard, commands, now } = options
+  app.post<{ Params: { id: string }; Body: schemas.CancelBody }>(
+    '/v1/orders/:id/cancel',
+    {
+      onRequest: guard.allow('orders:write'),
+      schema: documented({
+        operationId: 'cancelOrder',
+        summary: 'Cancel an order, or some units of it',
+        tags: ['orders'],
+        keyed: true,
+        versioned: true,
+        params: schemas.IdParams,
+        body: schemas.CancelBody,
+        answers: { 200: schemas.OrderAnswer },
+        refusals: ['line_not_found', 'not_found', 'order_cancelled', 'precondition_failed', 'quantity_too_large'],
+      }),
+    },
+    async (request, reply) => {
+      const { principal, params, body } = request
+      const key = guard.keyOf(request)
+      if ('code' in key) return sendRefused(reply, key)
+      const ifVersion = ifMatchOf(request)
+      if (ifVersion === undefined) return sendRefused(reply, refused('precondition_failed'))
+      const id: Uuid | undefined = orderIdOf(params.id, cell)
+      if (!id) return sendRefused(reply, refused('not_found'))
+      const command = cancelOrderOf(principal.shopId, id, body, ifVersion)
+      const outcome = await commands.submit(submissionOf(command, key, now()))
+      if (!outcome.ok) return sendRefused(reply, outcome)
+      if (outcome.replayed) reply.header('idempotent-replayed', 'true')
+      const order = await orderOf(options, principal.shopId, outcome.value)
+      return sendOrder(reply, 200, order, { cell, principal })
+    },
+  )
+}

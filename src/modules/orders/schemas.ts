@@ -1,0 +1,165 @@
+// Shapes of orders on the wire, in both directions; bodies are validated by them, and OpenAPI shows them.
+import { type Static, Type } from 'typebox'
+import { limits } from '../../base/limits.ts'
+import {
+  Address,
+  AnyText,
+  Currency,
+  closed,
+  HoldId,
+  LocationCode,
+  line,
+  listOf,
+  Money,
+  nullable,
+  OrderId,
+  oneOf,
+  page,
+  Quantity,
+  Sku,
+  Time,
+} from '../../base/schemas.ts'
+import type { CancelReason, OrderStatus } from './types.ts'
+
+const OrderLine = closed({
+  sku: Sku,
+  quantity: Quantity,
+  unit_price: Type.Optional(Money),
+  amount: Type.Optional(Money),
+})
+
+const Customer = closed(
+  {
+    email: Type.Optional(
+      Type.String({
+        maxLength: limits.emailCharactersMax,
+        pattern: '^[^\\s@\\u0000-\\u001f]+@[^\\s@\\u0000-\\u001f]+$',
+      }),
+    ),
+    external_id: Type.Optional(line(limits.referenceCharactersMax, 'The caller’s own word for the customer.')),
+    id: Type.Optional(Type.String({ maxLength: 64 })),
+  },
+  { minProperties: 1 },
+)
+
+const Metadata = Type.Unsafe<Record<string, string>>({
+  type: 'object',
+  maxProperties: limits.metadataKeysMax,
+  propertyNames: { pattern: '^(?!__proto__$)[^\\u0000-\\u001f\\u007f]+$', maxLength: limits.metadataCharactersMax },
+  additionalProperties: { type: 'string', maxLength: limits.metadataCharactersMax },
+})
+
+/** Fields of a later version are known, so that their refusal is `not_available`; OpenAPI does not list them. */
+const later = { description: 'later' }
+
+export const OrderBody = closed({
+  currency: Currency,
+  lines: Type.Array(OrderLine, { minItems: 1, maxItems: limits.orderLinesMax }),
+  hold_id: Type.Optional(HoldId),
+  customer: Type.Optional(Customer),
+  shipping_address: Type.Optional(Address),
+  payment: Type.Optional(
+    closed({
+      provider: Type.String({ minLength: 1, maxLength: 64 }),
+      method: Type.Optional(Type.String({ maxLength: 200, ...later })),
+    }),
+  ),
+  reference: Type.Optional(line(limits.referenceCharactersMax, 'The caller’s own number; unique per shop.')),
+  placed_at: Type.Optional(Time),
+  note: Type.Optional(Type.String({ maxLength: limits.noteCharactersMax })),
+  tags: Type.Optional(Type.Array(line(limits.tagCharactersMax), { maxItems: limits.tagsMax, uniqueItems: true })),
+  metadata: Type.Optional(Metadata),
+})
+export type OrderBody = Static<typeof OrderBody>
+
+/** A line of the bulk endpoint. */
+export const BulkOrderBody = closed({ idempotency_key: Type.String(), ...OrderBody.properties })
+export type BulkOrderBody = Static<typeof BulkOrderBody>
+
+export const cancelReasons = ['buyer', 'merchant', 'fraud', 'duplicate', 'short'] as const satisfies CancelReason[]
+export const CancelBody = closed({
+  reason: oneOf(cancelReasons),
+  lines: Type.Optional(
+    Type.Array(closed({ sku: Sku, quantity: Quantity }), { minItems: 1, maxItems: limits.orderLinesMax }),
+  ),
+})
+export type CancelBody = Static<typeof CancelBody>
+
+export const IdParams = closed({ id: AnyText })
+
+const statuses = ['pending', 'confirmed', 'cancelled'] as const satisfies OrderStatus[]
+export const laterStatuses = ['in_review', 'completed'] as const
+export const OrdersQuery = closed({
+  ...page,
+  status: Type.Optional(oneOf([...statuses, ...laterStatuses])),
+  customer: Type.Optional(line(limits.referenceCharactersMax, 'The customer’s `external_id`.')),
+  email: Type.Optional(line(limits.emailCharactersMax)),
+  reference: Type.Optional(line(limits.referenceCharactersMax)),
+  created_after: Type.Optional(Time),
+  created_before: Type.Optional(Time),
+})
+export type OrdersQuery = Static<typeof OrdersQuery>
+
+export const HistoryQuery = closed({ limit: page.limit, cursor: page.cursor })
+export type HistoryQuery = Static<typeof HistoryQuery>
+
+// Answers
+const Count = Type.Integer({ minimum: 0 })
+const AnswerLine = Type.Object({
+  sku: Sku,
+  quantity: Quantity,
+  cancelled_quantity: Count,
+  unit_price: nullable(Money),
+  amount: Money,
+  allocations: Type.Optional(Type.Array(Type.Object({ location: LocationCode, quantity: Quantity }))),
+})
+
+export const OrderAnswer = Type.Object({
+  id: OrderId,
+  reference: nullable(Type.String()),
+  status: oneOf(statuses),
+  cancel_reason: nullable(oneOf(['unpaid', ...cancelReasons])),
+  cell: Type.String(),
+  currency: Currency,
+  lines: Type.Array(AnswerLine),
+  amounts: Type.Object({
+    items: Money,
+    discount: Money,
+    shipping: Money,
+    tax: Money,
+    total: Money,
+    tax_included: Type.Boolean(),
+  }),
+  payment: Type.Object({
+    status: oneOf(['none', 'captured', 'partially_refunded', 'refunded']),
+    provider: nullable(Type.String()),
+  }),
+  fulfilment: Type.Object({ status: oneOf(['unfulfilled']) }),
+  hold_id: nullable(HoldId),
+  customer: nullable(Type.Object({ email: Type.Optional(Type.String()), external_id: Type.Optional(Type.String()) })),
+  shipping_address: nullable(Address),
+  note: nullable(Type.String()),
+  tags: Type.Array(Type.String()),
+  metadata: Type.Unsafe<Record<string, string>>({ type: 'object', additionalProperties: { type: 'string' } }),
+  client_secret: Type.String({ description: 'Lets a storefront key read this order back.' }),
+  expires_at: nullable(Time),
+  created_at: Time,
+  placed_at: Time,
+  updated_at: Time,
+  version: Type.Integer({ minimum: 1 }),
+})
+
+/** A CloudEvent, and where it stands. */
+export const EventAnswer = Type.Object({
+  specversion: Type.Literal('1.0'),
+  id: Type.String(),
+  source: Type.String(),
+  type: Type.String(),
+  time: Time,
+  subject: Type.String(),
+  subjectversion: Type.Integer({ minimum: 1 }),
+  datacontenttype: Type.Literal('application/json'),
+  data: Type.Object({}),
+})
+export const EventsAnswer = listOf(EventAnswer)
+export const OrdersAnswer = listOf(OrderAnswer)

@@ -1,0 +1,186 @@
+// Between the wire and the engine: a body becomes a command or the refusal of a rule that no schema can say, an order
+// becomes its answer. Pure, but for nothing: ids, keys and times are handed in.
+import { type CellName, parseWireId, type ShopId, type Sku, timeOfUuid, toWireId, type Uuid } from '../../base/ids.ts'
+import { quoted } from '../../base/json.ts'
+import { limits } from '../../base/limits.ts'
+import { amountMax, type Currency, isCurrency, type MinorUnits } from '../../base/money.ts'
+import { refusedCountry, refusedField } from '../../base/problem.ts'
+import { type Refused, refused } from '../../base/result.ts'
+import { addMs, type Instant, parseRfc3339, toRfc3339 } from '../../base/time.ts'
+import type { LogEvent } from '../../runtime/event-log.ts'
+import type { KeyHashes } from '../../runtime/idempotency.ts'
+import type { Principal } from '../shops/types.ts'
+import type { BulkOrderBody, CancelBody, OrderBody } from './schemas.ts'
+import type { CancelOrder, CommandOutcome, Order, OrderLine, PlaceOrder, Submission } from './types.ts'
+
+/** The engine behind its queue, as routes use it. */
+export type Commands = {
+  /** Rejects with Overloaded or DatabaseUnavailable; everything else is an outcome. */
+  submit(submission: Submission): Promise<CommandOutcome>
+  isFull(): boolean
+  /** Resolves when there is room again. */
+  whenRoom(): Promise<void>
+  retryAfterSeconds(): number
+}
+
+/** Undefined for what is no order of this cell. */
+export function orderIdOf(text: string, cell: CellName): Uuid | undefined {
+  const id = parseWireId(text)
+  return id && id.prefix === 'ord' && id.cell === cell ? id.uuid : undefined
+}
+
+type Context = { principal: Principal; cell: CellName; orderId: Uuid; now: Instant }
+
+/** Refused by every rule that neither the schema nor the state of stock decides. */
+export function placeOrderOf(body: OrderBody | BulkOrderBody, context: Context): PlaceOrder | Refused {
+  const { principal, cell } = context
+  if (principal.kind === 'pk') return refused('no_catalogue_price')
+  if (!isCurrency(body.currency)) return refusedField('currency_unknown', '/currency')
+  const refusal = refusedLater(body) ?? refusedImport(body, context)
+  if (refusal) return refusal
+  const lines = linesOf(body.lines, body.currency)
+  if (!Array.isArray(lines)) return lines
+  let holdId: Uuid | null = null
+  if (body.hold_id !== undefined) {
+    const hold = parseWireId(body.hold_id)
+    if (!hold || hold.cell !== cell) return refusedField('hold_not_found', '/hold_id')
+    holdId = hold.uuid
+  }
+  const { customer, shipping_address: address = null, note = null, tags, metadata } = body
+  const email = customer?.email ?? null
+  return {
+    kind: 'place_order',
+    shopId: principal.shopId,
+    orderId: context.orderId,
+    currency: body.currency,
+    lines,
+    holdId,
+    customer: customer?.external_id ?? null,
+    reference: body.reference ?? null,
+    provider: body.payment ? 'none' : null,
+    placedAt: body.placed_at === undefined ? null : parseRfc3339(body.placed_at)!,
+    personal: email === null && address === null && note === null ? null : { email, address, note },
+    annotations: tags || metadata ? { tags: tags ?? [], metadata: metadata ?? {} } : null,
+  }
+}
+
+/** Fields and values that a later version brings. */
+function refusedLater({ payment, customer }: OrderBody): Refused | undefined {
+  if (payment && payment.provider !== 'none') return refusedField('not_available', '/payment/provider')
+  if (payment?.method !== undefined) return refusedField('not_available', '/payment/method')
+  if (customer?.id !== undefined) return refusedField('not_available', '/customer/id')
+  return undefined
+}
+
+/** Times and amounts of one's own are for imports; a country must exist. */
+function refusedImport(body: OrderBody, { principal, now }: Context): Refused | undefined {
+  if (body.placed_at !== undefined) {
+    if (!principal.scopes.has('import')) return refused('forbidden', 'placed_at needs a key with the scope import.')
+    if (parseRfc3339(body.placed_at)! > addMs(now, limits.clockSkewMsMax))
+      return refusedField('time_in_future', '/placed_at')
+  }
+  if (body.lines.some((line) => line.amount !== undefined) && !principal.scopes.has('import'))
+    return refused('forbidden', 'amount needs a key with the scope import.')
+  return body.shipping_address && refusedCountry(body.shipping_address.country, '/shipping_address/country')
+}
+
+function linesOf(lines: OrderBody['lines'], currency: Currency): PlaceOrder['lines'] | Refused {
+  const priced: PlaceOrder['lines'] = []
+  for (let index = 0; index < lines.length; index++) {
+    const { sku, quantity, unit_price: unitPrice, amount } = lines[index]!
+    if (unitPrice === undefined && amount === undefined) return refusedField('price_required', `/lines/${index}`)
+    if (unitPrice && unitPrice.currency !== currency)
+      return refusedField('currency_mismatch', `/lines/${index}/unit_price`)
+    if (amount && amount.currency !== currency) return refusedField('currency_mismatch', `/lines/${index}/amount`)
+    const sum = unitPrice ? unitPrice.amount * quantity : amount!.amount
+    if (sum > amountMax) return refusedField('amount_too_large', `/lines/${index}`)
+    if (amount && amount.amount !== sum) return refusedField('amount_mismatch', `/lines/${index}/amount`)
+    priced.push({
+      sku: sku as Sku,
+      quantity,
+      unitPrice: unitPrice ? (unitPrice.amount as MinorUnits) : null,
+      amount: sum as MinorUnits,
+    })
+  }
+  return priced
+}
+
+export function cancelOrderOf(shopId: ShopId, orderId: Uuid, body: CancelBody, ifVersion: number | null): CancelOrder {
+  const lines = body.lines?.map((line) => ({ sku: line.sku as Sku, quantity: line.quantity })) ?? null
+  return { kind: 'cancel_order', shopId, orderId, reason: body.reason, lines, ifVersion }
+}
+
+export const submissionOf = (command: Submission['command'], key: KeyHashes | null, now: Instant): Submission => ({
+  command,
+  key,
+  deadline: addMs(now, limits.commandDeadlineMs),
+})
+
+/** For whom an answer is written: storefronts do not learn where units lie. */
+export type Reader = { cell: CellName; principal: Pick<Principal, 'kind' | 'sign'> }
+
+/** The order as text. Written by hand because every accepted order is answered with it: a third of JSON.stringify's time. */
+export function orderJson(order: Order, { cell, principal }: Reader): string {
+  const id = toWireId('ord', cell, order.id)
+  const currency = quoted(order.currency)
+  const createdAt = timeOfUuid(order.id)
+  const created = toRfc3339(createdAt)
+  const timeText = (at: Instant): string => (at === createdAt ? created : toRfc3339(at))
+  let lines = ''
+  for (let index = 0; index < order.lines.length; index++) {
+    if (index > 0) lines += ','
+    lines += lineJson(order.lines[index]!, order.cancelled?.[index] ?? 0, currency, principal.kind === 'sk')
+  }
+  const zero = moneyJson(0, currency)
+  const total = moneyJson(order.total, currency)
+  const { personal, annotations } = order
+  return `{"id":"${id}","reference":${textJson(order.reference)},"status":"${order.status}","cancel_reason":${textJson(
+    order.cancelReason,
+  )},"cell":"${cell}","currency":${currency},"lines":[${lines}],"amounts":{"items":${total},"discount":${zero},"shipping":${zero},"tax":${zero},"total":${total},"tax_included":false},"payment":{"status":"${paymentStatus(
+    order,
+  )}","provider":${textJson(order.provider)}},"fulfilment":{"status":"unfulfilled"},"hold_id":${
+    order.holdId === null ? 'null' : `"${toWireId('hld', cell, order.holdId)}"`
+  },"customer":${customerJson(order)},"shipping_address":${
+    personal?.address ? JSON.stringify(personal.address) : 'null'
+  },"note":${textJson(personal?.note ?? null)},"tags":${annotations ? JSON.stringify(annotations.tags) : '[]'},"metadata":${
+    annotations ? JSON.stringify(annotations.metadata) : '{}'
+  },"client_secret":"${principal.sign(id)}","expires_at":${
+    order.expiresAt === null ? 'null' : `"${timeText(order.expiresAt)}"`
+  },"created_at":"${created}","placed_at":"${timeText(order.placedAt)}","updated_at":"${timeText(
+    order.updatedAt,
+  )}","version":${order.version}}`
+}
+
+const textJson = (text: string | null): string => (text === null ? 'null' : quoted(text))
+const moneyJson = (amount: number, currency: string): string => `{"amount":${amount},"currency":${currency}}`
+
+function lineJson(line: OrderLine, cancelled: number, currency: string, withAllocations: boolean): string {
+  const unitPrice = line.unitPrice === null ? 'null' : moneyJson(line.unitPrice, currency)
+  const text = `{"sku":${quoted(line.sku)},"quantity":${line.quantity},"cancelled_quantity":${cancelled},"unit_price":${unitPrice},"amount":${moneyJson(line.amount, currency)}`
+  if (!withAllocations) return `${text}}`
+  let allocations = ''
+  for (const { location, quantity } of line.allocations) {
+    allocations += `${allocations === '' ? '' : ','}{"location":${quoted(location)},"quantity":${quantity}}`
+  }
+  return `${text},"allocations":[${allocations}]}`
+}
+
+function customerJson({ customer, personal }: Order): string {
+  const email = personal?.email ?? null
+  if (customer === null && email === null) return 'null'
+  return JSON.stringify({ email: email ?? undefined, external_id: customer ?? undefined })
+}
+
+/** Paid elsewhere means captured at once, and given back there when units are cancelled. */
+function paymentStatus(order: Order): 'none' | 'captured' | 'partially_refunded' | 'refunded' {
+  if (order.provider === null) return 'none'
+  if (order.status === 'cancelled') return 'refunded'
+  return order.cancelled === null ? 'captured' : 'partially_refunded'
+}
+
+/** CloudEvents 1.0; `data` is JSON text already. */
+export function eventJson(event: LogEvent, cell: CellName): string {
+  return `{"specversion":"1.0","id":"${event.eventId}","source":"/cells/${cell}","type":${quoted(event.type)},"time":"${toRfc3339(
+    event.at,
+  )}","subject":${quoted(event.subject)},"subjectversion":${event.subjectVersion},"datacontenttype":"application/json","data":${event.data}}`
+}

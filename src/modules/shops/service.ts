@@ -1,0 +1,123 @@
+// Shops and their keys: makes the default shop, issues and revokes keys, and tells who a request comes from. What was
+// found is remembered for a few seconds, so that a key costs one map look-up a request and a revocation still bites.
+import { hash, randomBytes } from 'node:crypto'
+import { present } from '../../base/assert.ts'
+import { type ShopId, type Uuid, uuidV7 } from '../../base/ids.ts'
+import { limits } from '../../base/limits.ts'
+import { type Instant, toRfc3339 } from '../../base/time.ts'
+import type { Database } from '../../runtime/pg.ts'
+import { randomIdBytes } from '../../runtime/random.ts'
+import { createSigner } from '../../runtime/secret.ts'
+import { findKey, findShop, type KeyRecord, listKeys, makeKey, makeShop, revokeKey } from './store.ts'
+import { type Key, type KeyKind, type Principal, type Scope, scopes, storefrontScopes } from './types.ts'
+
+export const defaultShop = 'default'
+
+type Store = Pick<Database, 'query' | 'transaction'>
+
+/** The shop of the code; made, with a secret of its own, when it is missing. */
+export async function ensureShop(database: Store, code = defaultShop): Promise<{ id: ShopId; secret: Uint8Array }> {
+  const found = (await findShop(database, code))[0]
+  if (found) return { id: found.id, secret: Buffer.from(found.secret, 'hex') }
+  const secret = randomBytes(32).toString('hex')
+  await database.transaction((session) => makeShop(session, { code, name: code, secret }))
+  const made = present((await findShop(database, code))[0], `shop ${code}`)
+  return { id: made.id, secret: Buffer.from(made.secret, 'hex') }
+}
+
+export type KeyRequest = { shopId: ShopId; kind: KeyKind; name: string; scopes: readonly Scope[] }
+
+/** Makes a key; `text` is shown now and never again. */
+export async function issueKey(
+  database: Store,
+  request: KeyRequest,
+  now: Instant,
+): Promise<{ key: Key; text: string }> {
+  const text = `${request.kind}_test_${randomBytes(24).toString('base64url')}`
+  const id = uuidV7(now, randomIdBytes())
+  const granted = request.kind === 'pk' ? storefrontScopes : request.scopes
+  const rows = await database.transaction((session) =>
+    makeKey(session, { ...request, scopes: granted, id, hash: hash('sha256', text) }),
+  )
+  return { key: keyOf(present(rows[0], 'the new key')), text }
+}
+
+export const keysOf = async (database: Store, shopId: ShopId): Promise<Key[]> =>
+  (await listKeys(database, shopId)).map(keyOf)
+
+/** Undefined when the shop has no such key. */
+export async function withdrawKey(database: Store, shopId: ShopId, id: Uuid): Promise<Key | undefined> {
+  const rows = await database.transaction((session) => revokeKey(session, shopId, id))
+  return rows[0] && keyOf(rows[0])
+}
+
+const keyOf = (record: KeyRecord): Key => ({
+  id: record.id,
+  kind: record.kind,
+  name: record.name,
+  scopes: record.scopes,
+  createdAt: toRfc3339(record.created_at),
+  revokedAt: record.revoked_at === null ? null : toRfc3339(record.revoked_at),
+})
+
+/** The keys of the development profile, which listens on loopback only. */
+export const developmentKeys = { secret: 'sk_dev', storefront: 'pk_dev' } as const
+
+export function developmentPrincipals(shop: { id: ShopId; secret: Uint8Array }): Map<string, Principal> {
+  const shared = { shopId: shop.id, sign: createSigner(shop.secret) }
+  return new Map<string, Principal>([
+    [developmentKeys.secret, { ...shared, kind: 'sk', scopes: new Set(scopes) }],
+    [developmentKeys.storefront, { ...shared, kind: 'pk', scopes: new Set(storefrontScopes) }],
+  ])
+}
+
+export type Keys = {
+  /** By the whole Authorization header. Undefined: not known yet, ask `find`. Null: no valid key. */
+  known(header: string): Principal | null | undefined
+  find(header: string): Promise<Principal | null>
+}
+
+type Remembered = { principal: Principal | null; until: number }
+
+/** `fixed` keys are valid without being stored. */
+export function createKeys(
+  database: Pick<Database, 'query'>,
+  now: () => Instant,
+  fixed: ReadonlyMap<string, Principal> = new Map(),
+): Keys {
+  const remembered = new Map<string, Remembered>()
+  for (const [text, principal] of fixed) {
+    remembered.set(`Bearer ${text}`, { principal, until: Number.POSITIVE_INFINITY })
+  }
+
+  function remember(header: string, principal: Principal | null): void {
+    if (remembered.size >= limits.keysRememberedMax) {
+      for (const [old, { until }] of remembered) if (Number.isFinite(until)) remembered.delete(old)
+    }
+    remembered.set(header, { principal, until: now() + limits.keyRememberedMs })
+  }
+
+  return {
+    known(header) {
+      const found = remembered.get(header)
+      return found && found.until > now() ? found.principal : undefined
+    },
+    async find(header) {
+      const text = /^Bearer ((?:sk|pk)_[A-Za-z0-9_-]{3,200})$/i.exec(header)?.[1]
+      if (text === undefined) return null
+      const development = fixed.get(text)
+      if (development) return development
+      const record = (await findKey(database, hash('sha256', text)))[0]
+      const principal: Principal | null = record
+        ? {
+            shopId: record.shop_id,
+            kind: record.kind,
+            scopes: new Set(record.scopes),
+            sign: createSigner(Buffer.from(record.secret, 'hex')),
+          }
+        : null
+      remember(header, principal)
+      return principal
+    },
+  }
+}

@@ -1,0 +1,99 @@
+// What stock tells: levels, holds, policies and locations as last committed; and the locations, which no command moves.
+import type { CellName, LocationCode, ShopId, Sku, Uuid } from '../../base/ids.ts'
+import { instant } from '../../base/time.ts'
+import type { Database } from '../../runtime/pg.ts'
+import { type HoldRecord, holdColumns, holdOf, policyOf, readPolicies, readRows } from './store.ts'
+import type { Hold, Location, Policy, StockLevel, StockRow } from './types.ts'
+
+type Reader = Pick<Database, 'query'>
+
+/** One level per SKU that exists, in the order asked for. `now` is only told, it decides nothing. */
+export async function readLevels(
+  database: Reader,
+  shopId: ShopId,
+  skus: readonly Sku[],
+  now: number,
+): Promise<StockLevel[]> {
+  const wanted = [...new Set(skus)]
+  const rowsBySku = new Map<Sku, StockRow[]>()
+  for (const row of await readRows(database, shopId, wanted)) {
+    const rows = rowsBySku.get(row.sku)
+    if (rows) rows.push(row)
+    else rowsBySku.set(row.sku, [row])
+  }
+  return wanted.flatMap((sku) => {
+    const rows = rowsBySku.get(sku)
+    return rows ? [{ sku, rows, asOf: instant(now) }] : []
+  })
+}
+
+export async function readPolicy(database: Reader, shopId: ShopId, sku: Sku): Promise<Policy | undefined> {
+  const session = { run: database.query }
+  const record = (await readPolicies(session, [{ shopId, sku }]))[0]
+  return record && policyOf(record)
+}
+
+// A hold whose time is over is told as expired even before the sweeper has written so.
+const readHoldSql = `
+  select ${holdColumns.replace('h.status', "case when h.status = 'active' and h.expires_at <= clock_timestamp() then 'expired' else h.status end as status")}
+  from stock.holds h where h.shop_id = $1 and h.id = $2`
+
+export async function readHold(database: Reader, shopId: ShopId, id: Uuid): Promise<Hold | undefined> {
+  const record = (await database.query<HoldRecord>(readHoldSql, [shopId, id]))[0]
+  return record && holdOf(record)
+}
+
+const locationColumns = 'shop_id, code, name, cell, priority, address, lat, lon, version'
+const readLocationsSql = `select ${locationColumns} from stock.locations where shop_id = $1 order by priority, code`
+
+type LocationRecord = Omit<Location, 'shopId'> & { shop_id: ShopId }
+
+const locationOf = ({ shop_id, ...location }: LocationRecord): Location => ({ shopId: shop_id, ...location })
+
+export const readLocations = async (database: Reader, shopId: ShopId): Promise<Location[]> =>
+  (await database.query<LocationRecord>(readLocationsSql, [shopId])).map(locationOf)
+
+const writeLocationSql = `
+  insert into stock.locations as l (shop_id, code, name, cell, priority, address, lat, lon)
+  values ($1, $2, $3, $4, $5, $6::json, $7, $8)
+  on conflict (shop_id, code) do update set name = excluded.name, cell = excluded.cell, priority = excluded.priority,
+    address = excluded.address, lat = excluded.lat, lon = excluded.lon, version = l.version + 1
+  where $9::integer is null or l.version = $9
+  returning ${locationColumns}`
+const addLocationSql = `
+  insert into stock.locations (shop_id, code, name, cell) values ($1, $2, $3, $4) on conflict do nothing`
+
+/** Undefined when `ifVersion` is not its version. */
+export async function writeLocation(
+  database: Pick<Database, 'transaction'>,
+  location: Omit<Location, 'version'>,
+  ifVersion: number | null,
+): Promise<Location | undefined> {
+  const { shopId, code, name, cell, priority, address, lat, lon } = location
+  const addressText = address && JSON.stringify(address)
+  const records = await database.transaction((session) =>
+    session.run<LocationRecord>(writeLocationSql, [
+      shopId,
+      code,
+      name,
+      cell,
+      priority,
+      addressText,
+      lat,
+      lon,
+      ifVersion,
+    ]),
+  )
+  return records[0] && locationOf(records[0])
+}
+
+export const mainLocation = 'main' as LocationCode
+
+/** Every shop has `main`. */
+export async function ensureMainLocation(
+  database: Pick<Database, 'transaction'>,
+  shopId: ShopId,
+  cell: CellName,
+): Promise<void> {
+  await database.transaction((session) => session.run(addLocationSql, [shopId, mainLocation, 'Main', cell]))
+}
