@@ -67,7 +67,6 @@ function refuseGaps(module: string, names: readonly string[]): void {
 export async function migrate(database: Database, migrations: readonly Migration[]): Promise<string[]> {
   const session = await database.openSession('migrate', {
     statementMsMax: limits.migrationStatementMsMax,
-    replyMsMax: limits.migrationStatementMsMax,
     lockMsMax: 0,
   })
   try {

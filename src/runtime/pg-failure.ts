@@ -88,7 +88,7 @@ export function failureClass(error: unknown): FailureClass {
   if (typeof code !== 'string') return 'fail'
   if (code === '0A000') {
     // feature_not_supported is our bug, save for two: a plan gone stale under DDL, and `begin read write` on a standby.
-    return routine === 'RevalidateCachedQuery' || routine === 'check_transaction_read_only' ? 'reconnect' : 'fail'
+    return routine === 'RevalidateCachedQuery' || routine === 'call_bool_check_hook' ? 'reconnect' : 'fail'
   }
   return table[code] ?? table[code.slice(0, 2)] ?? 'fail'
 }

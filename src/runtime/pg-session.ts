@@ -2,7 +2,7 @@
 // and answered in order. A lost session rejects everything that waits on it and never comes back, so that no statement can
 // land on another connection outside its transaction.
 //
-// Why not `sql.begin` or a reserved connection as they are [seen, postgres.js 3.4.9; test/runtime/pg-session.test.ts]:
+// Why not `sql.begin` or a reserved connection as they are [seen, postgres.js 3.4.9; test/runtime/pg.test.ts]:
 // - after the connection dies, statements that the driver held back (it holds them behind one whose parameters it has to
 //   describe first, or while the socket is full) neither resolve nor reject, ever;
 // - one more statement on the dead reserved connection throws in a timer, which ends the process, and leaves half a message
@@ -60,7 +60,8 @@ export async function openSession(options: SessionOptions): Promise<Session> {
     if (server!.read_only) throw new DatabaseUnavailable('read_only', 'the server is set to read only')
     await driver.unsafe('set default_transaction_read_only = on')
     const reserved = await driver.reserve()
-    const { session, lose } = guarded(driver, reserved, options.replyMsMax ?? limits.databaseReplyMsMax)
+    const replyMsMax = options.replyMsMax ?? Math.max(limits.databaseReplyMsMax, options.statementMsMax ?? 0)
+    const { session, lose } = guarded(driver, reserved, replyMsMax)
     onLoss = lose
     return session
   } catch (error) {

@@ -14,6 +14,19 @@ import { eventually } from '../support/eventually.ts'
 const types = (text: string): TypeFilter => parseTypes(text) as TypeFilter
 const versions = (events: readonly LogEvent[]) => events.map((event) => `${event.subject}:${event.subjectVersion}`)
 
+/** Resolves when the reader has looked so many more times, so that what it would have shown by then, it has shown. */
+async function looked(log: EventLog, times: number): Promise<void> {
+  const seen = new Set<string>()
+  await eventually(async () => {
+    const rows = await log.database.query<{ began: string }>(
+      `select query_start::text as began from pg_stat_activity
+       where datname = current_database() and application_name = 'test log reader'`,
+    )
+    for (const row of rows) seen.add(row.began)
+    return seen.size > times
+  })
+}
+
 async function pageOf(reader: LogReader, request: Parameters<LogReader['page']>[0]) {
   const page = await reader.page(request)
   if (!page.ok) throw new Error(page.code)
@@ -68,7 +81,7 @@ describe('two transactions that commit in the other order than they drew their s
       if (followed.ok) for await (const page of followed.value) seen.push(...page.events.map((event) => event.subject))
     })()
     await commitInOtherOrder(async () => {
-      await log.database.query('select pg_sleep(0.2)') // the reader looks about twenty times meanwhile
+      await looked(log, 5)
       expect(seen).toEqual([])
       expect((await pageOf(reader, { limit: 10 })).events).toEqual([])
     })
@@ -94,7 +107,7 @@ describe('two transactions that commit in the other order than they drew their s
     await append(early, history('rolled-back', 5))
     await early.run('rollback')
     await eventually(() => reader.horizon === 1)
-    await log.database.query('select pg_sleep(0.1)')
+    await looked(log, 5)
     const page = await pageOf(reader, { limit: 10 })
     expect(parsePosition(page.nextPosition)!.seq).toBe(1)
   })
@@ -235,8 +248,10 @@ describe('pages and streams', () => {
 
   test('a stream from memory, a stream from the database and pages show the same', async () => {
     const stop = new AbortController()
+    const counts: (() => number)[] = []
     const collect = async (filter: TypeFilter): Promise<string[]> => {
       const seen: string[] = []
+      counts.push(() => seen.length)
       const followed = await reader.follow({ types: filter }, stop.signal)
       if (followed.ok) for await (const page of followed.value) seen.push(...versions(page.events))
       return seen
@@ -248,12 +263,33 @@ describe('pages and streams', () => {
     const cameLate = collect(filter)
     await log.database.transaction((session) => append(session, history('order/3', 3, { type: 'order.cancelled' })))
     await eventually(() => reader.horizon === 83)
-    await eventually(async () => (await pageOf(reader, { limit: 100 })).events.length === 83)
-    await log.database.query('select pg_sleep(0.05)')
-    stop.abort()
     const expected = versions((await pageOf(reader, { types: filter, limit: 100 })).events)
+    await eventually(() => counts.every((count) => count() === expected.length))
+    stop.abort()
     expect(await wasThere).toEqual(expected)
     expect(await cameLate).toEqual(expected)
+  })
+
+  test('a stream goes on without a gap when the reader loses its connection', async () => {
+    const stop = new AbortController()
+    const seen: number[] = []
+    const after = reader.position(reader.horizon)
+    const followed = await reader.follow({ after }, stop.signal)
+    const following = (async () => {
+      if (followed.ok)
+        for await (const page of followed.value) seen.push(...page.events.map((event) => event.subjectVersion))
+    })()
+    for (const event of history('order/cut', 6)) {
+      await log.database.transaction((session) => append(session, [event]))
+      await log.database.query(
+        `select pg_terminate_backend(pid) from pg_stat_activity
+         where datname = current_database() and application_name = 'test log reader'`,
+      )
+    }
+    await eventually(() => seen.length >= 6)
+    stop.abort()
+    await following
+    expect(seen).toEqual([1, 2, 3, 4, 5, 6])
   })
 
   test('garbage, and a position of a database that this one never was, are refused as cursor_invalid', async () => {

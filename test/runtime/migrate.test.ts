@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { type MigrationSource, migrate, pendingMigrations, readMigrations } from '../../src/runtime/migrate.ts'
 import { type Database, openDatabase } from '../../src/runtime/pg.ts'
 import { runtimeMigrations } from '../../src/runtime/schema.ts'
+import { eventually } from '../support/eventually.ts'
 import { createDatabase } from '../support/postgres.ts'
 
 let root: string
@@ -120,7 +121,9 @@ describe('migrate', () => {
     })
     await held.promise
     const migrating = run('a')
-    await database.query('select pg_sleep(0.1)') // longer than its lock_timeout: the first turn has failed
+    const waits = `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`
+    await eventually(async () => (await database.query(waits)).length === 1)
+    await eventually(async () => (await database.query(waits)).length === 0) // its first turn has ended
     release.resolve()
     await traffic
     expect(await migrating).toEqual(['a/0002_alter'])

@@ -8,6 +8,7 @@ import { migrate, readMigrations } from '../../src/runtime/migrate.ts'
 import { appendEventsParams, appendEventsSql, type NewEvent } from '../../src/runtime/outbox.ts'
 import { ensureEventPartitions } from '../../src/runtime/partitions.ts'
 import { type Database, openDatabase } from '../../src/runtime/pg.ts'
+import { DatabaseUnavailable } from '../../src/runtime/pg-failure.ts'
 import type { Session } from '../../src/runtime/pg-session.ts'
 import { runtimeMigrations } from '../../src/runtime/schema.ts'
 import { createDatabase } from './postgres.ts'
@@ -48,6 +49,6 @@ export const readerOf = (log: EventLog): Promise<LogReader> =>
     now: Date.now,
     pollMs: 10,
     onError: (error) => {
-      throw error
+      if (!(error instanceof DatabaseUnavailable)) throw error
     },
   })
