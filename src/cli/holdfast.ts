@@ -1,79 +1,60 @@
 #!/usr/bin/env node
-// The command line: finds the command and runs it. What a user can put right is one line and exit code 1 (failure.ts);
-// a stack trace is a fault of ours.
+// The command line: finds the command and runs it. What a user can put right is one line and exit code 1, with --json one
+// object; a stack trace is a fault of ours.
+import { asFailure, CommandFailure } from './failure.ts'
 
-/** Answers the exit code. */
-export type Command = (args: string[]) => Promise<number>
+/** `run` answers the exit code. */
+type Command = { run: (args: string[]) => Promise<number>; help?: string }
 
 type Entry = { summary?: string; load: () => Promise<Command> }
 
-/** A command without a summary is for Holdfast's own processes. Loaded on use, so that `--help` costs nothing. */
+/** Loaded on use, so that one command does not pay for the others. Without a summary: for Holdfast's own processes. */
 const commands: Record<string, Entry> = {
   start: {
     summary: 'Runs Holdfast: the API and, unless --database-url is given, its PostgreSQL',
-    load: async () => (await import('./start.ts')).start,
+    load: () => import('./start.ts').then(({ start, startHelp }) => ({ run: start, help: startHelp })),
   },
-  cell: { load: async () => (await import('./cell.ts')).cell },
+  cell: { load: () => import('./cell.ts').then(({ cell }) => ({ run: cell })) },
   migrate: {
     summary: 'Brings a database to the schema of this version',
-    load: async () => {
-      const { migrate, migrateHelp } = await import('./migrate.ts')
-      return helped(migrateHelp, migrate)
-    },
+    load: () => import('./migrate.ts').then(({ migrate, migrateHelp }) => ({ run: migrate, help: migrateHelp })),
   },
   seed: {
     summary: 'Fills a running server with a small demonstration shop',
-    load: async () => {
-      const { seed, seedHelp } = await import('./seed.ts')
-      return helped(seedHelp, seed)
-    },
+    load: () => import('./seed.ts').then(({ seed, seedHelp }) => ({ run: seed, help: seedHelp })),
   },
   replay: {
     summary: 'Sells a published year of real orders again, on a running server',
-    load: async () => {
-      const { replay, replayHelp } = await import('./replay.ts')
-      return helped(replayHelp, replay)
-    },
+    load: () => import('./replay.ts').then(({ replay, replayHelp }) => ({ run: replay, help: replayHelp })),
   },
   keys: {
     summary: 'Makes, lists and revokes the keys of a shop',
-    load: async () => {
-      const { keys, keysHelp } = await import('./keys.ts')
-      return helped(keysHelp, keys)
-    },
+    load: () => import('./keys.ts').then(({ keys, keysHelp }) => ({ run: keys, help: keysHelp })),
   },
   audit: {
     summary: 'Recomputes every counter from the log and compares',
-    load: async () => {
-      const { audit, auditHelp } = await import('./audit.ts')
-      return helped(auditHelp, audit)
-    },
+    load: () => import('./audit.ts').then(({ audit, auditHelp }) => ({ run: audit, help: auditHelp })),
   },
-}
-
-/** The command, which prints its help when it is asked for. */
-function helped(help: string, command: Command): Command {
-  return async (args) => (args.includes('--help') || args.includes('-h') ? print(help) : command(args))
 }
 
 async function main([name = '--help', ...args]: string[]): Promise<number> {
   if (['--help', '-h', 'help'].includes(name)) return print(help())
   if (['--version', '-v'].includes(name)) return print(await version())
   const entry = Object.hasOwn(commands, name) ? commands[name] : undefined
-  if (!entry) {
-    process.stderr.write(`holdfast: there is no command ${JSON.stringify(name)}. See holdfast --help.\n`)
-    return 1
-  }
+  if (!entry)
+    return fail(
+      'holdfast',
+      args,
+      new CommandFailure('usage', `There is no command ${JSON.stringify(name)}. See holdfast --help.`),
+    )
   const command = await entry.load()
+  if (command.help && args.some((arg) => arg === '--help' || arg === '-h')) return print(command.help)
   try {
-    return await command(args)
+    return await command.run(args)
   } catch (error) {
-    const { asFailure } = await import('./failure.ts')
     const failure = asFailure(error)
     if (!failure) throw error
-    process.stderr.write(`holdfast ${name}: ${failure.message}\n`)
-    if (args.includes('--json')) print(JSON.stringify({ error: { code: failure.code, message: failure.message } }))
-    return 1
+    return fail(`holdfast ${name}`, args, failure)
   }
 }
 
@@ -94,6 +75,12 @@ async function version(): Promise<string> {
 function print(text: string): number {
   process.stdout.write(`${text}\n`)
   return 0
+}
+
+function fail(who: string, args: string[], { code, message }: { code: string; message: string }): number {
+  process.stderr.write(`${who}: ${message}\n`)
+  if (args.includes('--json')) print(JSON.stringify({ error: { code, message } }))
+  return 1
 }
 
 process.exitCode = await main(process.argv.slice(2))
