@@ -1,0 +1,331 @@
+// The independent auditor: watches every COMMIT, every answer and every effect of an event, and compares them with its own
+// books and with what clients asked for. It shares no code with what it judges.
+import { AssertionFailed } from '../../src/base/assert.ts'
+import type { Uuid } from '../../src/base/ids.ts'
+import type { LoggedEvent, MemoryCommit, MemoryDatabase } from '../../src/modules/orders/memory-database.ts'
+import type { CommandOutcome, Order, Submission } from '../../src/modules/orders/types.ts'
+import type { Hold, StockRow } from '../../src/modules/stock/types.ts'
+import { type Books, createBooks } from './books.ts'
+import { createClaims } from './claims.ts'
+import type { Answer, Intent, Request } from './intents.ts'
+import { nameOf } from './names.ts'
+import { sameRequest } from './same-request.ts'
+import { Violation } from './violation.ts'
+
+export type Auditor = ReturnType<typeof createAuditor>
+
+/** What the last batch of a lane could have sold, at least, of each SKU at any moment of it. */
+type Offer = { least: Map<string, number>; unfreed: Map<string, number> }
+
+export function createAuditor() {
+  const books = createBooks()
+  const claims = createClaims()
+  const ordersAsPlaced = new Map<Uuid, string>()
+  const answeredIds = new Map<string, Uuid>()
+  const offers = new Map<number, Offer>()
+  const consumed = new Map<string, { count: number; versions: Map<string, number> }>()
+  let database: MemoryDatabase
+  let failure: Violation | null = null
+
+  /** Nothing that an auditor finds may be swallowed by the code it watches. */
+  function watch<A extends unknown[]>(judge: (...args: A) => void): (...args: A) => void {
+    return (...args) => {
+      if (failure) return
+      try {
+        judge(...args)
+      } catch (error) {
+        failure =
+          error instanceof Violation ? error : new Violation('ends', `the auditor failed: ${(error as Error).stack}`)
+      }
+    }
+  }
+
+  function committed(commit: MemoryCommit): void {
+    for (const order of commit.orders) watchOrder(order)
+    for (const hold of commit.holds) watchHold(hold)
+    claims.check(commit)
+    const { least } = replay(commit)
+    for (const order of commit.orders) {
+      const book = books.orders.get(nameOf(order.id))
+      if (!book) throw new Violation('P5', `order ${order.id} was written without an event`)
+      book.expiresAt = order.expiresAt
+    }
+    offers.set(commit.lane, { least, unfreed: unfreedBy(commit) })
+    compareRows(commit)
+    compareSizes()
+  }
+
+  /** Plays the commit's events in their order, and remembers the least that was sellable after what was due had gone. */
+  function replay(commit: MemoryCommit): { least: Map<string, number> } {
+    const least = new Map<string, number>()
+    const look = () => {
+      for (const sku of books.skus.keys())
+        least.set(sku, Math.min(least.get(sku) ?? Number.POSITIVE_INFINITY, books.sellable(sku)))
+    }
+    let areDueGone = false
+    for (const event of commit.events) {
+      if (!areDueGone && !isExpiry(event)) {
+        areDueGone = true
+        look()
+      }
+      books.record(event, commit.now)
+      if (areDueGone) look()
+    }
+    if (!areDueGone) look()
+    return { least }
+  }
+
+  function watchOrder(order: Order): void {
+    const { lines, currency, total, reference, customer, provider, holdId, placedAt } = order
+    const text = JSON.stringify({ lines, currency, total, reference, customer, provider, holdId, placedAt })
+    const before = ordersAsPlaced.get(order.id)
+    if (before !== undefined && before !== text)
+      throw new Violation('P2', `order ${order.id} was rewritten: ${before} became ${text}`)
+    ordersAsPlaced.set(order.id, text)
+    for (const line of lines) checkAllocations(line)
+    if (total !== lines.reduce((sum, line) => sum + line.amount, 0))
+      throw new Violation('P2', `order ${order.id} has another total`)
+  }
+
+  function watchHold(hold: Hold): void {
+    for (const line of hold.lines) checkAllocations(line)
+  }
+
+  function checkAllocations(line: Hold['lines'][number]): void {
+    let sum = 0
+    for (const { row, quantity } of line.allocations) {
+      sum += quantity
+      if (database.tables.rows.get(row)?.sku !== line.sku)
+        throw new Violation('P1', `units of ${line.sku} taken from row ${row}`)
+    }
+    if (sum !== line.quantity) throw new Violation('P1', `${sum} units allocated for ${line.quantity} of ${line.sku}`)
+  }
+
+  /** Units that time had freed, nobody held locked, and the batch could see, yet did not free. */
+  function unfreedBy({ due }: MemoryCommit): Map<string, number> {
+    const units = new Map<string, number>()
+    const skipped = new Set(due.skipped.map(nameOf))
+    const count = (
+      name: string,
+      thing: { changedAt: number; expiresAt: number | null },
+      lines: Map<string, number>,
+    ) => {
+      if (thing.expiresAt === null || thing.expiresAt > due.at) return
+      if (thing.changedAt > due.logLength || skipped.has(name)) return
+      for (const [sku, quantity] of lines) units.set(sku, (units.get(sku) ?? 0) + quantity)
+    }
+    for (const [name, hold] of books.holds) if (hold.status === 'active') count(name, hold, hold.lines)
+    for (const [name, order] of books.orders) if (order.status === 'pending') count(name, order, order.left)
+    return units
+  }
+
+  function compareRows(commit: MemoryCommit): void {
+    const skus = new Set<string>()
+    for (const row of commit.rows) {
+      skus.add(row.sku)
+      const sums = books.ledger.get(row.id) ?? [0, 0, 0, 0]
+      const counters = [row.onHand, row.reserved, row.committed, row.shipped]
+      if (counters.some((counter, column) => counter !== sums[column])) {
+        throw new Violation('counters', `row ${row.id} has ${counters}, its moves make ${sums}`)
+      }
+    }
+    for (const sku of skus) compareSku(sku, books.skus.get(sku)!)
+  }
+
+  function compareSku(sku: string, book: Books['skus'] extends Map<string, infer B> ? B : never): void {
+    const rows = [...database.tables.rows.values()].filter((row) => row.sku === sku)
+    const sum = (column: 'onHand' | 'reserved' | 'committed' | 'allowance') =>
+      rows.reduce((total, row) => total + row[column], 0)
+    for (const column of ['onHand', 'reserved', 'committed', 'allowance'] as const) {
+      if (sum(column) !== book[column]) {
+        throw new Violation(
+          'counters',
+          `${sku}: rows have ${column} ${sum(column)}, holds, orders and adjustments make ${book[column]}`,
+        )
+      }
+    }
+    if (rows.some((row) => (row.tracking === 'counted') !== book.counted))
+      throw new Violation('counters', `${sku}: tracking differs`)
+  }
+
+  /** P2 after every step: nothing that was committed is ever missing. */
+  function compareSizes(): void {
+    const { tables } = database
+    if (tables.orders.size !== books.orders.size)
+      throw new Violation('P2', `${books.orders.size} orders placed, ${tables.orders.size} there`)
+    if (tables.holds.size !== books.holds.size)
+      throw new Violation('P2', `${books.holds.size} holds placed, ${tables.holds.size} there`)
+    if (tables.events.length !== books.facts()) throw new Violation('P5', 'events are missing')
+    if (tables.keys.size !== claims.keysSeen()) throw new Violation('P3', 'keys are missing')
+    for (const row of tables.rows.values()) {
+      if (row.version === 0 && !claims.hasPolicy(row.sku))
+        throw new Violation('answers', `row ${row.id} of ${row.sku} was left behind by a refusal`)
+    }
+  }
+
+  /** A batch has been decided and committed: no refusal for want of units that were there. */
+  function decided(lane: number, submissions: readonly Submission[], outcomes: readonly CommandOutcome[]): void {
+    const { least, unfreed } = offers.get(lane) ?? {
+      least: new Map<string, number>(),
+      unfreed: new Map<string, number>(),
+    }
+    for (const [index, outcome] of outcomes.entries()) {
+      const { command } = submissions[index]!
+      if (outcome.ok || outcome.code !== 'insufficient_stock' || command.kind === 'adjust_stock') continue
+      const problems = (outcome.errors ?? []) as unknown as { sku: string; requested: number }[]
+      if (problems.length === 0) throw new Violation('answers', 'insufficient_stock names no line')
+      const isFalse = problems.every(
+        ({ sku, requested }) => (least.get(sku) ?? 0) + (unfreed.get(sku) ?? 0) >= requested,
+      )
+      if (isFalse)
+        throw new Violation(
+          'expiry',
+          `refused ${JSON.stringify(problems)} though ${[...least]} were there and ${[...unfreed]} had expired`,
+        )
+    }
+  }
+
+  function answered(intent: Intent, request: Request, answer: Answer): void {
+    if (answer.kind === 'unavailable') return
+    if (answer.kind === 'refused') {
+      checkRefusal(intent, request, answer.code)
+      return
+    }
+    if (intent.key !== null) checkKeyed(intent.key, request, answer)
+    const { command } = request
+    if (command.kind === 'release_hold') {
+      const status = database.tables.holds.get(command.holdId)?.status
+      if (status !== 'released' && status !== 'expired')
+        throw new Violation('answers', `released, but the hold is ${status}`)
+    }
+    if (command.kind === 'set_policy' && !database.tables.policies.has(`${command.shopId} ${command.policy.sku}`)) {
+      throw new Violation('answers', 'a policy was acknowledged and is not there')
+    }
+  }
+
+  /** P2 and P3: what is acknowledged is there under its key, with the content that was sent, and it is one thing. */
+  function checkKeyed(key: string, request: Request, answer: Answer & { kind: 'accepted' }): void {
+    const row = database.tables.keys.get(`${request.command.shopId} ${key}`)
+    if (!row) throw new Violation('P2', `acknowledged, but its key ${key} is not there`)
+    if (row.request !== request.hash) throw new Violation('P3', `key ${key} was accepted for another body`)
+    if (row.resultId !== answer.id)
+      throw new Violation('P3', `key ${key} answers ${answer.id} and stands for ${row.resultId}`)
+    if (answer.id === null) return
+    const before = answeredIds.get(key)
+    if (before !== undefined && before !== answer.id)
+      throw new Violation('P3', `key ${key} made ${before} and ${answer.id}`)
+    answeredIds.set(key, answer.id)
+    const stored = { order: database.tables.orders.get(answer.id), hold: database.tables.holds.get(answer.id) }
+    if (!stored.order && !stored.hold) throw new Violation('P2', `${answer.id} was acknowledged and is not there`)
+    for (const thing of [stored, answer]) {
+      const problem = sameRequest(request.command, thing)
+      if (problem) throw new Violation('P2', problem)
+    }
+  }
+
+  /** Refusals whose reason stays true once it is true can be checked whenever they arrive. */
+  function checkRefusal(intent: Intent, { command }: Request, code: string): void {
+    const { orders, holds, references } = database.tables
+    const isTrue = (): boolean => {
+      switch (code) {
+        case 'idempotency_key_reused':
+          return intent.requests.length > 1
+        case 'hold_expired':
+        case 'hold_released':
+        case 'hold_consumed':
+          return 'holdId' in command && command.holdId !== null && `hold_${holds.get(command.holdId)?.status}` === code
+        case 'hold_not_found':
+          return 'holdId' in command && command.holdId !== null && !holds.has(command.holdId)
+        case 'order_cancelled':
+          return command.kind === 'cancel_order' && orders.get(command.orderId)?.status === 'cancelled'
+        case 'not_found':
+          return command.kind === 'cancel_order'
+            ? !orders.has(command.orderId)
+            : 'holdId' in command && !holds.has(command.holdId!)
+        case 'reference_taken':
+          return command.kind === 'place_order' && references.has(`${command.shopId} ${command.reference}`)
+        case 'sku_not_found':
+        case 'insufficient_stock':
+        case 'hold_too_small':
+        case 'quantity_too_large':
+        case 'line_not_found':
+        case 'precondition_failed':
+        case 'location_not_found':
+          return true
+        default:
+          return false
+      }
+    }
+    if (!isTrue()) throw new Violation('answers', `${command.kind} was refused ${code}, which is not so`)
+  }
+
+  /** P5: once, and in order within the subject. */
+  function applied(consumer: string, event: LoggedEvent): void {
+    const seen = consumed.get(consumer) ?? { count: 0, versions: new Map<string, number>() }
+    consumed.set(consumer, seen)
+    const subject = `${event.shopId} ${event.subject}`
+    const version = seen.versions.get(subject) ?? 0
+    if (event.subjectVersion !== version + 1) {
+      throw new Violation(
+        'P5',
+        `${consumer} applied version ${event.subjectVersion} of ${event.subject} after ${version}`,
+      )
+    }
+    seen.versions.set(subject, event.subjectVersion)
+    seen.count++
+  }
+
+  /** When all is quiet: consumers have seen everything, and the store is what the books say. */
+  function finish(consumers: ReadonlyMap<string, ReadonlyMap<number, number[]>>): void {
+    const { tables } = database
+    compareSizes()
+    for (const id of answeredIds.values()) {
+      if (!tables.orders.has(id) && !tables.holds.has(id))
+        throw new Violation('P2', `${id} was acknowledged and is gone`)
+    }
+    for (const order of tables.orders.values()) watchOrder(order)
+    for (const sku of books.skus.keys()) compareSku(sku, books.skus.get(sku)!)
+    for (const [name, units] of consumers) {
+      const count = consumed.get(name)?.count ?? 0
+      if (count !== tables.events.length)
+        throw new Violation('P5', `${name} applied ${count} of ${tables.events.length} events`)
+      for (const row of tables.rows.values()) compareConsumer(name, row, units.get(row.id) ?? [0, 0, 0, 0])
+    }
+  }
+
+  function compareConsumer(name: string, row: StockRow, sums: number[]): void {
+    const counters = [row.onHand, row.reserved, row.committed, row.shipped]
+    if (counters.some((counter, column) => counter !== sums[column])) {
+      throw new Violation('P5', `${name} has ${sums} for row ${row.id}, which has ${counters}`)
+    }
+  }
+
+  return {
+    books,
+    /** The only database, until cells are many. */
+    watches: (one: MemoryDatabase) => {
+      database = one
+    },
+    intended: claims.intended,
+    committed: watch(committed),
+    decided: watch(decided),
+    answered: watch(answered),
+    applied: watch(applied),
+    finish: watch(finish),
+    /** A command failed, which is neither an answer nor a refusal. */
+    failed: watch((error: unknown) => {
+      const { name, message, stack } = error as Error
+      throw new Violation(
+        'answers',
+        name === AssertionFailed.name ? `an assertion failed: ${message}\n${stack}` : `a command failed: ${stack}`,
+      )
+    }),
+    found: watch((violation: Violation) => {
+      throw violation
+    }),
+    violation: () => failure,
+  }
+}
+
+const isExpiry = (event: LoggedEvent): boolean =>
+  event.type === 'hold.expired' || (event.type === 'order.cancelled' && event.data['reason'] === 'unpaid')

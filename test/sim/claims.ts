@@ -1,0 +1,123 @@
+// Every event of a COMMIT has a cause that a client asked for or that time brought, and every cause has its events, once.
+// A key stands for one cause; what has no key (releases, policies, expiry) is matched with what was ever asked.
+import type { Uuid } from '../../src/base/ids.ts'
+import type { LoggedEvent, MemoryCommit } from '../../src/modules/orders/memory-database.ts'
+import type { Command } from '../../src/modules/orders/types.ts'
+import type { Intent, Request } from './intents.ts'
+import { bareName, nameOf } from './names.ts'
+import { Violation } from './violation.ts'
+
+export function createClaims() {
+  const requests = new Map<string, Request[]>()
+  const keysSeen = new Set<string>()
+  const releases = new Set<Uuid>()
+  const policies = new Map<string, Set<string>>()
+
+  function intended(intent: Intent): void {
+    if (intent.key !== null) requests.set(intent.key, intent.requests)
+    for (const { command } of intent.requests) {
+      if (command.kind === 'release_hold') releases.add(command.holdId)
+      if (command.kind === 'set_policy') {
+        const asked = policies.get(command.policy.sku) ?? new Set()
+        policies.set(command.policy.sku, asked.add(policyText(command.policy)))
+      }
+    }
+  }
+
+  function check(commit: MemoryCommit): void {
+    const open = new Map<string, number>()
+    for (const event of commit.events) count(open, nameOfEvent(event), 1)
+    for (const key of commit.keys) {
+      if (keysSeen.has(key.hash)) throw new Violation('P3', `key ${key.hash} was used twice`)
+      keysSeen.add(key.hash)
+      const request = requests.get(key.hash)?.find((one) => one.hash === key.request)
+      if (!request) throw new Violation('P3', `key ${key.hash} was written for a request that nobody sent`)
+      claim(open, request.command, key.resultId, commit)
+    }
+    for (const event of commit.events) {
+      const name = nameOfEvent(event)
+      if (isFree(event, commit)) count(open, name, -1)
+    }
+    for (const [name, left] of open) {
+      if (left > 0) throw new Violation('P3', `${name}: happened ${left} times more than it was asked for`)
+      if (left < 0) throw new Violation('P2', `${name}: its key was written, and it did not happen`)
+    }
+  }
+
+  /** What a fresh key must have caused in the same COMMIT. */
+  function claim(open: Map<string, number>, command: Command, resultId: Uuid | null, commit: MemoryCommit): void {
+    switch (command.kind) {
+      case 'place_order':
+        count(open, `order.placed ${nameOf(resultId!)}`, -1)
+        if (command.provider === 'none') count(open, `order.confirmed ${nameOf(resultId!)}`, -1)
+        if (command.holdId !== null) count(open, `hold.consumed ${nameOf(command.holdId)}`, -1)
+        break
+      case 'place_hold':
+        count(open, `hold.created ${nameOf(resultId!)}`, -1)
+        break
+      case 'extend_hold':
+        count(open, `hold.extended ${nameOf(command.holdId)}`, -1)
+        break
+      case 'cancel_order': {
+        const isWhole = command.lines === null || !open.get(`order.lines_cancelled ${nameOf(command.orderId)}`)
+        count(open, `order.${isWhole ? 'cancelled' : 'lines_cancelled'} ${nameOf(command.orderId)}`, -1)
+        break
+      }
+      case 'adjust_stock':
+        for (const adjustment of command.adjustments) {
+          const name = `stock.adjusted ${adjustment.sku} ${adjustment.location} ${adjustment.reason}`
+          if ('delta' in adjustment.change) count(open, `${name} ${adjustment.change.delta}`, -1)
+          else claimCount(open, name, commit)
+        }
+        break
+      default:
+        throw new Violation('P3', `${command.kind} wrote a key`)
+    }
+  }
+
+  /** A count may have been ignored for a later one; its delta depends on what it found. */
+  function claimCount(open: Map<string, number>, name: string, commit: MemoryCommit): void {
+    const event = commit.events.find(
+      (one) => nameOfEvent(one).startsWith(`${name} `) && (open.get(nameOfEvent(one)) ?? 0) > 0,
+    )
+    if (event) count(open, nameOfEvent(event), -1)
+  }
+
+  /** Needs no key: asked for at any time before, or brought about by time, or the news of another event. */
+  function isFree(event: LoggedEvent, commit: MemoryCommit): boolean {
+    switch (event.type) {
+      case 'hold.released':
+        return [...releases].some((id) => nameOf(id) === bareName(event.subject))
+      case 'hold.expired':
+        return true
+      case 'order.cancelled':
+        return event.data['reason'] === 'unpaid'
+      case 'stock.policy_set': {
+        const { sku, tracking, allowance } = event.data
+        return policies.get(String(sku))?.has(policyText({ tracking, allowance })) ?? false
+      }
+      case 'stock.short':
+        return commit.events.some((one) => one.type === 'stock.adjusted' || one.type === 'stock.policy_set')
+      default:
+        return false
+    }
+  }
+
+  return {
+    intended,
+    check,
+    keysSeen: () => keysSeen.size,
+    hasPolicy: (sku: string) => policies.has(sku),
+  }
+}
+
+const policyText = ({ tracking, allowance }: { tracking?: unknown; allowance?: unknown }) => `${tracking} ${allowance}`
+
+function count(open: Map<string, number>, name: string, by: number): void {
+  open.set(name, (open.get(name) ?? 0) + by)
+}
+
+function nameOfEvent({ type, subject, data }: LoggedEvent): string {
+  if (type === 'stock.adjusted') return `${type} ${data['sku']} ${data['location']} ${data['reason']} ${data['delta']}`
+  return `${type} ${bareName(subject)}`
+}

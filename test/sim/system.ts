@@ -1,0 +1,39 @@
+// The code under test, as one value, so that a mutated copy of it can run in the same world.
+import { pathToFileURL } from 'node:url'
+import * as engine from '../../src/modules/orders/engine.ts'
+import * as memory from '../../src/modules/orders/engine-memory.ts'
+import * as database from '../../src/modules/orders/memory-database.ts'
+import * as batch from '../../src/runtime/batch.ts'
+import * as failure from '../../src/runtime/pg-failure.ts'
+import * as consumer from './consumer.ts'
+
+export const systemUnderTest = {
+  createEngine: engine.createEngine,
+  rowsOf: engine.rowsOf,
+  createMemoryStore: memory.createMemoryStore,
+  createMemoryDatabase: database.createMemoryDatabase,
+  putLocation: database.putLocation,
+  createBatcher: batch.createBatcher,
+  Overloaded: batch.Overloaded,
+  DatabaseUnavailable: failure.DatabaseUnavailable,
+  failureClass: failure.failureClass,
+  createConsumer: consumer.createConsumer,
+  settledUpTo: consumer.settledUpTo,
+}
+
+export type System = typeof systemUnderTest
+
+/** The same from a copy of the repository's `src` and `test/sim` under `folder`. */
+export async function systemFrom(folder: string): Promise<System> {
+  const load = (path: string) => import(pathToFileURL(`${folder}/${path}`).href)
+  const parts = await Promise.all([
+    load('src/modules/orders/engine.ts'),
+    load('src/modules/orders/engine-memory.ts'),
+    load('src/modules/orders/memory-database.ts'),
+    load('src/runtime/batch.ts'),
+    load('src/runtime/pg-failure.ts'),
+    load('test/sim/consumer.ts'),
+  ])
+  const all = Object.assign({}, ...parts) as System
+  return Object.fromEntries(Object.keys(systemUnderTest).map((name) => [name, all[name as keyof System]])) as System
+}

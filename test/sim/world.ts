@@ -1,0 +1,250 @@
+// One seed's world: cells, each with a database, a log, consumers and processes; clients; a network between them; faults.
+// It runs until every client has its answers, heals, and is asked whether all promises were kept.
+import type { CellName } from '../../src/base/ids.ts'
+import { type Prng, prng } from '../../src/base/prng.ts'
+import type { Instant } from '../../src/base/time.ts'
+import { createAuditor } from './auditor.ts'
+import { type Client, createClient } from './client.ts'
+import { type ConsumerWorld, runConsumer } from './consumer-run.ts'
+import { createNetwork } from './network.ts'
+import { makePlan, type Plan } from './plan.ts'
+import { type CellHost, type ProcessWorld, type ServerProcess, startProcess } from './process.ts'
+import { createScheduler, type Scheduler } from './scheduler.ts'
+import type { System } from './system.ts'
+import { Violation } from './violation.ts'
+import { createWorkload, type Known, locationsOf, skusOf, type Workload } from './workload.ts'
+
+export type Report = {
+  seed: number
+  steps: number
+  commits: number
+  accepted: number
+  virtualMs: number
+  violation: Violation | null
+}
+
+const beganAt = Date.UTC(2026, 0, 1)
+const workMsMax = 120_000
+const shopId = 1
+
+export async function runSeed(system: System, seed: number, trace?: (line: string) => void): Promise<Report> {
+  const random = prng(seed)
+  const plan = makePlan(random.fork())
+  const auditor = createAuditor()
+  const scheduler = createScheduler(random.fork(), () => {
+    if (auditor.violation()) throw auditor.violation()
+  })
+  const say = (line: () => string) => trace?.(`${scheduler.now().toFixed(2).padStart(10)}  ${line()}`)
+  const world: ProcessWorld = { system, scheduler, plan: { ...plan }, auditor, trace: say }
+  const cell = createCell(world, 'eu1' as CellName)
+  const network = createNetwork(scheduler, random.fork(), plan.network)
+  const known: Known = { holds: [], orders: [], holdLines: new Map() }
+  const work = createWorkload(plan, random.fork(), known, cell.host.clock)
+  const clientWorld = {
+    scheduler,
+    network,
+    auditor,
+    known,
+    processAt: cell.processAt,
+    places: plan.processesPerCell,
+    trace: say,
+  }
+  const clients = Array.from({ length: plan.clients }, (_, index) =>
+    createClient(clientWorld, `client ${index + 1}`, random.fork()),
+  )
+  say(() => `plan ${JSON.stringify(plan)}`)
+  cell.start(random.fork())
+  let steps = 0
+  try {
+    const isDone = openDoors(clients, work, plan, scheduler, random.fork())
+    steps += await runUntil(scheduler, isDone, () => {
+      network.heal()
+      cell.heal()
+    })
+    steps += await closeDoors({ cell, clients, work, plan, scheduler, auditor })
+  } catch (error) {
+    if (!(error instanceof Violation)) throw error
+  }
+  return {
+    seed,
+    steps,
+    commits: cell.commits(),
+    accepted: auditor.books.orders.size,
+    virtualMs: scheduler.now(),
+    violation: auditor.violation(),
+  }
+}
+
+/** Each client pursues its intents, some of them at once. Answers whether all have ended. */
+function openDoors(clients: Client[], work: Workload, plan: Plan, scheduler: Scheduler, random: Prng): () => boolean {
+  let running = 0
+  const pursue = (client: Client, intent: ReturnType<Workload['intent']>) => {
+    running++
+    return client.pursue(intent).then(() => {
+      running--
+    })
+  }
+  async function live(client: Client): Promise<void> {
+    running++
+    for (let count = 0; count < plan.intentsPerClient; count++) {
+      const done = pursue(client, work.intent())
+      if (random.chance(0.6)) await done
+      await scheduler.sleep(random.next() * plan.thinkMsMax)
+    }
+    running--
+  }
+  void pursue(clients[0]!, work.opening()).then(() => {
+    for (const client of clients) void live(client)
+  })
+  return () => running === 0
+}
+
+/** Runs in slices until all is done; faults end after two thirds of the time, so that everyone can end. */
+async function runUntil(scheduler: Scheduler, isDone: () => boolean, heal: () => void): Promise<number> {
+  let steps = 0
+  const sliceMs = 50
+  for (let until = sliceMs; !isDone(); until += sliceMs) {
+    if (until > workMsMax) throw new Violation('ends', 'the clients never came to an end')
+    if (until === (workMsMax / 3) * 2) heal()
+    steps += await scheduler.run(until)
+  }
+  heal()
+  return steps
+}
+
+type Closing = {
+  cell: ReturnType<typeof createCell>
+  clients: Client[]
+  work: Workload
+  plan: Plan
+  scheduler: Scheduler
+  auditor: ReturnType<typeof createAuditor>
+}
+
+/** All is healed: what time has freed can be sold to the last unit and no further, and consumers catch up. */
+async function closeDoors({ cell, clients, work, plan, scheduler, auditor }: Closing): Promise<number> {
+  let steps = await scheduler.run(scheduler.now() + plan.slowStatementMsMax + 500) // the last slow statement is over
+  cell.advanceClock(20 * 60_000) // past every hold and every unpaid order
+  steps += await scheduler.run(scheduler.now() + 1_000)
+  for (const sku of skusOf(plan)) {
+    const isKnown = auditor.books.skus.has(sku)
+    const units = isKnown ? unitsOnceFreed(auditor, sku) : 0
+    const wanted: [units: number, isThere: boolean][] = [
+      [units, true],
+      [1, false],
+    ]
+    for (const [count, isThere] of Number.isFinite(units) ? wanted : []) {
+      if (count <= 0) continue
+      let kind: string | null = null
+      void clients[0]!.pursue(work.probe(sku, count)).then((answer) => {
+        kind = answer.kind
+      })
+      const until = scheduler.now() + 3_000
+      while (kind === null && scheduler.now() < until) steps += await scheduler.run(scheduler.now() + 20)
+      if (kind !== (isThere ? 'accepted' : 'refused')) {
+        auditor.found(
+          new Violation(
+            isThere ? 'expiry' : 'P1',
+            `at the end, ${count} of ${sku} were ${kind}, ${units} should be there`,
+          ),
+        )
+        throw auditor.violation()
+      }
+    }
+  }
+  const until = scheduler.now() + 30_000
+  while (!cell.hasCaughtUp() && scheduler.now() < until) steps += await scheduler.run(scheduler.now() + 50)
+  auditor.finish(cell.consumed())
+  return steps
+}
+
+/** Everything active or unpaid is over by now. */
+function unitsOnceFreed({ books }: ReturnType<typeof createAuditor>, sku: string): number {
+  return books.sellable(sku) + books.skus.get(sku)!.reserved
+}
+
+function createCell(world: ProcessWorld, name: CellName) {
+  const { system, scheduler, plan, auditor } = world
+  let skewMs = 0
+  let skewMsMax = 0
+  let commits = 0
+  let started = 0
+  const places: ServerProcess[] = []
+  const consumers = new Map<string, ConsumerWorld['consumer']>()
+  const clock = () => Math.floor(beganAt + scheduler.now() + skewMs) as Instant
+  const database = system.createMemoryDatabase({
+    clock,
+    onCommit(commit) {
+      commits++
+      auditor.committed(commit)
+    },
+  })
+  const host: CellHost = { name, database, clock }
+  auditor.watches(database)
+  for (const [priority, code] of locationsOf(plan).entries()) {
+    system.putLocation(database, shopId as never, code, {
+      priority,
+      country: priority === 0 ? 'DE' : null,
+      lat: null,
+      lon: null,
+    })
+  }
+
+  function start(random: Prng): void {
+    for (let place = 0; place < plan.processesPerCell; place++) {
+      places[place] = startProcess(world, host, ++started, random.fork())
+      void crashNowAndThen(place, random.fork())
+    }
+    void jumpNowAndThen(random.fork())
+    for (const consumerName of ['mirror', 'ledger']) {
+      const consumer = system.createConsumer((event) => auditor.applied(consumerName, event))
+      consumers.set(consumerName, consumer)
+      void runConsumer({ ...world, database, consumer }, random.fork())
+    }
+  }
+
+  async function crashNowAndThen(place: number, random: Prng): Promise<void> {
+    for (;;) {
+      await scheduler.sleep(1_000 * random.next())
+      if (!random.chance(world.plan.crashes / 2)) continue
+      world.trace(() => `place ${place} is killed`)
+      places[place]!.kill()
+      await scheduler.sleep(random.next() * 300)
+      places[place] = startProcess(world, host, ++started, random.fork())
+    }
+  }
+
+  async function jumpNowAndThen(random: Prng): Promise<void> {
+    for (;;) {
+      await scheduler.sleep(1_000 * random.next())
+      if (!random.chance(world.plan.clockJumps / 2)) continue
+      skewMs += random.pick([-3_600_000, -2_000, -100, 50, 1_000, 5_000, 16 * 60_000])
+      skewMsMax = Math.max(skewMsMax, skewMs)
+      world.trace(() => `the clock jumps, it is ${skewMs} ms off`)
+    }
+  }
+
+  return {
+    host,
+    start,
+    processAt: (place: number) => places[place]!,
+    commits: () => commits,
+    hasCaughtUp: () =>
+      [...consumers.values()].every(({ stored }) => stored.position >= (database.tables.events.at(-1)?.seq ?? 0)),
+    consumed: () => new Map([...consumers].map(([consumerName, { stored }]) => [consumerName, stored.units])),
+    /** Beyond whatever it has shown. */
+    advanceClock(ms: number) {
+      skewMs = skewMsMax + ms
+    },
+    heal() {
+      Object.assign(world.plan, {
+        sessionLost: 0,
+        slowStatement: 0,
+        crashes: 0,
+        clockJumps: 0,
+        eventDoubled: 0,
+        consumerCrash: 0,
+      })
+    },
+  }
+}
