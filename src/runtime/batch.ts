@@ -64,7 +64,7 @@ export function createBatcher<C, O>(options: BatcherOptions<C, O>) {
   const isFull = (): boolean =>
     stopped ||
     queuedRows >= limits.queueRowsMax ||
-    (queuedRows > 2 * limits.batchRowsMax && queuedRows > rowsPerMs * limits.queueWaitMsMax)
+    (queuedRows > limits.queueRowsMin && queuedRows > rowsPerMs * limits.queueWaitMsMax)
 
   /** Answers with the command's outcome. Rejects with Overloaded, DatabaseUnavailable, or what the command itself caused. */
   function submit(command: C): Promise<O> {
