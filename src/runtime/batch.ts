@@ -195,7 +195,7 @@ export function createBatcher<C, O>(options: BatcherOptions<C, O>) {
   /** After a lost connection: goes on until its deadline, then says whether it may have happened. */
   function stillWanted(entry: Entry<C, O>, error: unknown): boolean {
     if (error instanceof DatabaseUnavailable && error.mayHaveHappened) entry.mayHaveHappened = true
-    if (!stopped && options.deadlineOf(entry.command) > time.now()) return true
+    if (options.deadlineOf(entry.command) > time.now()) return true
     fail(entry, new DatabaseUnavailable('DEADLINE', 'the database could not be reached in time', entry.mayHaveHappened))
     return false
   }
@@ -232,9 +232,9 @@ export function createBatcher<C, O>(options: BatcherOptions<C, O>) {
     load: () => ({ queuedRows, inFlight, idleLanes: idle.length, rowsPerMs }),
     /** Takes nothing new; resolves when everything taken has its answer. */
     async stop(): Promise<void> {
-      while (inFlight > 0) await time.sleep(5)
       stopped = true
       wakeWaiters()
+      while (inFlight > 0) await time.sleep(5) // every command ends by its deadline
     },
   }
 }

@@ -1,0 +1,219 @@
+// The micro-batcher alone, on a scripted engine: who shares a batch, what is answered when a batch fails, and its bounds.
+import { describe, expect, test } from 'vitest'
+import { limits } from '../../src/base/limits.ts'
+import { type Instant, instant } from '../../src/base/time.ts'
+import { type BatcherOptions, createBatcher, Overloaded } from '../../src/runtime/batch.ts'
+import { DatabaseUnavailable, failureClass, StatementFailed } from '../../src/runtime/pg-failure.ts'
+
+type Command = { name: string; key?: string; rows?: number; deadline?: number }
+
+/** A batcher whose batches are answered by hand. */
+function scripted(options: Partial<BatcherOptions<Command, string>> = {}) {
+  let now = 0
+  const batches: { names: string[]; answer(): void; fail(error: unknown): void }[] = []
+  const batcher = createBatcher<Command, string>({
+    lanes: 1,
+    run: (_lane, commands) =>
+      new Promise((resolve, reject) => {
+        const names = commands.map((command) => command.name)
+        batches.push({ names, answer: () => resolve(names.map((name) => `did ${name}`)), fail: reject })
+      }),
+    rowsOf: (command) => command.rows ?? 1,
+    keyOf: (command) => command.key ?? null,
+    deadlineOf: (command) => instant(command.deadline ?? 1_000_000),
+    failureClass,
+    time: {
+      now: () => now as Instant,
+      sleep: async (ms) => {
+        now += ms
+      },
+      afterArrivals: (work) => setImmediate(work),
+    },
+    ...options,
+  })
+  return {
+    batcher,
+    batches,
+    at: (ms: number) => {
+      now = ms
+    },
+    turn: () => new Promise((resolve) => setImmediate(resolve)),
+  }
+}
+
+const transient = () => new StatementFailed('rerun', '40001', 'serialization failure')
+const broken = () => new StatementFailed('fail', '23505', 'unique violation')
+
+describe('sharing a batch', () => {
+  test('commands that arrive together commit together, and each gets its own answer', async () => {
+    const { batcher, batches, turn } = scripted()
+    const answers = ['a', 'b', 'c'].map((name) => batcher.submit({ name }))
+    await turn()
+    expect(batches.map((batch) => batch.names)).toEqual([['a', 'b', 'c']])
+    batches[0]!.answer()
+    expect(await Promise.all(answers)).toEqual(['did a', 'did b', 'did c'])
+  })
+
+  test('what arrives while a batch commits makes the next one', async () => {
+    const { batcher, batches, turn } = scripted()
+    void batcher.submit({ name: 'first' })
+    await turn()
+    void batcher.submit({ name: 'second' })
+    void batcher.submit({ name: 'third' })
+    await turn()
+    expect(batches).toHaveLength(1)
+    batches[0]!.answer()
+    await turn()
+    expect(batches[1]!.names).toEqual(['second', 'third'])
+    batches[1]!.answer()
+  })
+
+  test('a batch is bounded by the rows it touches, and one large command still goes alone', async () => {
+    const { batcher, batches, turn } = scripted()
+    void batcher.submit({ name: 'large', rows: limits.batchRowsMax + 1 })
+    void batcher.submit({ name: 'half', rows: limits.batchRowsMax / 2 })
+    void batcher.submit({ name: 'other half', rows: limits.batchRowsMax / 2 })
+    void batcher.submit({ name: 'next', rows: 1 })
+    for (const expected of [['large'], ['half', 'other half'], ['next']]) {
+      await turn()
+      expect(batches.at(-1)!.names).toEqual(expected)
+      batches.at(-1)!.answer()
+      await turn()
+    }
+  })
+
+  test('a key is in at most one batch at a time, whichever lane is free', async () => {
+    const { batcher, batches, turn } = scripted({ lanes: 2 })
+    const first = batcher.submit({ name: 'try', key: 'k' })
+    await turn()
+    const again = batcher.submit({ name: 'retry', key: 'k' })
+    const other = batcher.submit({ name: 'other', key: 'l' })
+    await turn()
+    expect(batches.map((batch) => batch.names)).toEqual([['try'], ['other']])
+    batches[0]!.answer()
+    await first
+    await turn()
+    expect(batches[2]!.names).toEqual(['retry'])
+    batches[1]!.answer()
+    batches[2]!.answer()
+    expect(await Promise.all([again, other])).toEqual(['did retry', 'did other'])
+  })
+})
+
+describe('a batch that fails', () => {
+  test('is rerun whole when a neighbour spoilt it, and nobody notices', async () => {
+    const { batcher, batches, turn } = scripted()
+    const answers = ['a', 'b'].map((name) => batcher.submit({ name }))
+    await turn()
+    batches[0]!.fail(transient())
+    await turn()
+    expect(batches[1]!.names).toEqual(['a', 'b'])
+    batches[1]!.answer()
+    expect(await Promise.all(answers)).toEqual(['did a', 'did b'])
+  })
+
+  test('is split until the poisoned command is alone: only that one is told', async () => {
+    const { batcher } = scripted({
+      run: async (_lane, commands) => {
+        if (commands.some((command) => command.name === 'poison')) throw broken()
+        return commands.map((command) => `did ${command.name}`)
+      },
+    })
+    const names = ['a', 'b', 'c', 'poison', 'd', 'e', 'f']
+    const answers = await Promise.allSettled(names.map((name) => batcher.submit({ name })))
+    expect(answers.map((answer) => (answer.status === 'fulfilled' ? answer.value : answer.reason.code))).toEqual([
+      'did a',
+      'did b',
+      'did c',
+      '23505',
+      'did d',
+      'did e',
+      'did f',
+    ])
+  })
+
+  test('goes on after a lost connection until its deadline, then says that nothing happened', async () => {
+    const { batcher } = scripted({
+      run: async () => {
+        throw new DatabaseUnavailable('ECONNREFUSED', 'down')
+      },
+    })
+    const answer = await batcher.submit({ name: 'a', deadline: 5_000 }).catch((error) => error)
+    expect(answer).toBeInstanceOf(DatabaseUnavailable)
+    expect(answer.mayHaveHappened).toBe(false)
+  })
+
+  test('says that it may have happened when one of its tries was cut off in COMMIT', async () => {
+    let tries = 0
+    const { batcher } = scripted({
+      run: async () => {
+        throw new DatabaseUnavailable('CONNECTION_CLOSED', 'down', tries++ === 0)
+      },
+    })
+    const answer = await batcher.submit({ name: 'a', deadline: 5_000 }).catch((error) => error)
+    expect(answer.mayHaveHappened).toBe(true)
+    expect(tries).toBeGreaterThan(1)
+  })
+
+  test('answers with the outcome when the database comes back in time', async () => {
+    let tries = 0
+    const { batcher } = scripted({
+      run: async (_lane, commands) => {
+        if (tries++ < 3) throw new DatabaseUnavailable('CONNECTION_CLOSED', 'down', true)
+        return commands.map((command) => `did ${command.name}`)
+      },
+    })
+    expect(await batcher.submit({ name: 'a' })).toBe('did a')
+  })
+})
+
+describe('bounds', () => {
+  test('a full queue refuses at once and has room again when it has drained', async () => {
+    const { batcher, batches, turn } = scripted()
+    const waiting = [batcher.submit({ name: 'running' })]
+    await turn()
+    waiting.push(batcher.submit({ name: 'large', rows: limits.queueRowsMax }))
+    expect(batcher.isFull()).toBe(true)
+    await expect(batcher.submit({ name: 'late' })).rejects.toBeInstanceOf(Overloaded)
+    const room = batcher.whenRoom()
+    for (const batch of [0, 1]) {
+      batches[batch]!.answer()
+      await turn()
+    }
+    await room
+    expect(batcher.isFull()).toBe(false)
+    expect(await Promise.all(waiting)).toEqual(['did running', 'did large'])
+  })
+
+  test('a command whose deadline passed in the queue is refused and never run', async () => {
+    const { batcher, batches, at, turn } = scripted()
+    void batcher.submit({ name: 'running' })
+    await turn()
+    const late = batcher.submit({ name: 'late', deadline: 50 })
+    const patient = batcher.submit({ name: 'patient', deadline: 5_000 })
+    at(100)
+    batches[0]!.answer()
+    await expect(late).rejects.toBeInstanceOf(Overloaded)
+    await turn()
+    expect(batches[1]!.names).toEqual(['patient'])
+    batches[1]!.answer()
+    expect(await patient).toBe('did patient')
+  })
+
+  test('stop answers what was taken and takes nothing new', async () => {
+    const { batcher, batches, turn } = scripted({
+      time: {
+        now: () => 0 as Instant,
+        sleep: () => new Promise((resolve) => setImmediate(resolve)),
+        afterArrivals: setImmediate,
+      },
+    })
+    const answer = batcher.submit({ name: 'a' })
+    await turn()
+    const stopped = batcher.stop()
+    batches[0]!.answer()
+    await stopped
+    expect(await answer).toBe('did a')
+    await expect(batcher.submit({ name: 'b' })).rejects.toBeInstanceOf(Overloaded)
+  })
+})
