@@ -1,5 +1,6 @@
 // The database of a cell for commands that need no server: the one --database-url names, else the embedded one of the data
 // folder, used beside a running Holdfast or started for as long as the command takes.
+import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { type Config, readConfig } from '../runtime/config.ts'
@@ -9,6 +10,7 @@ import { superuser } from '../runtime/embedded-folder.ts'
 import { isServerOf, readPostmaster } from '../runtime/embedded-postmaster.ts'
 import { type Database, openDatabase } from '../runtime/pg.ts'
 import { checkServer } from '../runtime/preflight.ts'
+import { CommandFailure } from './failure.ts'
 
 /** As parseArgs takes them; the variables of `holdfast start` hold here too. */
 export const databaseOptions = {
@@ -22,9 +24,13 @@ export const databaseHelp = `  --database-url URL  your own PostgreSQL
   --data DIR          else the embedded one in this folder [.holdfast]
   --cells NAME        its cell [eu1]`
 
-export async function withDatabase<T>(flags: DatabaseFlags, work: (database: Database) => Promise<T>): Promise<T> {
-  const config = readConfig(flagsOf(flags), process.env)
-  const { url, stop } = await reach(config)
+/** `make`: a data folder without a database gets one; else that is a failure, since the folder may be mistyped. */
+export async function withDatabase<T>(
+  flags: DatabaseFlags,
+  work: (database: Database) => Promise<T>,
+  { make = false } = {},
+): Promise<T> {
+  const { url, stop } = await reach(readConfig(flagsOf(flags), process.env), make)
   const database = openDatabase({ url, applicationName: 'holdfast command' })
   try {
     return await work(database)
@@ -39,12 +45,17 @@ const flagsOf = (flags: DatabaseFlags): string[] =>
     flags[flag] === undefined ? [] : [`--${flag}=${flags[flag]}`],
   )
 
-async function reach({ databaseUrl, data, cells }: Config): Promise<{ url: DatabaseUrl; stop(): Promise<void> }> {
+async function reach(
+  { databaseUrl, data, cells }: Config,
+  make: boolean,
+): Promise<{ url: DatabaseUrl; stop(): Promise<void> }> {
   if (databaseUrl) {
     await checkServer(databaseUrl)
     return { url: databaseUrl, stop: async () => {} }
   }
   const folder = join(resolve(data), cells[0]!)
+  if (!make && !existsSync(join(folder, 'pg', 'PG_VERSION')))
+    throw new CommandFailure('no_cell', `There is no cell in ${folder}: name its --data folder, or a --database-url.`)
   const url = await urlOfRunning(folder)
   return url ? { url, stop: async () => {} } : startEmbedded({ folder })
 }

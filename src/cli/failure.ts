@@ -24,7 +24,10 @@ export function asFailure(error: unknown): CommandFailure | undefined {
   if (error instanceof MigrationRefused) return new CommandFailure('migration_refused', error.message)
   if (error instanceof DatabaseUnavailable) return new CommandFailure('database_unreachable', error.message)
   if (error instanceof StatementFailed && ['42P01', '3F000'].includes(error.code))
-    return new CommandFailure('not_migrated', 'The database has not Holdfast’s tables: run holdfast migrate on it.')
+    return new CommandFailure(
+      'not_migrated',
+      'The database does not have Holdfast’s tables yet: run holdfast migrate on it.',
+    )
   const { code, message } = (error ?? {}) as NodeJS.ErrnoException
   if (code?.startsWith('ERR_PARSE_ARGS_')) return usage(`${message.split('. ')[0]}.`)
   const failure = asStartFailure(error)

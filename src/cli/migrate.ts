@@ -14,7 +14,7 @@ ${databaseHelp}
 export async function migrate(args: string[]): Promise<number> {
   const { values } = parseArgs({ args, options: { ...databaseOptions, json: { type: 'boolean', default: false } } })
   const migrations = await readMigrations(migrationSources)
-  const applied = await withDatabase(values, (database) => applyMigrations(database, migrations))
+  const applied = await withDatabase(values, (database) => applyMigrations(database, migrations), { make: true })
   console.log(applied.length === 0 ? 'Nothing to do: the database is up to date.' : `Applied ${applied.join(', ')}.`)
   if (values.json) console.log(JSON.stringify({ applied, migrations: migrations.length }))
   return 0
