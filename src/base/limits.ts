@@ -74,6 +74,7 @@ export const limits = {
   logWritersMsMax: 50, // between two looks at who still writes
   consumerChunkMax: 500,
   consumerBackoffMsMax: 5_000,
+  inboxTrimMax: 5_000,
   logChunkMax: 2_000,
   streamBacklogMax: 10_000,
 

@@ -3,8 +3,10 @@
 
 import { present } from '../base/assert.ts'
 import type { Uuid } from '../base/ids.ts'
+import { limits } from '../base/limits.ts'
 import type { LogEvent, SubjectGap } from './event-log.ts'
 import { type Lives, presentLife, seqInPresentLife } from './incarnation.ts'
+import type { Database } from './pg.ts'
 import type { Session } from './pg-session.ts'
 import { bareArray, numberArray, textArray } from './pg-values.ts'
 import type { Position } from './position.ts'
@@ -131,10 +133,45 @@ export async function alignPosition(
   return seq
 }
 
-/** Forgets what is older than the events that are kept, since it cannot be delivered again. Answers how much that was. */
-export async function trimInbox(session: Session, olderThanDays: number): Promise<number> {
-  const old = `clock_timestamp() - $1 * interval '1 day'`
-  const events = await session.run(`delete from runtime.inbox where received_at < ${old}`, [olderThanDays])
-  const subjects = await session.run(`delete from runtime.inbox_subjects where updated_at < ${old}`, [olderThanDays])
-  return events.count + subjects.count
+const trimEventsSql = `
+  delete from runtime.inbox where ctid = any (array(
+    select ctid from runtime.inbox where received_at < clock_timestamp() - $1 * interval '1 day' limit $2))`
+
+// Walks the primary key: an index on updated_at would make every advance of a version a costlier update.
+const trimSubjectsSql = `
+  with slice as materialized (
+    select consumer, subject from runtime.inbox_subjects where (consumer, subject) > ($2, $3) order by 1, 2 limit $4
+  ), gone as (
+    delete from runtime.inbox_subjects old using slice
+    where old.consumer = slice.consumer and old.subject = slice.subject
+      and old.updated_at < clock_timestamp() - $1 * interval '1 day'
+    returning 1
+  )
+  select consumer, subject, (select count(*) from gone) as gone, (select count(*) from slice) as walked
+  from slice order by 1 desc, 2 desc limit 1`
+
+/** Forgets, in slices, what is older than the events that are kept, since it cannot be delivered again. Answers how much that was. */
+export async function trimInbox(database: Database, olderThanDays: number): Promise<number> {
+  const max: number = limits.inboxTrimMax
+  let forgotten = 0
+  for (let gone = max; gone === max; forgotten += gone) {
+    gone = (await database.transaction((session) => session.run(trimEventsSql, [olderThanDays, max]))).count
+  }
+  for (let at: TrimSlice | undefined = { consumer: '', subject: '', gone: 0, walked: max }; at?.walked === max; ) {
+    at = await trimSubjects(database, olderThanDays, at)
+    forgotten += at?.gone ?? 0
+  }
+  return forgotten
+}
+
+type TrimSlice = { consumer: string; subject: string; gone: number; walked: number }
+
+async function trimSubjects(
+  database: Database,
+  olderThanDays: number,
+  after: TrimSlice,
+): Promise<TrimSlice | undefined> {
+  const params = [olderThanDays, after.consumer, after.subject, limits.inboxTrimMax]
+  const [slice] = await database.transaction((session) => session.run<TrimSlice>(trimSubjectsSql, params))
+  return slice
 }

@@ -37,7 +37,7 @@ create table runtime.inbox (
   received_at timestamptz not null default clock_timestamp(),
   primary key (consumer, event_id)
 );
-create index inbox_received_at on runtime.inbox (consumer, received_at);
+create index inbox_received_at on runtime.inbox (received_at);
 
 create table runtime.inbox_subjects (
   consumer text collate "C" not null,
