@@ -30,7 +30,7 @@ export type CellParts = { app: FastifyInstance; stop(): Promise<void> }
 export type CellDeps = {
   cell: CellName
   database: Database
-  config: Pick<Config, 'lanes' | 'profile'>
+  config: Pick<Config, 'lanes' | 'batchRowsMax' | 'profile'>
   log: Log
   clock?: Clock
 }
@@ -49,6 +49,7 @@ export async function buildCell({ cell, database, config, log, clock = systemClo
   const reader = await startLogReader({ database, lives, now: clock.elapsedMs, onError: warn(log, 'log reader') })
   const batcher = createBatcher<Submission, CommandOutcome>({
     lanes: config.lanes,
+    batchRowsMax: config.batchRowsMax,
     run: engine.run,
     rowsOf,
     keyOf: ({ key, command }) => (key && 'shopId' in command ? keyOf(command.shopId, key.hash) : null),
@@ -71,7 +72,7 @@ export async function buildCell({ cell, database, config, log, clock = systemClo
     unreadyReasons: () => unreadyReasons(database),
     metrics,
     audit: auditor.result,
-    position: reader.position,
+    events: reader,
   })
   const recurring = startRecurring({ database, batcher, reader, auditor, log, clock })
 

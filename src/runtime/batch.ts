@@ -25,6 +25,7 @@ export type BatcherOptions<C, O> = {
   run(lane: number, commands: readonly C[]): Promise<O[]>
   /** Rows a command touches: what bounds a batch and the queue. */
   rowsOf(command: C): number
+  batchRowsMax?: number
   keyOf(command: C): string | null
   deadlineOf(command: C): Instant
   failureClass(error: unknown): FailureClass
@@ -47,7 +48,7 @@ const reconnectMsMax = 500
 const drainRateWeight = 0.2
 
 export function createBatcher<C, O>(options: BatcherOptions<C, O>) {
-  const { time } = options
+  const { time, batchRowsMax = limits.batchRowsMax } = options
   let queue: Entry<C, O>[] = []
   let queuedRows = 0
   let inFlight = 0
@@ -122,7 +123,7 @@ export function createBatcher<C, O>(options: BatcherOptions<C, O>) {
     let at = 0
     for (; at < queue.length; at++) {
       const entry = queue[at]!
-      if (batch.length > 0 && rows + entry.rows > limits.batchRowsMax) break
+      if (batch.length > 0 && rows + entry.rows > batchRowsMax) break
       queuedRows -= entry.rows
       if (options.deadlineOf(entry.command) <= now) fail(entry, new Overloaded('the deadline passed in the queue'))
       else if (entry.key !== null && busyKeys.has(entry.key)) park(entry.key, entry)

@@ -2,6 +2,7 @@
 // is checked here once, so that the rest of the program sees only values that hold. A flag wins over its variable.
 import { parseArgs } from 'node:util'
 import { isCellName } from '../base/ids.ts'
+import { limits } from '../base/limits.ts'
 import { StartFailure } from './start-failure.ts'
 
 export type Profile = 'development' | 'production'
@@ -16,6 +17,7 @@ export type Config = {
   profile: Profile
   cells: string[]
   lanes: number
+  batchRowsMax: number
   diskFreeMinMib: number
   logLevel: LogLevel
   jsonLogs: boolean
@@ -85,6 +87,13 @@ export const optionTable = [
     problem: (text) => wholeNumber(text, 1, 16),
   },
   {
+    flag: 'batch-rows-max',
+    value: 'N',
+    default: String(limits.batchRowsMax),
+    meaning: 'How many rows of the database one batch may touch; a command that touches more is a batch of its own.',
+    problem: (text) => wholeNumber(text, 1, 100_000),
+  },
+  {
     flag: 'disk-free-min',
     value: 'MIB',
     default: '512',
@@ -133,6 +142,7 @@ export function readConfig(args: readonly string[], environment: Record<string, 
     profile: text('profile') as Profile,
     cells: text('cells')!.split(','),
     lanes: Number(text('lanes')),
+    batchRowsMax: Number(text('batch-rows-max')),
     diskFreeMinMib: Number(text('disk-free-min')),
     logLevel: text('log-level') as LogLevel,
     jsonLogs: text('json-logs') === 'true',
@@ -150,6 +160,7 @@ export function configFlags(config: Config): string[] {
     `--profile=${config.profile}`,
     `--cells=${config.cells.join(',')}`,
     `--lanes=${config.lanes}`,
+    `--batch-rows-max=${config.batchRowsMax}`,
     `--disk-free-min=${config.diskFreeMinMib}`,
     `--log-level=${config.logLevel}`,
   ]
