@@ -34,7 +34,7 @@ export async function* streamEvents<Event>(
       for await (const message of openStream(connection, path, { ...options, after: position })) {
         attempt = 0
         until = Date.now() + deadlineMs
-        yield { position: message.id, event: JSON.parse(message.data) as Event }
+        if (message.data !== '') yield { position: message.id, event: JSON.parse(message.data) as Event }
         position = message.id
       }
     } catch (error) {
@@ -47,6 +47,7 @@ export async function* streamEvents<Event>(
   }
 }
 
+/** Without data it only moves the position on, past events that were not asked for. */
 type Message = { id: string; data: string }
 
 /** One connection. Always ends by throwing, since a stream has no end of its own. */
@@ -88,13 +89,13 @@ async function* failuresOf(lines: AsyncGenerator<string>): AsyncGenerator<string
   }
 }
 
-/** The event stream format of the HTML standard, as far as id and data go. A message without an id was no event. */
+/** The event stream format of the HTML standard, as far as id and data go. Before the first id there is no event. */
 async function* parseMessages(lines: AsyncIterable<string>): AsyncGenerator<Message> {
   let id = ''
   let data: string[] = []
   for await (const line of lines) {
     if (line === '') {
-      if (id !== '' && data.length > 0) yield { id, data: data.join('\n') }
+      if (id !== '') yield { id, data: data.join('\n') }
       data = []
       continue
     }

@@ -36,6 +36,16 @@ test('goes on after the last whole event when the connection breaks, a message i
   expect(server!.asked[0]!.path).toBe('/v1/events?types=order.*')
 })
 
+test('resumes past what it was not asked for, when the server says how far that goes', async () => {
+  const client = await start((_, response, nth) => {
+    response.writeHead(200)
+    if (nth === 0) response.end(`${message(1)}id: p7\n\n: \n\n`)
+    else response.write(message(8))
+  })
+  expect(await read(client, 2)).toEqual(['p1:1', 'p8:8'])
+  expect(server!.asked.map((one) => one.headers['last-event-id'])).toEqual([undefined, 'p7'])
+})
+
 test('begins where it is told to', async () => {
   const client = await start((_, response) => void response.writeHead(200).write(message(8)))
   expect(await read(client, 1, 'p7')).toEqual(['p8:8'])
