@@ -1,4 +1,6 @@
 // Schemas that several modules' routes share, by the words of API.md. Objects are closed: an unknown field is refused.
+// `told` is the schema that OpenAPI shows in place of one, null for none: fields and values of a later version are known
+// here, so that their refusal is `not_available`, but are not told.
 import { type Static, type TObject, type TProperties, Type } from 'typebox'
 import { limits } from './limits.ts'
 import { amountMax } from './money.ts'
@@ -49,8 +51,16 @@ export const Address = closed(addressFields)
 export type Address = Static<typeof Address>
 
 /** One of some words, as `enum`. */
-export const oneOf = <const T extends string>(words: readonly T[]) =>
-  Type.Unsafe<T>({ type: 'string', enum: [...words] })
+export const oneOf = <const T extends string>(words: readonly T[], options: object = {}) =>
+  Type.Unsafe<T>({ type: 'string', enum: [...words], ...options })
+
+/** A schema that OpenAPI names: `components` of its module. */
+export const ref = (name: string) => Type.Unsafe<object>({ $ref: `#/components/schemas/${name}` })
+
+/** Checked by hand, since what is wrong with it has codes of its own. */
+export const IdempotencyKey = Type.String({
+  told: { type: 'string', minLength: 1, maxLength: limits.idempotencyKeyCharactersMax, pattern: '^[!-~]+$' },
+})
 
 export const nullable = <T>(schema: object) => Type.Unsafe<T | null>({ anyOf: [schema, { type: 'null' }] })
 

@@ -2,23 +2,34 @@
 // Everything it needs is handed in, so that tests run it without a socket and on an engine in memory.
 import type { Server } from 'node:http'
 import type { Socket } from 'node:net'
-import { type FastifyInstance, fastify } from 'fastify'
+import { type FastifyInstance, type FastifyRequest, fastify } from 'fastify'
 import type { CellName } from '../base/ids.ts'
 import { limits } from '../base/limits.ts'
 import type { Instant } from '../base/time.ts'
+import { bulkOrderRoute } from '../modules/orders/bulk.ts'
 import { orderRoutes } from '../modules/orders/routes.ts'
 import { type Commands, submissionOf } from '../modules/orders/service.ts'
 import type { Keys } from '../modules/shops/service.ts'
+import { bulkStockRoute } from '../modules/stock/bulk.ts'
 import { stockRoutes } from '../modules/stock/routes.ts'
 import { acceptJson, compileSchema, type Exchange } from '../runtime/http.ts'
 import type { Log } from '../runtime/log.ts'
 import type { Database } from '../runtime/pg.ts'
 import { createDoor } from './admission.ts'
-import { answerBrokenHttp, answerUnknownRoutes, sendFailure } from './failures.ts'
+import { type EventRoutesOptions, eventRoutes } from './events.ts'
+import { answerBrokenHttp, answerUnknownRoutes, refusalOrFault, sendFailure } from './failures.ts'
 import { createGuard } from './guard.ts'
 import { type HealthOptions, healthRoutes } from './health.ts'
+import { describeApi } from './openapi.ts'
 
-export type AppOptions = Omit<HealthOptions, 'guard'> & {
+declare module 'fastify' {
+  interface FastifyInstance {
+    beginDrain(): void
+  }
+}
+
+export type AppOptions = Omit<HealthOptions, 'guard' | 'position'> & {
+  events: EventRoutesOptions['events']
   cell: CellName
   commands: Commands
   database: Pick<Database, 'query' | 'transaction'>
@@ -31,7 +42,8 @@ export type AppOptions = Omit<HealthOptions, 'guard'> & {
 
 export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   const { cell, commands, log, clock } = options
-  const exchange: Exchange = { cell, draining: false }
+  const drain = new AbortController()
+  const exchange: Exchange = { cell, draining: false, drain: drain.signal }
   const nextRequestId = requestIds(options.requestPrefix)
   const failure = { log, retryAfterSeconds: commands.retryAfterSeconds }
 
@@ -48,6 +60,11 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
     frameworkErrors: (error, request, reply) => void sendFailure(error, request, reply, failure),
   })
   app.decorate('exchange', exchange)
+  drain.signal.addEventListener('abort', () => {
+    exchange.draining = true
+  })
+  app.decorate('beginDrain', () => drain.abort())
+  app.decorate('refusalOfLine', (error: unknown, request: FastifyRequest) => refusalOrFault(error, request, log))
   app.decorateRequest('principal')
   acceptJson(app)
   app.setValidatorCompiler(compileSchema)
@@ -55,11 +72,15 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   app.setErrorHandler((error, request, reply) => sendFailure(error, request, reply, failure))
   answerUnknownRoutes(app)
 
+  await describeApi(app)
   const guard = createGuard(options.keys)
   const shared = { cell, guard, commands, database: options.database, now: clock.now }
-  healthRoutes(app, { ...options, guard })
+  healthRoutes(app, { ...options, guard, position: options.events.position })
+  eventRoutes(app, { cell, guard, events: options.events })
   stockRoutes(app, { ...shared, submissionOf })
   orderRoutes(app, shared)
+  await app.register(async (lines) => bulkOrderRoute(lines, shared))
+  await app.register(async (lines) => bulkStockRoute(lines, { ...shared, submissionOf }))
   await app.ready()
   return app
 }
@@ -72,7 +93,7 @@ function requestIds(prefix: string): () => string {
 
 /** Takes nothing new, answers what is in flight, and closes; connections go as soon as they are idle. */
 export async function drainApp(app: FastifyInstance): Promise<void> {
-  app.exchange.draining = true
+  app.beginDrain()
   const closing = app.close()
   const sweep = setInterval(() => app.server.closeIdleConnections(), 20)
   const giveUp = setTimeout(() => app.server.closeAllConnections(), limits.drainMsMax)

@@ -9,6 +9,7 @@ import { type Refused, refused } from '../base/result.ts'
 import { Overloaded } from '../runtime/batch.ts'
 import { RefusedRequest, schemaRefusal, sendRefused } from '../runtime/http.ts'
 import type { Log } from '../runtime/log.ts'
+import { isStreaming } from '../runtime/ndjson.ts'
 import { DatabaseUnavailable, failureClass } from '../runtime/pg-failure.ts'
 
 export type FailureOptions = { log: Pick<Log, 'error' | 'warn'>; retryAfterSeconds(): number }
@@ -39,27 +40,33 @@ export function refusalOf(error: unknown): Refused | undefined {
   return known && refused(known)
 }
 
+/** The same; a fault of ours is logged with the request's id, and answered without a trace of why. */
+export function refusalOrFault(error: unknown, request: FastifyRequest, log: FailureOptions['log']): Refused {
+  const refusal = refusalOf(error)
+  if (!refusal) {
+    const route = request.routeOptions.url
+    log.error({ err: error, request_id: request.id, ...traceOf(request), route }, 'request failed')
+    return refused('internal')
+  }
+  if (refusal.code === 'unavailable' || refusal.code === 'outcome_unknown') {
+    log.warn({ request_id: request.id, ...traceOf(request), reason: (error as Error).message }, refusal.code)
+  }
+  return refusal
+}
+
 export function sendFailure(
   error: unknown,
   request: FastifyRequest,
   reply: FastifyReply,
   { log, retryAfterSeconds }: FailureOptions,
 ): FastifyReply {
-  const refusal = refusalOf(error)
-  if (!refusal) {
-    log.error(
-      { err: error, request_id: request.id, ...traceOf(request), route: request.routeOptions.url },
-      'request failed',
-    )
-    return sendRefused(reply, refused('internal'))
-  }
+  const refusal = refusalOrFault(error, request, log)
   if (refusal.code === 'overloaded') reply.header('retry-after', retryAfterSeconds())
   if (refusal.code === 'unavailable' || refusal.code === 'outcome_unknown') {
-    log.warn({ request_id: request.id, ...traceOf(request), reason: (error as Error).message }, refusal.code)
     reply.header('retry-after', 1)
     return sendRefused(reply, refusal, { may_have_happened: refusal.code === 'outcome_unknown' })
   }
-  // What is too large or of another type is not read to its end, so the connection cannot be used again.
+  // What is too large is not read to its end, so the connection cannot be used again.
   if (refusal.code === 'body_too_large') reply.header('connection', 'close')
   return sendRefused(reply, refusal)
 }
@@ -67,7 +74,7 @@ export function sendFailure(
 /** The caller's trace (W3C Trace Context), for the log. */
 export function traceOf(request: FastifyRequest): { trace_id?: string; parent_id?: string } {
   const match = /^[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}/.exec(
-    String(request.headers['traceparent'] ?? ''),
+    String(request.headers.traceparent ?? ''),
   )
   return match ? { trace_id: match[1]!, parent_id: match[2]! } : {}
 }
@@ -104,6 +111,7 @@ const clientCodes: Record<string, ErrorCode> = {
 
 /** Bytes that are no request, or that do not arrive in time. Nothing can follow them on the connection. */
 export function answerBrokenHttp(error: Error & { code?: string }, socket: Socket, nextRequestId: () => string): void {
+  if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT' && isStreaming(socket)) return
   if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
   const code = clientCodes[error.code ?? ''] ?? 'malformed_request'
   const status = statusOf(code)

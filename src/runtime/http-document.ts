@@ -23,6 +23,8 @@ export type RouteDocument = {
   answers: Record<number, object | null>
   /** Content type of the answers, `application/json` unless said. */
   produces?: string
+  /** A further content type of the answers, as text. */
+  alsoProduces?: string
   /** Codes of this route, besides those that any route may answer. */
   refusals?: ErrorCode[]
 }
@@ -90,11 +92,26 @@ export function documented(route: RouteDocument): FastifySchema {
   } as FastifySchema
 }
 
+/** A route that takes and answers lines of JSON; each line is validated for itself. */
+export function documentedLines(
+  route: Pick<RouteDocument, 'operationId' | 'summary' | 'description' | 'tags'> & { line: object; answerLine: object },
+): FastifySchema {
+  const { line, answerLine, ...rest } = route
+  const schema = documented({
+    ...rest,
+    answers: { 200: answerLine },
+    produces: 'application/x-ndjson',
+    refusals: ['unsupported_media_type'],
+  })
+  return { ...schema, body: { content: { 'application/x-ndjson': { schema: line } } } }
+}
+
 function answersOf(route: RouteDocument): Record<string, object> {
   const answers: Record<string, object> = {}
   for (const [status, schema] of Object.entries(route.answers)) {
+    const also = route.alsoProduces ? { [route.alsoProduces]: { schema: { type: 'string' } } } : {}
     answers[status] = schema
-      ? { description: 'Done.', content: { [route.produces ?? 'application/json']: { schema } } }
+      ? { description: 'Done.', content: { [route.produces ?? 'application/json']: { schema }, ...also } }
       : { description: 'Done.', type: 'null' }
   }
   for (const [status, codes] of refusalsByStatus(route)) {
@@ -107,7 +124,7 @@ function answersOf(route: RouteDocument): Record<string, object> {
 }
 
 function refusalsByStatus(route: RouteDocument): Map<number, ErrorCode[]> {
-  const codes = new Set<ErrorCode>(route.refusals)
+  const codes = new Set<ErrorCode>(['malformed_request', ...(route.refusals ?? [])])
   if (route.params || route.querystring) codes.add('invalid_parameter')
   if (route.body) for (const code of bodyRefusals) codes.add(code)
   if (route.keyed) for (const code of keyRefusals) codes.add(code)

@@ -10,7 +10,7 @@ import { type FieldProblem, type Refused, refused } from '../base/result.ts'
 import { instantMax, parseRfc3339 } from '../base/time.ts'
 
 /** What all answers of a server share. */
-export type Exchange = { cell: CellName; draining: boolean }
+export type Exchange = { cell: CellName; draining: boolean; drain: AbortSignal }
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -88,8 +88,9 @@ const ajvOptions = { strict: true, strictRequired: false, allowUnionTypes: true,
 const formats = {
   'date-time': (text: string) => (parseRfc3339(text) ?? Number.POSITIVE_INFINITY) <= instantMax,
 }
-const bodies = new Ajv2020({ ...ajvOptions, formats })
-const parameters = new Ajv2020({ ...ajvOptions, formats, coerceTypes: 'array' })
+const keywords = ['told'] // for OpenAPI only
+const bodies = new Ajv2020({ ...ajvOptions, formats, keywords })
+const parameters = new Ajv2020({ ...ajvOptions, formats, keywords, coerceTypes: 'array' })
 
 export const compileBody = (schema: object): ValidateFunction => bodies.compile(schema)
 

@@ -4,6 +4,7 @@ import { type CellName, type ShopId, toWireId, type Uuid, uuidV7 } from '../../b
 import { limits } from '../../base/limits.ts'
 import { refusedField } from '../../base/problem.ts'
 import { type Refused, refused } from '../../base/result.ts'
+import { ref } from '../../base/schemas.ts'
 import { type Instant, parseRfc3339 } from '../../base/time.ts'
 import { readGaps } from '../../runtime/event-log.ts'
 import { etagOf, ifMatchOf, sendJson, sendRefused } from '../../runtime/http.ts'
@@ -46,7 +47,7 @@ function placeRoute(app: FastifyInstance, options: OrderRoutesOptions): void {
         tags: ['orders'],
         keyed: true,
         body: schemas.OrderBody,
-        answers: { 201: schemas.OrderAnswer },
+        answers: { 201: ref('Order') },
         refusals: [
           'insufficient_stock',
           'sku_not_found',
@@ -125,7 +126,7 @@ function readRoutes(app: FastifyInstance, { cell, guard, database }: OrderRoutes
         headers: {
           'holdfast-client-secret': { type: 'string', description: 'Lets a `pk_` key read the order that it is of.' },
         },
-        answers: { 200: schemas.OrderAnswer },
+        answers: { 200: ref('Order') },
         refusals: ['not_found'],
       }),
     },
@@ -156,7 +157,7 @@ function readRoutes(app: FastifyInstance, { cell, guard, database }: OrderRoutes
         tags: ['orders'],
         params: schemas.IdParams,
         querystring: schemas.HistoryQuery,
-        answers: { 200: schemas.EventsAnswer },
+        answers: { 200: ref('EventList') },
         refusals: ['cursor_invalid', 'not_found'],
       }),
     },
@@ -195,7 +196,7 @@ function listRoute(app: FastifyInstance, { cell, guard, database }: OrderRoutesO
         summary: 'Orders, newest first',
         tags: ['orders'],
         querystring: schemas.OrdersQuery,
-        answers: { 200: schemas.OrdersAnswer },
+        answers: { 200: ref('OrderList') },
         refusals: ['cursor_invalid', 'not_available'],
       }),
     },
@@ -243,7 +244,7 @@ function cancelRoute(app: FastifyInstance, options: OrderRoutesOptions): void {
         versioned: true,
         params: schemas.IdParams,
         body: schemas.CancelBody,
-        answers: { 200: schemas.OrderAnswer },
+        answers: { 200: ref('Order') },
         refusals: ['line_not_found', 'not_found', 'order_cancelled', 'precondition_failed', 'quantity_too_large'],
       }),
     },

@@ -7,6 +7,7 @@ import {
   Currency,
   closed,
   HoldId,
+  IdempotencyKey,
   LocationCode,
   line,
   listOf,
@@ -16,6 +17,7 @@ import {
   oneOf,
   page,
   Quantity,
+  ref,
   Sku,
   Time,
 } from '../../base/schemas.ts'
@@ -37,7 +39,7 @@ const Customer = closed(
       }),
     ),
     external_id: Type.Optional(line(limits.referenceCharactersMax, 'The caller’s own word for the customer.')),
-    id: Type.Optional(Type.String({ maxLength: 64 })),
+    id: Type.Optional(Type.String({ maxLength: 64, told: null })),
   },
   { minProperties: 1 },
 )
@@ -49,9 +51,6 @@ const Metadata = Type.Unsafe<Record<string, string>>({
   additionalProperties: { type: 'string', maxLength: limits.metadataCharactersMax },
 })
 
-/** Fields of a later version are known, so that their refusal is `not_available`; OpenAPI does not list them. */
-const later = { description: 'later' }
-
 export const OrderBody = closed({
   currency: Currency,
   lines: Type.Array(OrderLine, { minItems: 1, maxItems: limits.orderLinesMax }),
@@ -60,8 +59,8 @@ export const OrderBody = closed({
   shipping_address: Type.Optional(Address),
   payment: Type.Optional(
     closed({
-      provider: Type.String({ minLength: 1, maxLength: 64 }),
-      method: Type.Optional(Type.String({ maxLength: 200, ...later })),
+      provider: Type.String({ minLength: 1, maxLength: 64, told: { type: 'string', enum: ['none'] } }),
+      method: Type.Optional(Type.String({ maxLength: 200, told: null })),
     }),
   ),
   reference: Type.Optional(line(limits.referenceCharactersMax, 'The caller’s own number; unique per shop.')),
@@ -73,7 +72,10 @@ export const OrderBody = closed({
 export type OrderBody = Static<typeof OrderBody>
 
 /** A line of the bulk endpoint. */
-export const BulkOrderBody = closed({ idempotency_key: Type.String(), ...OrderBody.properties })
+export const BulkOrderBody = closed({
+  idempotency_key: Type.Optional(IdempotencyKey),
+  ...OrderBody.properties,
+})
 export type BulkOrderBody = Static<typeof BulkOrderBody>
 
 export const cancelReasons = ['buyer', 'merchant', 'fraud', 'duplicate', 'short'] as const satisfies CancelReason[]
@@ -91,7 +93,7 @@ const statuses = ['pending', 'confirmed', 'cancelled'] as const satisfies OrderS
 export const laterStatuses = ['in_review', 'completed'] as const
 export const OrdersQuery = closed({
   ...page,
-  status: Type.Optional(oneOf([...statuses, ...laterStatuses])),
+  status: Type.Optional(oneOf([...statuses, ...laterStatuses], { told: oneOf(statuses) })),
   customer: Type.Optional(line(limits.referenceCharactersMax, 'The customer’s `external_id`.')),
   email: Type.Optional(line(limits.emailCharactersMax)),
   reference: Type.Optional(line(limits.referenceCharactersMax)),
@@ -161,5 +163,19 @@ export const EventAnswer = Type.Object({
   datacontenttype: Type.Literal('application/json'),
   data: Type.Object({}),
 })
-export const EventsAnswer = listOf(EventAnswer)
-export const OrdersAnswer = listOf(OrderAnswer)
+
+const Line = (answer: object) =>
+  Type.Unsafe<object>({ type: 'object', required: ['status'], properties: { status: { type: 'integer' }, ...answer } })
+export const BulkOrderAnswer = Line({
+  order: ref('Order'),
+  replayed: { type: 'boolean' },
+  problem: ref('Problem'),
+})
+
+/** Named in OpenAPI. */
+export const components = {
+  Order: OrderAnswer,
+  OrderList: listOf(ref('Order')),
+  Event: EventAnswer,
+  EventList: listOf(ref('Event')),
+}

@@ -57,5 +57,5 @@ export type Guard = {
   /** Refused: `idempotency_key_required`, `idempotency_key_invalid`, `visitor_required`. */
   keyOf(request: FastifyRequest): KeyHashes | Refused
   /** The same for a line of a bulk request, which has its key inside. */
-  keyOfLine(request: FastifyRequest, key: string, target: string, body: Json): KeyHashes | Refused
+  keyOfLine(request: FastifyRequest, key: string | undefined, target: string, body: Json): KeyHashes | Refused
 }

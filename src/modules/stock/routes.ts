@@ -12,6 +12,7 @@ import {
 } from '../../base/ids.ts'
 import { limits } from '../../base/limits.ts'
 import { refused } from '../../base/result.ts'
+import { ref } from '../../base/schemas.ts'
 import type { Instant } from '../../base/time.ts'
 import { etagOf, ifMatchOf, sendJson, sendNothing, sendRefused } from '../../runtime/http.ts'
 import { documented } from '../../runtime/http-document.ts'
@@ -72,7 +73,7 @@ function adjustmentRoute(app: FastifyInstance, options: StockRoutesOptions): voi
         tags: ['stock'],
         keyed: true,
         body: schemas.AdjustmentsBody,
-        answers: { 200: schemas.AdjustedAnswer },
+        answers: { 200: ref('AdjustedStock') },
         refusals: ['insufficient_stock', 'location_not_found', 'reason_mismatch', 'time_in_future', 'units_too_large'],
       }),
     },
@@ -113,7 +114,7 @@ function levelRoutes(app: FastifyInstance, { cell, guard, database, now }: Stock
         summary: 'Units of one SKU',
         tags: ['stock'],
         params: schemas.SkuParams,
-        answers: { 200: schemas.StockAnswer },
+        answers: { 200: ref('Stock') },
         refusals: ['not_found'],
       }),
     },
@@ -133,7 +134,7 @@ function levelRoutes(app: FastifyInstance, { cell, guard, database, now }: Stock
         summary: 'Units of up to 200 SKUs; those that do not exist are left out',
         tags: ['stock'],
         querystring: schemas.StockQuery,
-        answers: { 200: schemas.StockListAnswer },
+        answers: { 200: ref('StockList') },
       }),
     },
     async ({ principal, query }, reply) => {
@@ -158,7 +159,7 @@ function policyRoutes(app: FastifyInstance, options: StockRoutesOptions): void {
         versioned: true,
         params: schemas.PolicyParams,
         body: schemas.PolicyBody,
-        answers: { 200: schemas.PolicyAnswer },
+        answers: { 200: ref('Policy') },
         refusals: ['precondition_failed'],
       }),
     },
@@ -183,7 +184,7 @@ function policyRoutes(app: FastifyInstance, options: StockRoutesOptions): void {
         summary: 'The policy of a SKU',
         tags: ['stock'],
         params: schemas.SkuParams,
-        answers: { 200: schemas.PolicyAnswer },
+        answers: { 200: ref('Policy') },
         refusals: ['not_found'],
       }),
     },
@@ -204,7 +205,7 @@ function locationRoutes(app: FastifyInstance, { cell, guard, database }: StockRo
         operationId: 'listLocations',
         summary: 'All locations, by priority',
         tags: ['stock'],
-        answers: { 200: schemas.LocationsAnswer },
+        answers: { 200: ref('LocationList') },
       }),
     },
     async ({ principal }, reply) => {
@@ -224,7 +225,7 @@ function locationRoutes(app: FastifyInstance, { cell, guard, database }: StockRo
         versioned: true,
         params: schemas.CodeParams,
         body: schemas.LocationBody,
-        answers: { 200: schemas.LocationAnswer },
+        answers: { 200: ref('Location') },
         refusals: ['cell_not_found', 'country_unknown', 'precondition_failed'],
       }),
     },
@@ -268,7 +269,7 @@ function holdRoutes(app: FastifyInstance, options: StockRoutesOptions): void {
         tags: ['holds'],
         keyed: true,
         body: schemas.HoldBody,
-        answers: { 201: schemas.HoldAnswer },
+        answers: { 201: ref('Hold') },
         refusals: ['insufficient_stock', 'sku_not_found'],
       }),
     },
@@ -296,7 +297,7 @@ function holdRoutes(app: FastifyInstance, options: StockRoutesOptions): void {
         summary: 'A hold',
         tags: ['holds'],
         params: schemas.IdParams,
-        answers: { 200: schemas.HoldAnswer },
+        answers: { 200: ref('Hold') },
         refusals: ['not_found'],
       }),
     },
@@ -319,7 +320,7 @@ function holdRoutes(app: FastifyInstance, options: StockRoutesOptions): void {
         keyed: true,
         params: schemas.IdParams,
         body: schemas.ExtendBody,
-        answers: { 200: schemas.HoldAnswer },
+        answers: { 200: ref('Hold') },
         refusals: ['hold_consumed', 'hold_expired', 'hold_released', 'not_found'],
       }),
     },

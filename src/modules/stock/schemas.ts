@@ -6,11 +6,13 @@ import {
   AnyText,
   closed,
   HoldId,
+  IdempotencyKey,
   LocationCode,
   line,
   nullable,
   oneOf,
   Quantity,
+  ref,
   Sku,
   Time,
 } from '../../base/schemas.ts'
@@ -36,6 +38,21 @@ export type AdjustmentBody = Static<typeof Adjustment>
 const adjustments = Type.Array(Adjustment, { minItems: 1, maxItems: limits.adjustmentsMax })
 export const AdjustmentsBody = closed({ adjustments })
 export type AdjustmentsBody = Static<typeof AdjustmentsBody>
+
+const keyed = { idempotency_key: Type.Optional(IdempotencyKey) }
+/** Lines of the bulk endpoint. */
+export const BulkAdjustmentsBody = closed({ ...keyed, adjustments })
+export type BulkAdjustmentsBody = Static<typeof BulkAdjustmentsBody>
+const { oneOf: deltaOrSet, dependentRequired } = Adjustment as unknown as Record<string, unknown>
+export const BulkAdjustmentBody = closed(
+  { ...keyed, ...Adjustment.properties },
+  { oneOf: deltaOrSet, dependentRequired },
+)
+export type BulkAdjustmentBody = Static<typeof BulkAdjustmentBody>
+/** For OpenAPI. */
+export const BulkStockLine = Type.Unsafe<object>({
+  anyOf: [BulkAdjustmentsBody, closed({ ...keyed, ...Adjustment.properties })],
+})
 
 export const PolicyBody = closed({
   tracking: Type.Optional(oneOf(['counted', 'none'] as const satisfies Tracking[])),
@@ -84,8 +101,14 @@ const Adjusted = Type.Object({
   short: Units,
   ignored: Type.Optional(Type.Literal(true, { description: 'A later count stands; nothing was changed.' })),
 })
-export const AdjustedAnswer = Type.Object({ data: Type.Array(Adjusted) })
-export const StockAnswer = Type.Object({
+const AdjustedAnswer = Type.Object({ data: Type.Array(Adjusted) })
+export const BulkStockAnswer = Type.Object({
+  status: Type.Integer(),
+  data: Type.Optional(Type.Array(Adjusted)),
+  replayed: Type.Optional(Type.Boolean()),
+  problem: Type.Optional(ref('Problem')),
+})
+const StockAnswer = Type.Object({
   sku: Sku,
   tracking: oneOf(['counted', 'none'] as const),
   ...counters,
@@ -95,8 +118,8 @@ export const StockAnswer = Type.Object({
   cells: Type.Array(Type.Object({ cell: Type.String(), ...counters, as_of: Time })),
   locations: Type.Array(Type.Object({ location: LocationCode, on_hand: Units, available: Units })),
 })
-export const StockListAnswer = Type.Object({ data: Type.Array(StockAnswer) })
-export const PolicyAnswer = Type.Object({
+const StockListAnswer = Type.Object({ data: Type.Array(ref('Stock')) })
+const PolicyAnswer = Type.Object({
   sku: Sku,
   tracking: oneOf(['counted', 'none'] as const),
   allowance: Units,
@@ -104,7 +127,7 @@ export const PolicyAnswer = Type.Object({
   group: nullable<string>(Type.String()),
   version: Type.Integer(),
 })
-export const LocationAnswer = Type.Object({
+const LocationAnswer = Type.Object({
   code: LocationCode,
   name: Type.String(),
   cell: Type.String(),
@@ -114,14 +137,25 @@ export const LocationAnswer = Type.Object({
   lon: nullable<number>(Type.Number()),
   version: Type.Integer(),
 })
-export const LocationsAnswer = Type.Object({
-  data: Type.Array(LocationAnswer),
+const LocationsAnswer = Type.Object({
+  data: Type.Array(ref('Location')),
   next_cursor: Type.Null({ description: 'All are on one page.' }),
 })
-export const HoldAnswer = Type.Object({
+const HoldAnswer = Type.Object({
   id: HoldId,
   status: oneOf(['active', 'consumed', 'released', 'expired'] as const satisfies HoldStatus[]),
   lines: Type.Array(Type.Object({ sku: Sku, quantity: Quantity })),
   expires_at: Time,
   version: Type.Integer(),
 })
+
+/** Named in OpenAPI. */
+export const components = {
+  AdjustedStock: AdjustedAnswer,
+  Stock: StockAnswer,
+  StockList: StockListAnswer,
+  Policy: PolicyAnswer,
+  Location: LocationAnswer,
+  LocationList: LocationsAnswer,
+  Hold: HoldAnswer,
+}

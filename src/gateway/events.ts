@@ -1,0 +1,127 @@
+// GET /v1/events: the log of this cell as pages, and as a stream of server-sent events whose ids are positions.
+import type { ServerResponse } from 'node:http'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { type Static, Type } from 'typebox'
+import type { CellName, ShopId } from '../base/ids.ts'
+import { limits } from '../base/limits.ts'
+import { refusedField } from '../base/problem.ts'
+import { refused } from '../base/result.ts'
+import { closed, page, ref } from '../base/schemas.ts'
+import { eventJson } from '../modules/orders/service.ts'
+import type { Guard } from '../modules/shops/types.ts'
+import { parseTypes } from '../runtime/event-types.ts'
+import { sendJson, sendRefused } from '../runtime/http.ts'
+import { documented } from '../runtime/http-document.ts'
+import type { EventPage, LogReader } from '../runtime/logreader.ts'
+
+export type EventRoutesOptions = {
+  cell: CellName
+  guard: Guard
+  events: Pick<LogReader, 'page' | 'follow' | 'position'>
+}
+
+const position = Type.String({ maxLength: 200, description: 'Opaque; absent or empty: the oldest event kept.' })
+const EventsQuery = closed({
+  after: Type.Optional(position),
+  types: Type.Optional(Type.String({ maxLength: 1_000, description: 'For example `order.*,stock.short`.' })),
+  limit: page.limit,
+  cell: Type.Optional(Type.String({ maxLength: 64, told: null })),
+})
+type EventsQuery = Static<typeof EventsQuery>
+
+export const components = {
+  EventPage: Type.Object({ data: Type.Array(ref('Event')), next_position: Type.String() }),
+}
+
+export function eventRoutes(app: FastifyInstance, { cell, guard, events }: EventRoutesOptions): void {
+  let streams = 0
+  app.get<{ Querystring: EventsQuery }>(
+    '/v1/events',
+    {
+      onRequest: guard.allow('events:read'),
+      schema: documented({
+        operationId: 'listEvents',
+        summary: 'What happened in this cell, oldest first',
+        description:
+          'A page; or, with `Accept: text/event-stream`, a stream of the same events without end, whose `id` is a position and which `Last-Event-ID` resumes. Events are delivered at least once and in order within a subject.',
+        tags: ['events'],
+        querystring: EventsQuery,
+        headers: { 'last-event-id': { type: 'string', description: 'A position; streams only.' } },
+        answers: { 200: ref('EventPage') },
+        alsoProduces: 'text/event-stream',
+        refusals: ['cursor_invalid', 'not_available', 'position_expired'],
+      }),
+    },
+    async (request, reply) => {
+      const { query, principal } = request
+      if (query.cell !== undefined) return sendRefused(reply, refusedField('not_available', '/cell', { in: 'query' }))
+      const types = parseTypes(query.types)
+      if (types === 'invalid') return sendRefused(reply, refusedField('invalid_parameter', '/types', { in: 'query' }))
+      const wanted = { shopId: principal.shopId, types }
+      if (wantsStream(request)) {
+        if (streams >= limits.streamsMax) return sendRefused(reply, refused('overloaded'))
+        streams++
+        const after = request.headers['last-event-id'] ?? query.after
+        return follow({ cell, events }, reply, { ...wanted, after: String(after ?? '') }).finally(() => streams--)
+      }
+      const found = await events.page({ ...wanted, after: query.after, limit: query.limit ?? limits.listLimitDefault })
+      if (!found.ok) return sendRefused(reply, found)
+      const data = found.value.events.map((event) => eventJson(event, cell)).join(',')
+      return sendJson(reply, 200, `{"data":[${data}],"next_position":"${found.value.nextPosition}"}`)
+    },
+  )
+}
+
+const wantsStream = (request: FastifyRequest): boolean =>
+  /\btext\/event-stream\b/.test(String(request.headers.accept ?? ''))
+
+type Wanted = { shopId: ShopId; types: Exclude<ReturnType<typeof parseTypes>, 'invalid'>; after: string }
+
+/** Streams until the caller leaves, the server drains, or the log ends it; the caller then resumes where it was. */
+async function follow(
+  { cell, events }: Pick<EventRoutesOptions, 'cell' | 'events'>,
+  reply: FastifyReply,
+  wanted: Wanted,
+): Promise<FastifyReply | undefined> {
+  const { exchange } = reply.server
+  const left = new AbortController()
+  reply.raw.on('close', () => left.abort())
+  const signal = AbortSignal.any([left.signal, exchange.drain])
+  const pages = await events.follow(wanted, signal)
+  if (!pages.ok) return sendRefused(reply, pages)
+  reply.hijack()
+  const response = reply.raw
+  response.writeHead(200, {
+    'content-type': 'text/event-stream',
+    'cache-control': 'no-store',
+    'x-request-id': reply.request.id,
+    'holdfast-cell': cell,
+  })
+  response.write(': live\n\n') // the head leaves now, not with the first event
+  const heartbeat = setInterval(() => response.write(': \n\n'), limits.streamHeartbeatMs)
+  try {
+    for await (const one of pages.value) {
+      if (!response.write(pageText(one, { cell, events }))) await drained(response, signal)
+    }
+  } finally {
+    clearInterval(heartbeat)
+    response.end()
+  }
+  return undefined
+}
+
+/** Each event under its position; then the page's own, which may be further on, past what was not wanted. */
+function pageText(
+  { events: found, nextPosition }: EventPage,
+  { cell, events }: Pick<EventRoutesOptions, 'cell' | 'events'>,
+) {
+  let text = ''
+  for (const event of found) text += `id: ${events.position(event.seq)}\ndata: ${eventJson(event, cell)}\n\n`
+  return `${text}id: ${nextPosition}\n\n`
+}
+
+const drained = (response: ServerResponse, signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    response.once('drain', resolve)
+    signal.addEventListener('abort', () => resolve(), { once: true })
+  })
