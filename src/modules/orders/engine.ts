@@ -80,11 +80,16 @@ export function createEngine(store: EngineStore, options: EngineOptions) {
           const hit = await tx.ordersOn(row, units)
           event.data.orders = hit.map((id) => toWireId('ord', options.cell, id))
         }
-        await Promise.all([tx.write(state, unusedRows(state, stock.made)), tx.commit()])
+        await allOrFirstFailure([tx.write(state, unusedRows(state, stock.made)), tx.commit()])
         return outcomes
       })
     },
   }
+}
+
+/** COMMIT travels behind the writes; if both fail, the write's failure is the reason and the commit's only its echo. */
+async function allOrFirstFailure(steps: readonly Promise<void>[]): Promise<void> {
+  for (const step of await Promise.allSettled(steps)) if (step.status === 'rejected') throw step.reason
 }
 
 export type Engine = ReturnType<typeof createEngine>
