@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto'
 import type { FastifyInstance } from 'fastify'
 import type { CellName } from './base/ids.ts'
 import { limits } from './base/limits.ts'
-import { addMs, type Instant } from './base/time.ts'
+import { addMs, type Instant, instant } from './base/time.ts'
 import { createApp, drainApp } from './gateway/app.ts'
 import { keyOf } from './modules/orders/decide.ts'
 import { createEngine, rowsOf } from './modules/orders/engine.ts'
@@ -17,6 +17,7 @@ import { ensureMainLocation } from './modules/stock/reads.ts'
 import { createBatcher } from './runtime/batch.ts'
 import { type Clock, systemClock } from './runtime/clock.ts'
 import type { Config } from './runtime/config.ts'
+import { newestEventSql } from './runtime/event-log.ts'
 import { every, type Recurring } from './runtime/every.ts'
 import { ensureIncarnation } from './runtime/incarnation.ts'
 import type { Log } from './runtime/log.ts'
@@ -45,7 +46,8 @@ export async function buildCell({ cell, database, config, log, clock = systemClo
 
   const metrics = openMetrics({ fixed: { cell }, process: true })
   const store = createPostgresStore((lane) => database.openSession(`lane ${lane}`))
-  const engine = createEngine(store, { cell, startedAt: clock.now() })
+  const [newest] = await database.query<{ at: Instant }>(newestEventSql)
+  const engine = createEngine(store, { cell, startedAt: newest?.at ?? instant(0) })
   const reader = await startLogReader({ database, lives, now: clock.elapsedMs, onError: warn(log, 'log reader') })
   const batcher = createBatcher<Submission, CommandOutcome>({
     lanes: config.lanes,

@@ -98,6 +98,9 @@ export const writersSql = `
 /** The newest committed event at or below a seq; null when there is none. */
 export const newestSeqSql = 'select max(seq) as newest from runtime.events where seq <= $1'
 
+/** When the newest event was, so that a process that starts does not date its first one earlier. */
+export const newestEventSql = 'select at from runtime.events order by seq desc limit 1'
+
 /** Every event above this seq is still there, or is yet to come. */
 export const oldestKeptSql = `
   select coalesce(min((regexp_match(pg_get_expr(child.relpartbound, child.oid), 'FROM \\(''(\\d+)''\\)'))[1]::bigint), 1) - 1 as seq

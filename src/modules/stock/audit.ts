@@ -18,12 +18,13 @@ export type AuditSums = {
 }
 
 export type AuditDifference = {
-  sku: string
-  location: string
+  /** Null when the log knows of a row that the table has lost. */
+  sku: string | null
+  location: string | null
   counter: 'on_hand' | 'reserved' | 'committed' | 'shipped' | 'origin'
   /** By the log. `origin`: on_hand does not follow from what was received, returned, corrected and shipped. */
   expected: number
-  actual: number
+  actual: number | null
 }
 
 export type AuditResult = {
