@@ -101,10 +101,11 @@ export const keyRowOf = (record: KeyRecord): KeyRow => ({
   resultId: record.result_id,
 })
 
+// Sorted, here and for references: processes that wait for each other's unique keys wait in one order.
 const insertKeysSql = keyTables.map(
   (table) => `
   insert into ${table} (shop_id, hash, request, result_id)
-  select * from unnest($1::integer[], $2::uuid[], $3::uuid[], $4::uuid[])`,
+  select * from unnest($1::integer[], $2::uuid[], $3::uuid[], $4::uuid[]) order by 1, 2`,
 )
 export const insertKeys = (session: Session, generation: number, keys: readonly KeyRow[]) =>
   session.run(insertKeysSql[generation]!, [
@@ -119,7 +120,7 @@ const lookUpReferencesSql = `
   join orders.order_references using (shop_id, reference)`
 const insertReferencesSql = `
   insert into orders.order_references (shop_id, reference, order_id)
-  select * from unnest($1::integer[], $2::text[], $3::uuid[])`
+  select * from unnest($1::integer[], $2::text[], $3::uuid[]) order by 1, 2`
 
 type ReferenceRecord = { shop_id: ShopId; reference: string; order_id: Uuid }
 

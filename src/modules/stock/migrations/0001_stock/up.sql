@@ -70,7 +70,7 @@ create table stock.balances (
   corrected bigint not null
 );
 create table stock.balance_position (
-  only boolean primary key default true check (only),
+  one_row boolean primary key default true check (one_row),
   closed_seq bigint not null
 );
 insert into stock.balance_position (closed_seq) values (0);
