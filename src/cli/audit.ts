@@ -113,6 +113,6 @@ function printReport({ consistent, checked_at, sums, differences }: AuditReport)
   )
   if (consistent) return
   const heads = [{ head: 'SKU' }, { head: 'Location' }, { head: 'Counter' }, right('By the log'), right('Stored')]
-  const rows = differences.map((one) => [one.sku, one.location, one.counter, String(one.expected), String(one.actual)])
+  const rows = differences.map((one) => [one.sku ?? '(row gone)', one.location ?? '', one.counter, String(one.expected), String(one.actual)])
   console.log(`\n${formatTable(heads, rows)}`)
 }
