@@ -16,6 +16,7 @@ import { acceptJson, compileSchema, type Exchange } from '../runtime/http.ts'
 import type { Log } from '../runtime/log.ts'
 import type { Database } from '../runtime/pg.ts'
 import { createDoor } from './admission.ts'
+import { docsRoutes } from './docs-page.ts'
 import { type EventRoutesOptions, eventRoutes } from './events.ts'
 import { answerBrokenHttp, answerUnknownRoutes, refusalOrFault, sendFailure } from './failures.ts'
 import { createGuard } from './guard.ts'
@@ -75,6 +76,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   await describeApi(app)
   const guard = createGuard(options.keys)
   const shared = { cell, guard, commands, database: options.database, now: clock.now }
+  docsRoutes(app)
   healthRoutes(app, { ...options, guard, position: options.events.position })
   eventRoutes(app, { cell, guard, events: options.events })
   stockRoutes(app, { ...shared, submissionOf })

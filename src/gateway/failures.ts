@@ -73,9 +73,7 @@ export function sendFailure(
 
 /** The caller's trace (W3C Trace Context), for the log. */
 export function traceOf(request: FastifyRequest): { trace_id?: string; parent_id?: string } {
-  const match = /^[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}/.exec(
-    String(request.headers.traceparent ?? ''),
-  )
+  const match = /^[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}/.exec(String(request.headers.traceparent ?? ''))
   return match ? { trace_id: match[1]!, parent_id: match[2]! } : {}
 }
 

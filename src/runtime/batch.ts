@@ -44,6 +44,9 @@ type Entry<C, O> = {
   reject(error: unknown): void
 }
 
+/** Lost sessions are counted apart: they must not use up the rerun that a unique violation is due. */
+type Tries = { lost: number; failed: number }
+
 const reconnectMsMax = 500
 const drainRateWeight = 0.2
 
@@ -108,7 +111,7 @@ export function createBatcher<C, O>(options: BatcherOptions<C, O>) {
     for (let batch = first; batch.length > 0; batch = take()) {
       const startedAt = time.now()
       const rows = rowsIn(batch)
-      await settle(lane, batch, 0)
+      await settle(lane, batch, { lost: 0, failed: 0 })
       release(batch)
       noteDone(batch.length, rows, startedAt)
     }
@@ -155,7 +158,7 @@ export function createBatcher<C, O>(options: BatcherOptions<C, O>) {
   }
 
   /** Runs until every entry has its answer. */
-  async function settle(lane: number, entries: Entry<C, O>[], reruns: number): Promise<void> {
+  async function settle(lane: number, entries: Entry<C, O>[], tries: Tries): Promise<void> {
     let outcomes: O[]
     try {
       outcomes = await options.run(
@@ -164,7 +167,7 @@ export function createBatcher<C, O>(options: BatcherOptions<C, O>) {
       )
       assert(outcomes.length === entries.length, 'a batch answered with another number of outcomes')
     } catch (error) {
-      return settleFailed(lane, entries, reruns, error)
+      return settleFailed(lane, entries, tries, error)
     }
     for (const [index, entry] of entries.entries()) {
       inFlight--
@@ -172,25 +175,25 @@ export function createBatcher<C, O>(options: BatcherOptions<C, O>) {
     }
   }
 
-  async function settleFailed(lane: number, entries: Entry<C, O>[], reruns: number, error: unknown): Promise<void> {
+  async function settleFailed(lane: number, entries: Entry<C, O>[], tries: Tries, error: unknown): Promise<void> {
     const why = options.failureClass(error)
     if (why === 'reconnect') {
       options.onRerun?.(why, error)
       const alive = entries.filter((entry) => stillWanted(entry, error))
       if (alive.length === 0) return
-      await time.sleep(Math.min(reconnectMsMax, 10 * 2 ** reruns))
-      return settle(lane, alive, reruns + 1)
+      await time.sleep(Math.min(reconnectMsMax, 10 * 2 ** tries.lost))
+      return settle(lane, alive, { ...tries, lost: tries.lost + 1 })
     }
     const rerunsMax = why === 'rerun' ? limits.batchRerunsMax : 1 // a unique violation reloads and reruns once
-    if (reruns < rerunsMax) {
+    if (tries.failed < rerunsMax) {
       options.onRerun?.(why, error)
-      return settle(lane, entries, reruns + 1)
+      return settle(lane, entries, { ...tries, failed: tries.failed + 1 })
     }
     if (entries.length === 1) return fail(entries[0]!, error)
     options.onRerun?.('split', error)
     const middle = entries.length >> 1
-    await settle(lane, entries.slice(0, middle), rerunsMax)
-    await settle(lane, entries.slice(middle), rerunsMax)
+    await settle(lane, entries.slice(0, middle), { ...tries, failed: 0 })
+    await settle(lane, entries.slice(middle), { ...tries, failed: 0 })
   }
 
   /** After a lost connection: goes on until its deadline, then says whether it may have happened. */

@@ -19,7 +19,6 @@ import {
 } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { limits } from '../base/limits.ts'
 import { type Account, canEnter } from './embedded-account.ts'
 import type { Binaries } from './embedded-binaries.ts'
 import { settingsFile } from './embedded-settings.ts'

@@ -1,0 +1,28 @@
+// docs/generated/openapi.json: what the server answers at /openapi.json, from an app that is never asked anything else.
+
+import type { CellName } from '../../src/base/ids.ts'
+import { createApp } from '../../src/gateway/app.ts'
+import { systemClock } from '../../src/runtime/clock.ts'
+
+const nobody = (): never => {
+  throw new Error('only the description of this app is asked for')
+}
+
+export async function openApiText(): Promise<string> {
+  const app = await createApp({
+    cell: 'eu1' as CellName,
+    commands: { submit: nobody, isFull: () => false, whenRoom: nobody, retryAfterSeconds: () => 1 },
+    database: { query: nobody, transaction: nobody },
+    keys: { known: nobody, find: nobody },
+    log: { error: nobody, warn: nobody },
+    clock: systemClock,
+    requestPrefix: 'generate',
+    unreadyReasons: () => [],
+    metrics: { text: nobody, contentType: 'text/plain' },
+    audit: nobody,
+    events: { page: nobody, follow: nobody, position: nobody },
+  })
+  const text = `${JSON.stringify(app.swagger(), null, 2)}\n`
+  await app.close()
+  return text
+}
