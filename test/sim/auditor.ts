@@ -328,4 +328,4 @@ export function createAuditor() {
 }
 
 const isExpiry = (event: LoggedEvent): boolean =>
-  event.type === 'hold.expired' || (event.type === 'order.cancelled' && event.data['reason'] === 'unpaid')
+  event.type === 'hold.expired' || (event.type === 'order.cancelled' && event.data.reason === 'unpaid')

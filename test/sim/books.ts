@@ -72,8 +72,8 @@ export function createBooks() {
 
   function recordHold(id: string, type: string, data: Record<string, unknown>, now: number): void {
     if (type === 'hold.created') {
-      const lines = unitsOf(data['lines'])
-      holds.set(id, { status: 'active', lines, expiresAt: Date.parse(String(data['expires_at'])), changedAt: facts })
+      const lines = unitsOf(data.lines)
+      holds.set(id, { status: 'active', lines, expiresAt: Date.parse(String(data.expires_at)), changedAt: facts })
       take(lines, id)
       return
     }
@@ -82,7 +82,7 @@ export function createBooks() {
     hold.changedAt = facts
     if (type === 'hold.extended') {
       if (hold.expiresAt <= now) throw new Violation('P1', `${id} was extended after it had expired`)
-      hold.expiresAt = Date.parse(String(data['expires_at']))
+      hold.expiresAt = Date.parse(String(data.expires_at))
       return
     }
     if (type === 'hold.expired' && hold.expiresAt > now) throw new Violation('P1', `${id} expired too early`)
@@ -90,12 +90,12 @@ export function createBooks() {
       throw new Violation('P1', `${id} was used after it had expired`)
     hold.status = type.slice('hold.'.length)
     give(hold.lines, 'reserved')
-    handedOver = type === 'hold.consumed' ? { order: bareName(String(data['order_id'])), units: hold.lines } : null
+    handedOver = type === 'hold.consumed' ? { order: bareName(String(data.order_id)), units: hold.lines } : null
   }
 
   function recordOrder(id: string, type: string, data: Record<string, unknown>, now: number): void {
     if (type === 'order.placed') {
-      recordPlaced(id, unitsOf(data['lines']))
+      recordPlaced(id, unitsOf(data.lines))
       return
     }
     const order = orders.get(id)
@@ -109,14 +109,14 @@ export function createBooks() {
       give(order.left, 'reserved')
       for (const [sku, quantity] of order.left) bookOf(sku).committed += quantity
     } else if (type === 'order.lines_cancelled') {
-      const gone = unitsOf(data['lines'])
+      const gone = unitsOf(data.lines)
       for (const [sku, quantity] of gone) order.left.set(sku, (order.left.get(sku) ?? 0) - quantity)
       if ([...order.left.values()].some((quantity) => quantity < 0))
         throw new Violation('P1', `${id} gave back more than it had`)
       give(gone, counter)
     } else if (type === 'order.cancelled') {
       const isDue = order.status === 'pending' && order.expiresAt !== null && order.expiresAt <= now
-      if (data['reason'] === 'unpaid' && !isDue) throw new Violation('P2', `${id} was cancelled as unpaid too early`)
+      if (data.reason === 'unpaid' && !isDue) throw new Violation('P2', `${id} was cancelled as unpaid too early`)
       order.status = 'cancelled'
       give(order.left, counter)
     } else throw new Violation('P5', `unknown event ${type}`)
@@ -138,17 +138,17 @@ export function createBooks() {
   }
 
   function recordStock(type: string, data: Record<string, unknown>): void {
-    const sku = String(data['sku'])
+    const sku = String(data.sku)
     const book = bookOf(sku)
     if (type === 'stock.adjusted') {
-      const delta = Number(data['delta'])
+      const delta = Number(data.delta)
       book.onHand += delta
       if (book.onHand < 0) throw new Violation('P1', `${sku} has ${book.onHand} on hand`)
-      const isFact = ['counted', 'damaged', 'lost'].includes(String(data['reason']))
+      const isFact = ['counted', 'damaged', 'lost'].includes(String(data.reason))
       if (!isFact && delta < 0 && sellable(sku) < 0) throw new Violation('P1', `a decision left ${sku} short`)
     } else if (type === 'stock.policy_set') {
-      book.allowance = Number(data['allowance'])
-      book.counted = data['tracking'] === 'counted'
+      book.allowance = Number(data.allowance)
+      book.counted = data.tracking === 'counted'
     } else if (type !== 'stock.short') throw new Violation('P5', `unknown event ${type}`)
   }
 

@@ -91,7 +91,7 @@ export function createClaims() {
       case 'hold.expired':
         return true
       case 'order.cancelled':
-        return event.data['reason'] === 'unpaid'
+        return event.data.reason === 'unpaid'
       case 'stock.policy_set': {
         const { sku, tracking, allowance } = event.data
         return policies.get(String(sku))?.has(policyText({ tracking, allowance })) ?? false
@@ -118,6 +118,6 @@ function count(open: Map<string, number>, name: string, by: number): void {
 }
 
 function nameOfEvent({ type, subject, data }: LoggedEvent): string {
-  if (type === 'stock.adjusted') return `${type} ${data['sku']} ${data['location']} ${data['reason']} ${data['delta']}`
+  if (type === 'stock.adjusted') return `${type} ${data.sku} ${data.location} ${data.reason} ${data.delta}`
   return `${type} ${bareName(subject)}`
 }

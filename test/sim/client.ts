@@ -48,6 +48,7 @@ export function createClient(world: ClientWorld, name: string, random: Prng) {
     auditor.intended(intent)
     for (let attempt = 0; attempt < attemptsMax; attempt++) {
       const request = random.pick(intent.requests)
+      if (intent.requests.length > 1 && random.chance(0.5)) void call(intent, random.pick(intent.requests)) // both at once
       world.trace(() => `${name} #${intent.number} try ${attempt}: ${describe(request)} key ${intent.key?.slice(0, 6)}`)
       const answer = await call(intent, request)
       if (answer && answer.kind !== 'unavailable') {

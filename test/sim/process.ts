@@ -12,6 +12,7 @@ import type { Answer, Request } from './intents.ts'
 import type { Plan } from './plan.ts'
 import type { Scheduler } from './scheduler.ts'
 import type { System } from './system.ts'
+import { Violation } from './violation.ts'
 
 export type ProcessWorld = {
   system: System
@@ -70,7 +71,11 @@ export function startProcess(world: ProcessWorld, cell: CellHost, number: number
       sleep,
       afterArrivals: (work) => scheduler.after(0, () => isUp && work()),
     },
-    onRerun: (why, error) => world.trace(() => `process ${number} reruns a batch (${why}): ${error}`),
+    onRerun(why, error) {
+      world.trace(() => `process ${number} reruns a batch (${why}): ${error}`)
+      if ((error as { code?: string }).code === '40P01')
+        auditor.found(new Violation('ends', 'two batches waited for each other'))
+    },
   })
 
   async function handle(request: Request, key: string | null): Promise<Answer> {

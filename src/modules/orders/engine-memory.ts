@@ -233,14 +233,14 @@ function lockUnlocked(
 /** `on conflict do nothing`: waits for whoever is making the same row, then sees whether it stands. */
 async function makeRows(transaction: Transaction, newRows: readonly NewRow[]): Promise<StockRowId[]> {
   const { database, owner, made } = transaction
-  for (const { shopId, sku, location } of newRows.toSorted(bySlot)) {
+  for (const { shopId, sku, location } of newRows.toSorted(byKey(slotOf))) {
     const site = database.tables.locations.get(`${shopId} ${location}`)
     const stands = () =>
       [...(database.tables.rowIds.get(skuKey(shopId, sku)) ?? [])].some(
         (id) => database.tables.rows.get(id)!.location === location,
       )
     if (!site || stands()) continue
-    const slot = `slot ${skuKey(shopId, sku)} ${location}`
+    const slot = `slot ${slotOf({ shopId, sku, location })}`
     if (owner.holds.has(slot)) continue
     await database.locks.acquire(owner, slot)
     if (stands()) continue
@@ -358,14 +358,14 @@ function check(holds: boolean, message: string): void {
 
 async function writeReferences(transaction: Transaction, references: readonly ReferenceRow[]): Promise<void> {
   const { tables } = transaction.database
-  for (const row of references) {
+  for (const row of references.toSorted(byKey((one) => referenceKey(one.shopId, one.reference)))) {
     await insertUnique(transaction, tables.references, referenceKey(row.shopId, row.reference), 'order_references_pkey')
     transaction.change.references.push(row)
   }
 }
 
 async function writeKeys(transaction: Transaction, keys: readonly KeyRow[]): Promise<void> {
-  for (const row of keys) {
+  for (const row of keys.toSorted(byKey((one) => keyOf(one.shopId, one.hash)))) {
     await insertUnique(transaction, transaction.database.tables.keys, keyOf(row.shopId, row.hash), 'keys_pkey')
     transaction.change.keys.push(row)
   }
@@ -417,10 +417,15 @@ function commit(transaction: Transaction): 'COMMIT' | 'ROLLBACK' {
 
 const byId = (a: { id: Uuid }, b: { id: Uuid }): number => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0)
 
-const bySlot = (a: NewRow, b: NewRow): number => {
-  const [left, right] = [`${a.shopId} ${a.sku} ${a.location}`, `${b.shopId} ${b.sku} ${b.location}`]
-  return left < right ? -1 : left > right ? 1 : 0
-}
+const slotOf = ({ shopId, sku, location }: NewRow): string => `${skuKey(shopId, sku)} ${location}`
+
+/** Whoever waits for unique keys waits for them in one order. */
+const byKey =
+  <T>(key: (item: T) => string) =>
+  (a: T, b: T): number => {
+    const [left, right] = [key(a), key(b)]
+    return left < right ? -1 : left > right ? 1 : 0
+  }
 
 /** What was named may be due as well. */
 const distinct = <T extends { id: Uuid }>(items: T[]): T[] => [

@@ -7,7 +7,7 @@ import { limits } from '../../base/limits.ts'
 import type { Instant } from '../../base/time.ts'
 import { appendEventsParams, appendEventsSql, type NewEvent } from '../../runtime/outbox.ts'
 import { commit } from '../../runtime/pg.ts'
-import { DatabaseUnavailable } from '../../runtime/pg-failure.ts'
+import { DatabaseUnavailable, StatementFailed } from '../../runtime/pg-failure.ts'
 import type { Session } from '../../runtime/pg-session.ts'
 import type { EngineEvent } from '../stock/decide.ts'
 import * as stock from '../stock/store.ts'
@@ -118,11 +118,19 @@ const distinct = <T extends { id: Uuid }>(items: T[]): T[] => [
   ...new Map(items.map((item) => [item.id, item])).values(),
 ]
 
+/**
+ * A row that was added while the statement waited for its SKU's other rows is not in its snapshot [seen by the simulator:
+ * units refused though they were there, a policy set on half of a SKU]. Now that those are locked no more can be added.
+ */
 async function lockStock(session: Session, skus: readonly ShopSku[], newRows: readonly NewRow[]) {
-  const [made, rows] = await Promise.all([
+  const [made, rows, counted] = await Promise.all([
     newRows.length > 0 ? stock.makeRows(session, newRows) : [],
     skus.length > 0 ? stock.lockRows(session, skus) : [],
+    skus.length > 0 ? stock.countRows(session, skus) : [{ count: 0 }],
   ])
+  if (counted[0]!.count !== rows.length) {
+    throw new StatementFailed('rerun', 'ROWS_ADDED', 'a SKU was given a row while its others were being locked')
+  }
   return { rows: rows.map(stock.rowOf), made: made.map((row) => row.id) }
 }
 
@@ -168,6 +176,13 @@ async function ordersOn(session: Session, row: StockRow, units: number): Promise
 
 const stamped = (event: EngineEvent, at: Instant): NewEvent => ({ ...event, eventId: randomUUID() as Uuid, at })
 
+const byText =
+  <T>(textOf: (item: T) => string) =>
+  (a: T, b: T): number => {
+    const [left, right] = [textOf(a), textOf(b)]
+    return left < right ? -1 : left > right ? 1 : 0
+  }
+
 /** Issues every write at once; the events last, so that their numbers are drawn when all row locks are held. */
 function writeAll(
   session: Session,
@@ -194,8 +209,9 @@ function writeAll(
   write([...state.dirtyRows], stock.updateRows)
   write(unusedRows, stock.removeRows)
   for (const policy of state.dirtyPolicies) writes.push(stock.writePolicy(session, policy))
-  write(newReferences, orders.insertReferences)
-  write(newKeys, (on, keys) => orders.insertKeys(on, generation, keys))
+  // Sorted, so that two batches with the same keys wait for each other in one order.
+  write(newReferences.toSorted(byText((row) => row.reference)), orders.insertReferences)
+  write(newKeys.toSorted(byText((row) => row.hash)), (on, keys) => orders.insertKeys(on, generation, keys))
   write(events, (on, list) =>
     on.run(appendEventsSql, appendEventsParams(list.map((event) => stamped(event, state.now)))),
   )
