@@ -176,13 +176,6 @@ async function ordersOn(session: Session, row: StockRow, units: number): Promise
 
 const stamped = (event: EngineEvent, at: Instant): NewEvent => ({ ...event, eventId: randomUUID() as Uuid, at })
 
-const byText =
-  <T>(textOf: (item: T) => string) =>
-  (a: T, b: T): number => {
-    const [left, right] = [textOf(a), textOf(b)]
-    return left < right ? -1 : left > right ? 1 : 0
-  }
-
 /** Issues every write at once; the events last, so that their numbers are drawn when all row locks are held. */
 function writeAll(
   session: Session,
@@ -209,9 +202,8 @@ function writeAll(
   write([...state.dirtyRows], stock.updateRows)
   write(unusedRows, stock.removeRows)
   for (const policy of state.dirtyPolicies) writes.push(stock.writePolicy(session, policy))
-  // Sorted, so that two batches with the same keys wait for each other in one order.
-  write(newReferences.toSorted(byText((row) => row.reference)), orders.insertReferences)
-  write(newKeys.toSorted(byText((row) => row.hash)), (on, keys) => orders.insertKeys(on, generation, keys))
+  write(newReferences, orders.insertReferences)
+  write(newKeys, (on, keys) => orders.insertKeys(on, generation, keys))
   write(events, (on, list) =>
     on.run(appendEventsSql, appendEventsParams(list.map((event) => stamped(event, state.now)))),
   )
