@@ -9,8 +9,18 @@ export const instant = (ms: number): Instant => ms as Instant
 export const addMs = (at: Instant, ms: number): Instant => (at + ms) as Instant
 export const laterOf = (a: Instant, b: Instant): Instant => (a > b ? a : b)
 
-/** RFC 3339 UTC with milliseconds. */
-export const toRfc3339 = (at: Instant): string => new Date(at).toISOString()
+/** RFC 3339 UTC with milliseconds. The last seconds that were asked for are remembered up to the point. */
+export function toRfc3339(at: Instant): string {
+  const second = Math.floor(at / 1000)
+  const slot = seconds[second & 15]!
+  if (slot.second !== second) {
+    slot.second = second
+    slot.text = new Date(at).toISOString().slice(0, -4) // `…T12:00:00.`
+  }
+  return `${slot.text}${String(at - second * 1000).padStart(3, '0')}Z`
+}
+
+const seconds = Array.from({ length: 16 }, () => ({ second: Number.NaN, text: '' }))
 
 /** Milliseconds since 1970 of an RFC 3339 date-time (any offset), or undefined when it is none. */
 export function parseRfc3339(text: string): Instant | undefined {
