@@ -8,6 +8,7 @@ const engine = 'src/modules/orders/engine.ts'
 const memory = 'src/modules/orders/engine-memory.ts'
 const orders = 'src/modules/orders/decide.ts'
 const stock = 'src/modules/stock/decide.ts'
+const sourcing = 'src/modules/stock/sourcing.ts'
 const batch = 'src/runtime/batch.ts'
 const consumer = 'test/sim/consumer.ts'
 
@@ -23,12 +24,12 @@ export const mutants: Mutant[] = [
   {
     name: 'stock rows are not locked',
     guard: 'row lock',
-    edits: [edit(memory, 'if (!made.has(id)) await database.locks.acquire(owner, `row ${id}`)', '')],
+    edits: [edit(memory, 'if (!made.has(id)) await database.locks.acquire(owner, rowLock(id))', '')],
   },
   {
     name: 'orders and holds are not locked',
     guard: 'row lock',
-    edits: [edit(memory, 'await database.locks.acquire(owner, `${table} ${id}`)', '')],
+    edits: [edit(memory, 'await database.locks.acquire(owner, thingLock(table, id))', '')],
   },
   {
     name: 'rows are locked in the order they were named',
@@ -109,7 +110,10 @@ export const mutants: Mutant[] = [
   {
     name: 'availability is not checked',
     guard: 'availability',
-    edits: [edit('src/modules/stock/sourcing.ts', 'if (availableOf(rows) < quantity) return undefined', '')],
+    edits: [
+      edit(sourcing, 'if (availableOf(rows) < quantity) return undefined', ''),
+      edit(sourcing, 'Math.min(left, Math.max(0, availableInRow(row)))', 'left'),
+    ],
   },
   {
     name: 'holds never expire',
@@ -149,7 +153,7 @@ export const mutants: Mutant[] = [
     edits: [
       edit(
         engine,
-        'await Promise.all([tx.write(state, unusedRows(state, stock.made)), tx.commit()])',
+        'await allOrFirstFailure([tx.write(state, unusedRows(state, stock.made)), tx.commit()])',
         'await Promise.all([tx.write(state, unusedRows(state, stock.made)).catch(() => {}), tx.commit()])',
       ),
       edit(memory, "if (tag !== 'COMMIT')", "if (tag === 'ROLLBACK' && lane < 0)"),
@@ -161,7 +165,7 @@ export const mutants: Mutant[] = [
     edits: [
       edit(
         engine,
-        'await Promise.all([tx.write(state, unusedRows(state, stock.made)), tx.commit()])',
+        'await allOrFirstFailure([tx.write(state, unusedRows(state, stock.made)), tx.commit()])',
         'await tx.write(state, unusedRows(state, stock.made))\n        tx.commit().catch(() => {})',
       ),
     ],

@@ -72,7 +72,7 @@ export function makePlan(random: Prng): Plan {
       cancel: weight(3),
       adjust: weight(3),
       policy: weight(1),
-      'reused key': weight(1),
+      'reused key': weight(3),
     },
     thinkMsMax: random.pick([1, 20, 400]),
   }

@@ -169,6 +169,9 @@ function transactionOn(transaction: Transaction, lane: number, pause: Pause): En
   }
 }
 
+const rowLock = (id: StockRowId): string => `row ${id}`
+const thingLock = (table: 'order' | 'hold', id: Uuid): string => `${table} ${id}`
+
 async function lockNamed<T extends { id: Uuid; shopId: ShopId }>(
   { database, owner }: Transaction,
   table: 'order' | 'hold',
@@ -178,7 +181,7 @@ async function lockNamed<T extends { id: Uuid; shopId: ShopId }>(
   const locked: T[] = []
   for (const { id, shopId } of named.toSorted(byId)) {
     if (things.get(id)?.shopId !== shopId) continue
-    await database.locks.acquire(owner, `${table} ${id}`)
+    await database.locks.acquire(owner, thingLock(table, id))
     locked.push({ ...things.get(id)! })
   }
   return locked
@@ -224,7 +227,7 @@ function lockUnlocked(
   const locked: Uuid[] = []
   for (const id of due.ids) {
     if (locked.length === due.limit) change.due.skipped.push(id)
-    else if (database.locks.tryAcquire(owner, `${table} ${id}`)) locked.push(id)
+    else if (database.locks.tryAcquire(owner, thingLock(table, id))) locked.push(id)
     else change.due.skipped.push(id)
   }
   return locked
@@ -269,7 +272,7 @@ async function lockRows({ database, owner, made }: Transaction, skus: readonly S
   const own = [...made.values()].filter((row) => keys.has(skuKey(row.shopId, row.sku))).map((row) => row.id)
   const locked: StockRow[] = []
   for (const id of [...standing, ...own].toSorted((a, b) => a - b)) {
-    if (!made.has(id)) await database.locks.acquire(owner, `row ${id}`)
+    if (!made.has(id)) await database.locks.acquire(owner, rowLock(id))
     const row = made.get(id) ?? rows.get(id)
     if (row) locked.push({ ...row })
   }

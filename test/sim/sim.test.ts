@@ -1,0 +1,44 @@
+// The simulator in every test run: past failures, some hundred fixed seeds, that a seed replays exactly, and that its eyes are
+// open: every mutant is found. Long runs: npm run sim -- --seeds 100000.
+import { execFile } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { describe, expect, test } from 'vitest'
+import { systemUnderTest } from './system.ts'
+import { runSeed } from './world.ts'
+
+const pastSeeds = readFileSync(join(import.meta.dirname, 'seeds.txt'), 'utf8')
+  .split('\n')
+  .filter((line) => /^\d/.test(line))
+  .map((line) => Number.parseInt(line, 10))
+
+const holds = async (seed: number): Promise<void> => {
+  const { violation } = await runSeed(systemUnderTest, seed)
+  expect(violation, `seed ${seed}: node test/sim/main.ts --seed ${seed} --trace`).toBeNull()
+}
+
+describe('every promise holds in the simulated cell', () => {
+  test('in every world that once broke one', async () => {
+    for (const seed of pastSeeds) await holds(seed)
+  })
+
+  test('in 300 more', { timeout: 60_000 }, async () => {
+    for (let seed = 10_001; seed <= 10_300; seed++) await holds(seed)
+  })
+})
+
+test('a seed replays exactly', async () => {
+  const [first, second] = [[], []] as string[][]
+  await runSeed(systemUnderTest, 7, (line) => first!.push(line))
+  await runSeed(systemUnderTest, 7, (line) => second!.push(line))
+  expect(first!.length).toBeGreaterThan(100)
+  expect(second).toEqual(first)
+})
+
+test('without any one of its guards the engine is caught within 500 seeds', { timeout: 120_000 }, async () => {
+  const script = join(import.meta.dirname, 'mutants.ts')
+  const { stdout } = await promisify(execFile)(process.execPath, [script, '--seeds', '500'])
+  expect(stdout).not.toContain('LIVES')
+  expect(stdout).toMatch(/(\d+) of \1 mutants found\n$/)
+})
