@@ -39,7 +39,8 @@ export type IfVersion = { ifMatch?: string }
 /** An item of a bulk call may bring its own key, and should where the source can be read again. */
 export type BulkOrder = api.PlaceOrder & { idempotency_key?: string }
 export type BulkOrderAnswer = BulkAnswer & { order?: api.Order; replayed?: boolean }
-export type BulkAdjustment = { adjustments: api.Adjustment[]; idempotency_key?: string }
+/** One adjustment, or several that are all made or none. */
+export type BulkAdjustment = (api.Adjustment | { adjustments: api.Adjustment[] }) & { idempotency_key?: string }
 export type BulkAdjustmentAnswer = BulkAnswer & { data?: api.AdjustedStock['data']; replayed?: boolean }
 
 export type Client = ReturnType<typeof createClient>

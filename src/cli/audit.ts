@@ -60,7 +60,7 @@ async function ofServer({
 }): Promise<AuditReport> {
   if (!URL.canParse(url)) throw usage('--url must be the address of a running server, such as http://127.0.0.1:8080.')
   if (!key) throw usage('--key is missing: the development profile accepts sk_dev.')
-  return (await createClient({ url, key }).audit({ fresh })) as AuditReport
+  return createClient({ url, key }).audit({ fresh })
 }
 
 /** All shops together. */
@@ -113,6 +113,12 @@ function printReport({ consistent, checked_at, sums, differences }: AuditReport)
   )
   if (consistent) return
   const heads = [{ head: 'SKU' }, { head: 'Location' }, { head: 'Counter' }, right('By the log'), right('Stored')]
-  const rows = differences.map((one) => [one.sku ?? '(row gone)', one.location ?? '', one.counter, String(one.expected), String(one.actual)])
+  const rows = differences.map((one) => [
+    one.sku ?? '(row gone)',
+    one.location ?? '',
+    one.counter,
+    String(one.expected),
+    String(one.actual),
+  ])
   console.log(`\n${formatTable(heads, rows)}`)
 }

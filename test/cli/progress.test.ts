@@ -4,8 +4,8 @@ import { startProgress } from '../../src/cli/progress.ts'
 import { formatTable } from '../../src/cli/table.ts'
 
 function outputOf(isTTY: boolean) {
-  let text = ''
-  return { isTTY, write: (more: string | Uint8Array) => Boolean((text += more)), text: () => text }
+  const written: string[] = []
+  return { isTTY, write: (text: string | Uint8Array) => written.push(String(text)) > 0, text: () => written.join('') }
 }
 
 test('a terminal sees one line, redrawn ten times a second; at its end the count and the time', () => {
@@ -20,7 +20,7 @@ test('a terminal sees one line, redrawn ten times a second; at its end the count
   now = 500
   progress.set(400)
   progress.end()
-  expect(output.text()).toMatch(/\r\x1b\[2Korders {5}400 of 400 in 0\.5 s \(800\/s\)\n$/)
+  expect(output.text().endsWith('\r\x1b[2Korders     400 of 400 in 0.5 s (800/s)\n')).toBe(true)
 })
 
 test('anything else sees plain lines, few of them', () => {
