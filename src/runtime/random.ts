@@ -1,5 +1,9 @@
-// Random bytes for ids, drawn from the system in blocks: one call of the kernel per 512 ids instead of one each.
-import { randomFillSync } from 'node:crypto'
+// Randomness for ids. Bytes are drawn from the system in blocks: one call of the kernel per 512 ids instead of one each.
+import { randomFillSync, randomUUID } from 'node:crypto'
+import type { Uuid } from '../base/ids.ts'
+
+/** For ids that need not grow in time; version 4. */
+export const randomUuid = (): Uuid => randomUUID() as Uuid
 
 const idBytes = 10
 const pool = Buffer.allocUnsafeSlow(512 * idBytes)

@@ -1,6 +1,6 @@
-// HMAC-SHA-256 (RFC 2104) under one long-lived secret, from two one-shot hashes: half the cost of a Hmac object, and
-// an order pays it once.
-import { hash, timingSafeEqual } from 'node:crypto'
+// Secrets: made, hashed for look-up, compared in constant time, and signed with. The signature is HMAC-SHA-256 (RFC 2104) from
+// two one-shot hashes: half the cost of a Hmac object, and an order pays it once.
+import { hash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { assert } from '../base/assert.ts'
 
 const blockBytes = 64
@@ -23,6 +23,12 @@ export function createSigner(secret: Uint8Array): Signer {
     return hash('sha256', outer, 'base64url')
   }
 }
+
+/** Random bytes of the system, as text. */
+export const newSecret = (bytes: number, encoding: 'hex' | 'base64url'): string => randomBytes(bytes).toString(encoding)
+
+/** SHA-256 as hex: all that is stored of a secret that is only ever looked up. */
+export const secretHash = (text: string): string => hash('sha256', text)
 
 /** Whether two texts are equal, in a time that does not tell where they differ. */
 export function isSameSecret(given: string, expected: string): boolean {

@@ -1,6 +1,5 @@
 // The engine's store on PostgreSQL: one session per lane, statements pipelined, three round trips a batch. Personal data,
 // references, holds and policies are touched only by batches that have any.
-import { randomUUID } from 'node:crypto'
 import { present } from '../../base/assert.ts'
 import type { Uuid } from '../../base/ids.ts'
 import { limits } from '../../base/limits.ts'
@@ -9,6 +8,7 @@ import { appendEventsParams, appendEventsSql, type NewEvent } from '../../runtim
 import { commit } from '../../runtime/pg.ts'
 import { DatabaseUnavailable, StatementFailed } from '../../runtime/pg-failure.ts'
 import type { Session } from '../../runtime/pg-session.ts'
+import { randomUuid } from '../../runtime/random.ts'
 import type { EngineEvent } from '../stock/decide.ts'
 import * as stock from '../stock/store.ts'
 import type { Hold, StockRow, StockRowId } from '../stock/types.ts'
@@ -174,7 +174,7 @@ async function ordersOn(session: Session, row: StockRow, units: number): Promise
   return named
 }
 
-const stamped = (event: EngineEvent, at: Instant): NewEvent => ({ ...event, eventId: randomUUID() as Uuid, at })
+const stamped = (event: EngineEvent, at: Instant): NewEvent => ({ ...event, eventId: randomUuid(), at })
 
 /** Issues every write at once; the events last, so that their numbers are drawn when all row locks are held. */
 function writeAll(

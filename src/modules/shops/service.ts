@@ -1,13 +1,12 @@
 // Shops and their keys: makes the default shop, issues and revokes keys, and tells who a request comes from. What was
 // found is remembered for a few seconds, so that a key costs one map look-up a request and a revocation still bites.
-import { hash, randomBytes } from 'node:crypto'
 import { present } from '../../base/assert.ts'
 import { type ShopId, type Uuid, uuidV7 } from '../../base/ids.ts'
 import { limits } from '../../base/limits.ts'
 import { type Instant, toRfc3339 } from '../../base/time.ts'
 import type { Database } from '../../runtime/pg.ts'
 import { randomIdBytes } from '../../runtime/random.ts'
-import { createSigner } from '../../runtime/secret.ts'
+import { createSigner, newSecret, secretHash } from '../../runtime/secret.ts'
 import { findKey, findShop, type KeyRecord, listKeys, makeKey, makeShop, revokeKey } from './store.ts'
 import { type Key, type KeyKind, type Principal, type Scope, scopes, storefrontScopes } from './types.ts'
 
@@ -19,7 +18,7 @@ type Store = Pick<Database, 'query' | 'transaction'>
 export async function ensureShop(database: Store, code = defaultShop): Promise<{ id: ShopId; secret: Uint8Array }> {
   const found = (await findShop(database, code))[0]
   if (found) return { id: found.id, secret: Buffer.from(found.secret, 'hex') }
-  const secret = randomBytes(32).toString('hex')
+  const secret = newSecret(32, 'hex')
   await database.transaction((session) => makeShop(session, { code, name: code, secret }))
   const made = present((await findShop(database, code))[0], `shop ${code}`)
   return { id: made.id, secret: Buffer.from(made.secret, 'hex') }
@@ -33,11 +32,11 @@ export async function issueKey(
   request: KeyRequest,
   now: Instant,
 ): Promise<{ key: Key; text: string }> {
-  const text = `${request.kind}_test_${randomBytes(24).toString('base64url')}`
+  const text = `${request.kind}_test_${newSecret(24, 'base64url')}`
   const id = uuidV7(now, randomIdBytes())
   const granted = request.kind === 'pk' ? storefrontScopes : request.scopes
   const rows = await database.transaction((session) =>
-    makeKey(session, { ...request, scopes: granted, id, hash: hash('sha256', text) }),
+    makeKey(session, { ...request, scopes: granted, id, hash: secretHash(text) }),
   )
   return { key: keyOf(present(rows[0], 'the new key')), text }
 }
@@ -107,7 +106,7 @@ export function createKeys(
       if (text === undefined) return null
       const development = fixed.get(text)
       if (development) return development
-      const record = (await findKey(database, hash('sha256', text)))[0]
+      const record = (await findKey(database, secretHash(text)))[0]
       const principal: Principal | null = record
         ? {
             shopId: record.shop_id,
