@@ -39,6 +39,7 @@ export async function cell([folder = '', ...args]: string[]): Promise<number> {
     return 1
   } finally {
     await database?.stop()
+    process.removeAllListeners('disconnect') // ours, not the parent's death
     if (process.connected) process.disconnect?.()
   }
 }

@@ -16,13 +16,13 @@ import { welcome } from './welcome.ts'
 
 type Ready = Extract<CellReport, { type: 'ready' }>
 
+export const startHelp = `Usage: holdfast start [options]
+
+${optionsHelp()}
+
+Each option is also a variable: --json-logs is HOLDFAST_JSON_LOGS.`
+
 export async function start(args: string[]): Promise<number> {
-  if (args.includes('--help') || args.includes('-h')) {
-    process.stdout.write(
-      `Usage: holdfast start [options]\n\n${optionsHelp()}\n\nEach option is also a variable: --json-logs is HOLDFAST_JSON_LOGS.\n`,
-    )
-    return 0
-  }
   const config = readConfig(args, process.env)
   const startedAt = performance.now()
   const stopping = new AbortController()
