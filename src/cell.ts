@@ -6,6 +6,7 @@ import type { CellName } from './base/ids.ts'
 import { limits } from './base/limits.ts'
 import { addMs, type Instant, instant } from './base/time.ts'
 import { createApp, drainApp } from './gateway/app.ts'
+import { countTraffic } from './gateway/traffic.ts'
 import { keyOf } from './modules/orders/decide.ts'
 import { createEngine, rowsOf } from './modules/orders/engine.ts'
 import { createPostgresStore } from './modules/orders/engine-postgres.ts'
@@ -70,6 +71,7 @@ export async function buildCell({ cell, database, config, log, clock = systemClo
     keys: createKeys(database, clock.now, config.profile === 'development' ? developmentPrincipals(shop) : undefined),
     log,
     clock,
+    traffic: countTraffic(metrics, clock.elapsedMs),
     requestPrefix: randomBytes(5).toString('hex'),
     unreadyReasons: () => unreadyReasons(database),
     metrics,

@@ -96,13 +96,6 @@ export const errorTable = {
     'Use another reference, or read that order.',
     nothing,
   ),
-  idempotency_key_in_flight: kind(
-    409,
-    'A request with this key is still running',
-    true,
-    'Wait Retry-After, then send it again.',
-    nothing,
-  ),
 
   // 422: fits the schema, breaks a rule or names what does not exist
   idempotency_key_reused: kind(
@@ -110,13 +103,6 @@ export const errorTable = {
     'This key was used with another request',
     false,
     'Use a new key for a new intent.',
-    nothing,
-  ),
-  key_names_another_cell: kind(
-    422,
-    'The key names another cell than the hold',
-    false,
-    'Use a key of the hold’s cell.',
     nothing,
   ),
   sku_not_found: kind(422, 'The SKU does not exist', false, fix, 'Receive stock for it or set its policy.'),

@@ -107,7 +107,7 @@ export const limits = {
   headerBytesMax: 16 * 1024,
   pathCharactersMax: 2_048,
   drainMsMax: 10_000,
-  readsInFlightMax: 500,
+  readsPerStatementMax: 500,
   browsingPauseMs: 1_000, // after the queue was full, browsing waits while checkouts go on
   bulkStallMsMax: 60_000, // neither a byte read nor one written
   streamsMax: 1_000,

@@ -7,6 +7,7 @@ import type { CellName } from '../base/ids.ts'
 import { limits } from '../base/limits.ts'
 import type { Instant } from '../base/time.ts'
 import { bulkOrderRoute } from '../modules/orders/bulk.ts'
+import { createOrderReader } from '../modules/orders/reads.ts'
 import { orderRoutes } from '../modules/orders/routes.ts'
 import { type Commands, submissionOf } from '../modules/orders/service.ts'
 import type { Keys } from '../modules/shops/service.ts'
@@ -22,6 +23,7 @@ import { answerBrokenHttp, answerUnknownRoutes, refusalOrFault, sendFailure } fr
 import { createGuard } from './guard.ts'
 import { type HealthOptions, healthRoutes } from './health.ts'
 import { describeApi } from './openapi.ts'
+import type { Traffic } from './traffic.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -36,6 +38,7 @@ export type AppOptions = Omit<HealthOptions, 'guard' | 'position'> & {
   database: Pick<Database, 'query' | 'transaction'>
   keys: Keys
   log: Pick<Log, 'error' | 'warn'>
+  traffic: Traffic
   clock: { now(): Instant; elapsedMs(): number }
   /** Distinguishes this process's request ids: a few random characters. */
   requestPrefix: string
@@ -44,13 +47,18 @@ export type AppOptions = Omit<HealthOptions, 'guard' | 'position'> & {
 export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   const { cell, commands, log, clock } = options
   const drain = new AbortController()
-  const exchange: Exchange = { cell, draining: false, drain: drain.signal }
+  const exchange: Exchange = { cell, draining: false, drain: drain.signal, onAnswer: options.traffic.onAnswer }
   const nextRequestId = requestIds(options.requestPrefix)
   const failure = { log, retryAfterSeconds: commands.retryAfterSeconds }
 
   const app = fastify({
     serverFactory: (handler): Server =>
-      createDoor(handler, exchange, { ...commands, elapsedMs: clock.elapsedMs, nextRequestId, onRefused: () => {} }),
+      createDoor(handler, exchange, {
+        ...commands,
+        elapsedMs: clock.elapsedMs,
+        nextRequestId,
+        onRefused: options.traffic.onRefused,
+      }),
     genReqId: nextRequestId,
     requestIdHeader: false,
     logger: false,
@@ -67,6 +75,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   app.decorate('beginDrain', () => drain.abort())
   app.decorate('refusalOfLine', (error: unknown, request: FastifyRequest) => refusalOrFault(error, request, log))
   app.decorateRequest('principal')
+  app.decorateRequest('startedAt', 0)
   acceptJson(app)
   app.setValidatorCompiler(compileSchema)
   app.setSerializerCompiler(() => JSON.stringify) // answers are text already; schemas of answers are for OpenAPI
@@ -74,14 +83,15 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   answerUnknownRoutes(app)
 
   await describeApi(app)
-  const guard = createGuard(options.keys)
+  const guard = createGuard(options.keys, clock.elapsedMs)
   const shared = { cell, guard, commands, database: options.database, now: clock.now }
+  const ordersShared = { ...shared, readOrder: createOrderReader(options.database) }
   docsRoutes(app)
   healthRoutes(app, { ...options, guard, position: options.events.position })
   eventRoutes(app, { cell, guard, events: options.events })
   stockRoutes(app, { ...shared, submissionOf })
-  orderRoutes(app, shared)
-  await app.register(async (lines) => bulkOrderRoute(lines, shared))
+  orderRoutes(app, ordersShared)
+  await app.register(async (lines) => bulkOrderRoute(lines, ordersShared))
   await app.register(async (lines) => bulkStockRoute(lines, { ...shared, submissionOf }))
   await app.ready()
   return app

@@ -25,10 +25,14 @@ const fastifyCodes: Record<string, ErrorCode> = {
   FST_ERR_ASYNC_CONSTRAINT: 'malformed_request',
 }
 
+/** The database is there, but too many wait for it. */
+const fullCodes = new Set(['reads_full', 'transactions_full'])
+
 /** The refusal that an error stands for; undefined for a fault of ours. */
 export function refusalOf(error: unknown): Refused | undefined {
   if (error instanceof RefusedRequest) return error.refusal
   if (error instanceof Overloaded) return refused('overloaded')
+  if (error instanceof DatabaseUnavailable && fullCodes.has(error.code)) return refused('overloaded')
   if (error instanceof DatabaseUnavailable) return refused(error.mayHaveHappened ? 'outcome_unknown' : 'unavailable')
   if (failureClass(error) === 'rerun') return refused('unavailable') // its reruns were used up
   const { code, validation, validationContext } = error as Partial<FastifyError>

@@ -8,7 +8,7 @@ import type { Guard, Principal, Scope } from '../modules/shops/types.ts'
 import { sendRefused, targetOf } from '../runtime/http.ts'
 import { type KeyHashes, keyHashes, keyText, visitorText } from '../runtime/idempotency.ts'
 
-export function createGuard(keys: Keys): Guard {
+export function createGuard(keys: Keys, elapsedMs: () => number): Guard {
   const visitorOf = (request: FastifyRequest): string | null | Refused =>
     request.principal.kind === 'sk' ? null : visitorText(request.headers['holdfast-visitor'])
 
@@ -21,6 +21,7 @@ export function createGuard(keys: Keys): Guard {
 
   return {
     allow: (scope) => (request, reply, done) => {
+      request.startedAt = elapsedMs()
       const header = request.headers.authorization
       if (header === undefined) return void sendUnauthorized(reply)
       const principal = keys.known(header)

@@ -4,6 +4,7 @@ import type { FastifyInstance } from 'fastify'
 import { Type } from 'typebox'
 import { type ErrorCode, errorTable } from '../base/errors.ts'
 import * as orders from '../modules/orders/schemas.ts'
+import { scopes, storefrontScopes } from '../modules/shops/types.ts'
 import * as stock from '../modules/stock/schemas.ts'
 import * as events from './events.ts'
 
@@ -69,7 +70,11 @@ export async function describeApi(app: FastifyInstance): Promise<void> {
       security: [{ key: [] }],
       components: {
         securitySchemes: {
-          key: { type: 'http', scheme: 'bearer', description: '`sk_…` for servers, `pk_…` for storefronts.' },
+          key: {
+            type: 'http',
+            scheme: 'bearer',
+            description: `\`sk_…\` for servers, with scopes: ${scopes.join(', ')}. \`pk_…\` for storefronts: ${storefrontScopes.join(', ')}, and their own orders by client_secret.`,
+          },
         },
         schemas: { Problem, ...orders.components, ...stock.components, ...events.components } as never,
       },

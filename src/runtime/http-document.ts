@@ -60,7 +60,6 @@ const keyRefusals: ErrorCode[] = [
   'idempotency_key_required',
   'idempotency_key_invalid',
   'idempotency_key_reused',
-  'idempotency_key_in_flight',
   'visitor_required',
   'outcome_unknown',
 ]

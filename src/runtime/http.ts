@@ -10,11 +10,21 @@ import { type FieldProblem, type Refused, refused } from '../base/result.ts'
 import { instantMax, parseRfc3339 } from '../base/time.ts'
 
 /** What all answers of a server share. */
-export type Exchange = { cell: CellName; draining: boolean; drain: AbortSignal }
+export type Exchange = {
+  cell: CellName
+  draining: boolean
+  drain: AbortSignal
+  /** Told of each answer; `startedAt` is 0 for a request that never reached a route. */
+  onAnswer(method: string, status: number, startedAt: number): void
+}
 
 declare module 'fastify' {
   interface FastifyInstance {
     exchange: Exchange
+  }
+  interface FastifyRequest {
+    /** Milliseconds on the clock that never goes back. */
+    startedAt: number
   }
 }
 
@@ -22,11 +32,13 @@ export type Headers = Record<string, string>
 
 /** Answers with a text that is complete already. */
 export function sendText(reply: FastifyReply, status: number, body: string, contentType: string): FastifyReply {
-  const { cell, draining } = reply.server.exchange
+  const { request } = reply
+  const { cell, draining, onAnswer } = reply.server.exchange
+  onAnswer(request.method, status, request.startedAt)
   reply
     .code(status)
     .header('content-type', contentType)
-    .header('x-request-id', reply.request.id)
+    .header('x-request-id', request.id)
     .header('holdfast-cell', cell)
   if (draining) reply.header('connection', 'close')
   return reply.send(body)
@@ -73,6 +85,9 @@ export function readJson(bytes: Buffer): { ok: true; value: Json } | Refused {
 export function acceptJson(app: FastifyInstance): void {
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body: Buffer, done) => {
+    if (request.headers['content-encoding'] !== undefined) {
+      return done(new RefusedRequest(refused('unsupported_media_type', 'Bodies are not compressed.')))
+    }
     const charset = /charset\s*=\s*"?([^\s;"]+)/i.exec(request.headers['content-type']!)
     if (charset && !/^(utf-?8|us-ascii)$/i.test(charset[1]!)) {
       return done(new RefusedRequest(refused('unsupported_media_type', 'JSON is UTF-8.')))
@@ -128,9 +143,9 @@ export function schemaRefusal(errors: readonly ErrorObject[], where: 'path' | 'q
   // Errors inside oneOf or propertyNames come before the error of the keyword itself, which is the one to tell.
   const error = errors.find(({ keyword }) => keyword === 'oneOf' || keyword === 'propertyNames') ?? errors[0]!
   const field: FieldProblem = { pointer: error.instancePath, code: problemCodes[error.keyword] ?? error.keyword }
-  if (error.keyword === 'required') field.pointer += `/${pointerToken(error.params['missingProperty'])}`
-  if (error.keyword === 'additionalProperties') field.pointer += `/${pointerToken(error.params['additionalProperty'])}`
-  if (where !== null) field['in'] = where
+  if (error.keyword === 'required') field.pointer += `/${pointerToken(error.params.missingProperty)}`
+  if (error.keyword === 'additionalProperties') field.pointer += `/${pointerToken(error.params.additionalProperty)}`
+  if (where !== null) field.in = where
   const code = field.code === 'unknown_field' ? 'unknown_field' : where === null ? 'invalid_body' : 'invalid_parameter'
   return refused(code, error.message, [field])
 }

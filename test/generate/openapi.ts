@@ -15,6 +15,7 @@ export async function openApiText(): Promise<string> {
     database: { query: nobody, transaction: nobody },
     keys: { known: nobody, find: nobody },
     log: { error: nobody, warn: nobody },
+    traffic: { onAnswer: nobody, onRefused: nobody },
     clock: systemClock,
     requestPrefix: 'generate',
     unreadyReasons: () => [],

@@ -1,19 +1,53 @@
 // What orders tell, as last committed: one by id, and lists, newest first, by keyset on the id (which grows in time).
 import type { ShopId, Uuid } from '../../base/ids.ts'
 import { uuidV7 } from '../../base/ids.ts'
+import { limits } from '../../base/limits.ts'
 import { type Instant, instant } from '../../base/time.ts'
 import type { Database } from '../../runtime/pg.ts'
-import type { Param } from '../../runtime/pg-values.ts'
+import { bareArray, type Param } from '../../runtime/pg-values.ts'
 import { type OrderRecord, orderColumns, orderOf, orderTables } from './store.ts'
 import type { Order, OrderStatus } from './types.ts'
 
 type Reader = Pick<Database, 'query'>
 
-const readOrderSql = `select ${orderColumns} from ${orderTables} where s.shop_id = $1 and s.id = $2`
+const readOrdersByIdSql = `
+  select ${orderColumns} from unnest($1::integer[], $2::uuid[]) u(shop_id, id)
+  join ${orderTables} on s.shop_id = u.shop_id and s.id = u.id`
 
-export async function readOrder(database: Reader, shopId: ShopId, id: Uuid): Promise<Order | undefined> {
-  const record = (await database.query<OrderRecord>(readOrderSql, [shopId, id]))[0]
-  return record && orderOf(record)
+export type ReadOrder = (shopId: ShopId, id: Uuid) => Promise<Order | undefined>
+
+type WaitingRead = { shopId: ShopId; id: Uuid; resolve(order: Order | undefined): void; reject(error: unknown): void }
+
+/** Reads that are asked for in one turn of the event loop are one statement: a resent bulk request asks for thousands. */
+export function createOrderReader(database: Reader): ReadOrder {
+  let waiting: WaitingRead[] = []
+
+  async function readAll(reads: WaitingRead[]): Promise<void> {
+    try {
+      const columns = [bareArray(reads.map((read) => read.shopId)), bareArray(reads.map((read) => read.id))]
+      const records = await database.query<OrderRecord>(readOrdersByIdSql, columns)
+      const found = new Map(records.map((record) => [`${record.shop_id} ${record.id}`, record]))
+      for (const { shopId, id, resolve } of reads) {
+        const record = found.get(`${shopId} ${id}`)
+        resolve(record && orderOf(record))
+      }
+    } catch (error) {
+      for (const { reject } of reads) reject(error)
+    }
+  }
+
+  function readWaiting(): void {
+    const reads = waiting
+    waiting = []
+    for (let at = 0; at < reads.length; at += limits.readsPerStatementMax) {
+      void readAll(reads.slice(at, at + limits.readsPerStatementMax))
+    }
+  }
+
+  return (shopId, id) =>
+    new Promise((resolve, reject) => {
+      if (waiting.push({ shopId, id, resolve, reject }) === 1) setImmediate(readWaiting)
+    })
 }
 
 export type OrderFilter = {

@@ -13,7 +13,7 @@ import type { Database } from '../../runtime/pg.ts'
 import { randomIdBytes } from '../../runtime/random.ts'
 import { isSameSecret } from '../../runtime/secret.ts'
 import type { Guard, Principal } from '../shops/types.ts'
-import { type OrderFilter, readOrder, readOrders } from './reads.ts'
+import { type OrderFilter, type ReadOrder, readOrders } from './reads.ts'
 import * as schemas from './schemas.ts'
 import { type Commands, cancelOrderOf, eventJson, orderIdOf, orderJson, placeOrderOf, submissionOf } from './service.ts'
 import type { CommandOutcome, Order, OrderStatus } from './types.ts'
@@ -23,6 +23,7 @@ export type OrderRoutesOptions = {
   guard: Guard
   commands: Commands
   database: Pick<Database, 'query'>
+  readOrder: ReadOrder
   now(): Instant
 }
 
@@ -102,18 +103,18 @@ type OrderValue = Extract<CommandOutcome, { ok: true }>['value']
 
 /** The order of an accepted command; read anew when an earlier request with the key made or changed it. */
 export async function orderOf(
-  { database }: Pick<OrderRoutesOptions, 'database'>,
+  { readOrder }: Pick<OrderRoutesOptions, 'readOrder'>,
   shopId: ShopId,
   value: OrderValue,
 ): Promise<Order> {
   if (value.kind === 'order') return value.order
   if (value.kind !== 'earlier' || value.resultId === null) throw new Error(`expected an order, got ${value.kind}`)
-  const order = await readOrder(database, shopId, value.resultId)
+  const order = await readOrder(shopId, value.resultId)
   if (!order) throw new Error('the order of an idempotency key is missing')
   return order
 }
 
-function readRoutes(app: FastifyInstance, { cell, guard, database }: OrderRoutesOptions): void {
+function readRoutes(app: FastifyInstance, { cell, guard, database, readOrder }: OrderRoutesOptions): void {
   app.get<{ Params: { id: string } }>(
     '/v1/orders/:id',
     {
@@ -141,7 +142,7 @@ function readRoutes(app: FastifyInstance, { cell, guard, database }: OrderRoutes
         if (!isSameSecret(secret, principal.sign(params.id.slice(0, 64))))
           return sendRefused(reply, refused('not_found'))
       }
-      const order = id && (await readOrder(database, principal.shopId, id))
+      const order = id && (await readOrder(principal.shopId, id))
       if (!order) return sendRefused(reply, refused('not_found'))
       return sendOrder(reply, 200, order, { cell, principal })
     },
@@ -163,7 +164,7 @@ function readRoutes(app: FastifyInstance, { cell, guard, database }: OrderRoutes
     },
     async ({ principal, params, query }, reply) => {
       const id = orderIdOf(params.id, cell)
-      if (!id || !(await readOrder(database, principal.shopId, id))) return sendRefused(reply, refused('not_found'))
+      if (!id || !(await readOrder(principal.shopId, id))) return sendRefused(reply, refused('not_found'))
       const after = versionCursor(query.cursor)
       if (after === undefined) return sendRefused(reply, refused('cursor_invalid'))
       const limit = query.limit ?? limits.listLimitDefault

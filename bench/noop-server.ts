@@ -1,0 +1,77 @@
+// The server without the engine: the same app, schemas, keys and answers, but every order is accepted at once and nothing is
+// kept. What it does per second is what HTTP alone allows. Started by the benches.
+import type { AddressInfo } from 'node:net'
+import type { CellName, LocationCode, ShopId } from '../src/base/ids.ts'
+import { accepted } from '../src/base/result.ts'
+import { addMs } from '../src/base/time.ts'
+import { createApp, drainApp } from '../src/gateway/app.ts'
+import { countTraffic } from '../src/gateway/traffic.ts'
+import type { CommandOutcome, Order, PlaceOrder, Submission } from '../src/modules/orders/types.ts'
+import { createKeys, developmentPrincipals } from '../src/modules/shops/service.ts'
+import type { StockRowId } from '../src/modules/stock/types.ts'
+import { systemClock } from '../src/runtime/clock.ts'
+import { openLog } from '../src/runtime/log.ts'
+import { openMetrics } from '../src/runtime/metrics.ts'
+
+const cell = 'eu1' as CellName
+const noLog = (): Promise<never> => Promise.reject(new Error('the noop server has no log'))
+const noDatabase = {
+  query: () => Promise.reject(new Error('the noop server has no database')),
+  transaction: () => Promise.reject(new Error('the noop server has no database')),
+}
+
+function placed(command: PlaceOrder): Order {
+  const now = systemClock.now()
+  return {
+    shopId: command.shopId,
+    id: command.orderId,
+    currency: command.currency,
+    total: command.lines.reduce((sum, line) => sum + line.amount, 0) as Order['total'],
+    lines: command.lines.map((line, index) => ({
+      ...line,
+      allocations: [{ row: (index + 1) as StockRowId, location: 'main' as LocationCode, quantity: line.quantity }],
+    })),
+    customer: command.customer,
+    reference: command.reference,
+    provider: command.provider,
+    holdId: command.holdId,
+    placedAt: now,
+    status: 'pending',
+    version: 1,
+    cancelReason: null,
+    cancelled: null,
+    expiresAt: addMs(now, 900_000),
+    updatedAt: now,
+    personal: command.personal,
+    annotations: command.annotations,
+  }
+}
+
+async function submit({ command }: Submission): Promise<CommandOutcome> {
+  if (command.kind !== 'place_order') throw new Error(`the noop server places orders only, not ${command.kind}`)
+  return accepted({ kind: 'order', order: placed(command) })
+}
+
+const metrics = openMetrics()
+const app = await createApp({
+  cell,
+  commands: { submit, isFull: () => false, whenRoom: async () => {}, retryAfterSeconds: () => 1 },
+  database: noDatabase,
+  keys: createKeys(
+    noDatabase,
+    systemClock.now,
+    developmentPrincipals({ id: 1 as ShopId, secret: Buffer.alloc(32, 7) }),
+  ),
+  log: openLog({ level: 'error', json: true, name: 'noop' }),
+  traffic: countTraffic(metrics, systemClock.elapsedMs),
+  clock: systemClock,
+  requestPrefix: 'noop',
+  unreadyReasons: () => [],
+  metrics,
+  audit: () => Promise.reject(new Error('the noop server has no audit')),
+  events: { page: noLog, follow: noLog, position: String },
+})
+await app.listen({ host: '127.0.0.1', port: 0 })
+const { port } = app.server.address() as AddressInfo
+process.stdout.write(`{"ready":true,"url":"http://127.0.0.1:${port}"}\n`)
+process.once('SIGTERM', () => void drainApp(app))
