@@ -1,0 +1,84 @@
+// What `npm run bench -- NAME` takes. Each bench has its own usual time; every number that is given here is bounded.
+import { tmpdir } from 'node:os'
+import { parseArgs } from 'node:util'
+import { usage } from '../src/cli/failure.ts'
+
+export const benchNames = ['engine', 'orders', 'hot', 'bulk', 'growth', 'overload', 'recovery'] as const
+export type BenchName = (typeof benchNames)[number]
+
+export type BenchOptions = {
+  name: BenchName
+  /** Of one measured slice; of the load before each kill in `recovery`. */
+  seconds: number
+  /** How often each contender has its turn. */
+  rounds: number
+  /** Stored orders in `growth`. */
+  rows: number
+  connections: number | undefined
+  lanes: number
+  /** Where the temporary data folder is made. */
+  data: string
+  record: boolean
+}
+
+const secondsUsual: Record<BenchName, number> = {
+  engine: 10,
+  orders: 10,
+  hot: 10,
+  bulk: 15,
+  growth: 15,
+  overload: 20,
+  recovery: 50,
+}
+
+export const benchHelp = `Usage: npm run bench -- NAME [options]
+
+  engine     the engine without HTTP, against bare inserts inside PostgreSQL and one transaction an order
+  orders     POST /v1/orders at 1, 64 and 256 connections, against the same server without the engine
+  hot        the same on one SKU, against fifty
+  bulk       POST /v1/orders/bulk
+  growth     with many stored orders, against an empty store
+  overload   offered ten times the capacity
+  recovery   kill -9 of the server, and of PostgreSQL, under load
+
+  --seconds N      of each measured slice
+  --rounds N       turns of each contender; the median counts [3]
+  --rows N         stored orders in growth [10000000]
+  --connections N  instead of the usual number
+  --lanes N        batches the engine commits side by side [2]
+  --data DIR       where the temporary data folder is made [${tmpdir()}]
+  --record         appends the last line to bench/results.jsonl
+
+The last line of standard output is one JSON object.`
+
+const flags = {
+  seconds: { type: 'string' },
+  rounds: { type: 'string', default: '3' },
+  rows: { type: 'string', default: '10000000' },
+  connections: { type: 'string' },
+  lanes: { type: 'string', default: '2' },
+  data: { type: 'string', default: tmpdir() },
+  record: { type: 'boolean', default: false },
+} as const
+
+export function readOptions(args: string[]): BenchOptions {
+  const { values, positionals } = parseArgs({ args, options: flags, allowPositionals: true })
+  const name = benchNames.find((one) => one === positionals[0])
+  if (!name || positionals.length > 1) throw usage(`Name one bench: ${benchNames.join(', ')}.`)
+  return {
+    name,
+    seconds: whole('seconds', values.seconds ?? String(secondsUsual[name]), 1, 600),
+    rounds: whole('rounds', values.rounds, 1, 20),
+    rows: whole('rows', values.rows, 1_000, 100_000_000),
+    connections: values.connections === undefined ? undefined : whole('connections', values.connections, 1, 4_096),
+    lanes: whole('lanes', values.lanes, 1, 16),
+    data: values.data,
+    record: values.record,
+  }
+}
+
+function whole(flag: string, text: string, min: number, max: number): number {
+  const number = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN
+  if (number >= min && number <= max) return number
+  throw usage(`--${flag} must be a whole number from ${min} to ${max}.`)
+}

@@ -1,0 +1,101 @@
+// Orders over HTTP at 1, 64 and 256 connections, in turn with the same server that answers at once without the engine.
+import { CommandFailure } from '../src/cli/failure.ts'
+import { type Bench, type BenchContext, type Field, grouped } from './bench.ts'
+import { generatorName, type Load, runLoad } from './load.ts'
+import { readSettings } from './machine.ts'
+import { median, medianRatio, round, takeTurns } from './rounds.ts'
+import { type BenchServer, checkpointMidway, countOrders, startNoopServer, startServer } from './server.ts'
+import { skusSpread } from './shapes.ts'
+
+export type Slice = Load & { cpuUsPerOrder: number }
+
+export const warmUpSeconds = 3
+
+/** One slice against the product: a checkpoint in the middle, and as many orders stored as were acknowledged. */
+export async function placeOrders(
+  context: BenchContext,
+  server: BenchServer,
+  { connections, seconds, skus }: { connections: number; seconds: number; skus: number },
+): Promise<Slice> {
+  const storedBefore = await countOrders(server.sql)
+  const cpuBefore = await server.cpuSeconds()
+  const [load] = await Promise.all([
+    runLoad(context, { url: server.url, connections, seconds, skus }),
+    checkpointMidway(server.sql, seconds),
+  ])
+  const cpuSeconds = (await server.cpuSeconds()) - cpuBefore
+  const stored = (await countOrders(server.sql)) - storedBefore
+  if (stored < load.answers || stored > load.answers + connections)
+    throw new CommandFailure('lost', `${load.answers} orders were acknowledged and ${stored} are stored`)
+  return { ...load, cpuUsPerOrder: (cpuSeconds * 1e6) / stored }
+}
+
+export const orders: Bench = {
+  diskMib: ({ seconds, rounds }) => 4_096 + seconds * rounds * 100,
+  secondsMax: ({ seconds, rounds }) => 300 + rounds * seconds * 12,
+  async run(context) {
+    const { options, say } = context
+    const server = await startServer(context)
+    const noop = await startNoopServer(context)
+    const levels = options.connections === undefined ? [1, 64, 256] : [options.connections]
+    const headline = levels.at(-1)!
+    await warmUp(context, [server.url, noop.url], headline)
+
+    const byLevel: Record<string, Field> = {}
+    const rows: string[][] = []
+    let fields: Record<string, Field> = {}
+    for (const connections of levels) {
+      const plan = { connections, seconds: options.seconds, skus: skusSpread }
+      const turns = await takeTurns(options.rounds, {
+        orders: async (turn) => {
+          const slice = await placeOrders(context, server, plan)
+          say(`${connections} connections, round ${turn}: ${grouped(slice.perSecond)} orders/s`)
+          return slice
+        },
+        noop: async (turn) => {
+          const load = await runLoad(context, { url: noop.url, ...plan })
+          say(`${connections} connections, round ${turn}: ${grouped(load.perSecond)}/s without the engine`)
+          return load
+        },
+      })
+      fields = summary(turns.orders, turns.noop)
+      byLevel[connections] = fields
+      rows.push([
+        String(connections),
+        ...['orders_per_s', 'noop_per_s'].map((name) => grouped(fields[name] as number)),
+        ...['ratio_to_noop', 'p50_ms', 'p99_ms', 'cpu_us_per_order'].map((name) => String(fields[name])),
+      ])
+    }
+    return {
+      fields: { ...fields, connections: headline, by_connections: byLevel },
+      table: {
+        columns: ['connections', 'orders/s', 'no engine/s', 'ratio', 'p50 ms', 'p99 ms', 'CPU µs/order'].map(
+          (head) => ({ head, align: 'right' as const }),
+        ),
+        rows,
+      },
+      generator: generatorName,
+      postgres: await readSettings(server.sql),
+    }
+  },
+}
+
+/** Code compiled, plans cached, tables no longer empty; nothing of it is counted. */
+export async function warmUp(context: BenchContext, urls: readonly string[], connections: number): Promise<void> {
+  for (const url of urls) await runLoad(context, { url, connections, seconds: warmUpSeconds, skus: skusSpread })
+}
+
+function summary(placed: readonly Slice[], noop: readonly Load[]): Record<string, Field> {
+  const rates = placed.map((slice) => slice.perSecond)
+  const noopRates = noop.map((load) => load.perSecond)
+  return {
+    orders_per_s: round(median(rates)),
+    p50_ms: round(median(placed.map((slice) => slice.p50Ms)), 2),
+    p99_ms: round(median(placed.map((slice) => slice.p99Ms)), 2),
+    cpu_us_per_order: round(median(placed.map((slice) => slice.cpuUsPerOrder)), 1),
+    noop_per_s: round(median(noopRates)),
+    ratio_to_noop: medianRatio(rates, noopRates),
+    orders_per_s_by_round: rates.map((rate) => round(rate)),
+    noop_per_s_by_round: noopRates.map((rate) => round(rate)),
+  }
+}
