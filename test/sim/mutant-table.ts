@@ -153,8 +153,8 @@ export const mutants: Mutant[] = [
     edits: [
       edit(
         engine,
-        'await allOrFirstFailure([tx.write(state, unusedRows(state, stock.made)), tx.commit()])',
-        'await Promise.all([tx.write(state, unusedRows(state, stock.made)).catch(() => {}), tx.commit()])',
+        'await allOrFirstFailure([tx.write(state, unusedRows(state)), tx.commit()])',
+        'await Promise.all([tx.write(state, unusedRows(state)).catch(() => {}), tx.commit()])',
       ),
       edit(memory, "if (tag !== 'COMMIT')", "if (tag === 'ROLLBACK' && lane < 0)"),
     ],
@@ -165,8 +165,8 @@ export const mutants: Mutant[] = [
     edits: [
       edit(
         engine,
-        'await allOrFirstFailure([tx.write(state, unusedRows(state, stock.made)), tx.commit()])',
-        'await tx.write(state, unusedRows(state, stock.made))\n        tx.commit().catch(() => {})',
+        'await allOrFirstFailure([tx.write(state, unusedRows(state)), tx.commit()])',
+        'await tx.write(state, unusedRows(state))\n        tx.commit().catch(() => {})',
       ),
     ],
   },
@@ -178,7 +178,7 @@ export const mutants: Mutant[] = [
   {
     name: 'rows made in vain are kept',
     guard: 'unused rows',
-    edits: [edit(engine, 'return made.filter((id) =>', 'return made.filter((id) => id < 0 &&')],
+    edits: [edit(engine, 'return [...state.made].filter((id) =>', 'return [...state.made].filter((id) => id < 0 &&')],
   },
   {
     name: 'a correction may leave a SKU short',

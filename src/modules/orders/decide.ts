@@ -22,7 +22,7 @@ import {
   sourceLines,
   takeUnits,
 } from '../stock/decide.ts'
-import type { Allocation, Hold, RequestedLine } from '../stock/types.ts'
+import type { Allocation, Hold, RequestedLine, StockRowId } from '../stock/types.ts'
 import type {
   CancelOrder,
   CancelReason,
@@ -59,6 +59,7 @@ export function emptyState(cell: CellName, now: Instant): BatchState {
     now,
     rows: new Map(),
     rowById: new Map(),
+    made: new Set(),
     holds: new Map(),
     policies: new Map(),
     dirtyRows: new Set(),
@@ -285,6 +286,17 @@ export function allocationsLeft(line: OrderLine, cancelled: number): Allocation[
     line.allocations.map((allocation) => ({ ...allocation })),
     line.quantity - cancelled,
   )
+}
+
+/** Units of the order that still lie on the row. */
+export function unitsOnRow(order: Pick<Order, 'lines' | 'cancelled'>, row: StockRowId): number {
+  let units = 0
+  for (const [index, line] of order.lines.entries()) {
+    for (const allocation of allocationsLeft(line, order.cancelled?.[index] ?? 0)) {
+      if (allocation.row === row) units += allocation.quantity
+    }
+  }
+  return units
 }
 
 function cancelWhole(state: BatchState, order: Order, reason: CancelReason): void {

@@ -7,7 +7,7 @@ import { type Instant, instantMax } from '../../base/time.ts'
 import { DatabaseUnavailable, StatementFailed } from '../../runtime/pg-failure.ts'
 import { skuKey } from '../stock/decide.ts'
 import type { Hold, StockRow, StockRowId } from '../stock/types.ts'
-import { allocationsLeft, type BatchState, type KeyRow, keyOf, type ReferenceRow, referenceKey } from './decide.ts'
+import { type BatchState, type KeyRow, keyOf, type ReferenceRow, referenceKey, unitsOnRow } from './decide.ts'
 import type { DueQuery, EngineStore, EngineTx, Footprint, LookUp, NewRow, ShopSku, ShopUuid } from './engine.ts'
 import { type MemoryCommit, type MemoryDatabase, type MemoryTables, publish } from './memory-database.ts'
 import type { LockOwner } from './memory-locks.ts'
@@ -302,16 +302,11 @@ function ordersOn({ orders }: MemoryTables, row: StockRow, units: number): Uuid[
   for (const order of [...orders.values()].toSorted(byId).reverse()) {
     if (left <= 0 || named.length === limits.shortOrdersNamedMax) break
     if (order.status === 'cancelled' || order.shopId !== row.shopId) continue
-    const onRow = unitsOn(order, row.id)
+    const onRow = unitsOnRow(order, row.id)
     if (onRow > 0) named.push(order.id)
     left -= onRow
   }
   return named
-}
-
-function unitsOn(order: Order, rowId: StockRowId): number {
-  const allocations = order.lines.flatMap((line, index) => allocationsLeft(line, order.cancelled?.[index] ?? 0))
-  return allocations.reduce((sum, { row, quantity }) => sum + (row === rowId ? quantity : 0), 0)
 }
 
 function writeThings(

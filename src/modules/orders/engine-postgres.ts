@@ -12,7 +12,7 @@ import { randomUuid } from '../../runtime/random.ts'
 import type { EngineEvent } from '../stock/decide.ts'
 import * as stock from '../stock/store.ts'
 import type { Hold, StockRow, StockRowId } from '../stock/types.ts'
-import { allocationsLeft, type BatchState } from './decide.ts'
+import { type BatchState, unitsOnRow } from './decide.ts'
 import type { DueQuery, EngineStore, EngineTx, Footprint, LookUp, NewRow, ShopSku, ShopUuid } from './engine.ts'
 import * as orders from './store.ts'
 import type { Order } from './types.ts'
@@ -162,14 +162,11 @@ async function ordersOn(session: Session, row: StockRow, units: number): Promise
   })
   const named: Uuid[] = []
   let left = units
-  for (const { id, lines, cancelled } of candidates) {
+  for (const order of candidates) {
     if (left <= 0) break
-    named.push(id)
-    for (const [index, line] of lines.entries()) {
-      for (const allocation of allocationsLeft(line, cancelled?.[index] ?? 0)) {
-        if (allocation.row === row.id) left -= allocation.quantity
-      }
-    }
+    const onRow = unitsOnRow(order, row.id)
+    if (onRow > 0) named.push(order.id)
+    left -= onRow
   }
   return named
 }

@@ -5,7 +5,7 @@ import { limits } from '../../base/limits.ts'
 import { type Instant, laterOf } from '../../base/time.ts'
 import { skuKey } from '../stock/decide.ts'
 import type { Hold, Policy, StockRow, StockRowId } from '../stock/types.ts'
-import { type BatchState, decideBatch, emptyState, type KeyRow, keyOf, referenceKey } from './decide.ts'
+import { type BatchState, decideBatch, emptyState, type KeyRow, keyOf, referenceKey, unitsOnRow } from './decide.ts'
 import type { CommandOutcome, Order, Submission } from './types.ts'
 
 export type ShopSku = { shopId: ShopId; sku: Sku }
@@ -74,17 +74,35 @@ export function createEngine(store: EngineStore, options: EngineOptions) {
           tx.now(),
         ])
         lastNow = laterOf(lastNow, clock)
-        const state = loadState(options.cell, lastNow, { orders, holds, rows: stock.rows, found })
+        const state = loadState(options.cell, lastNow, { orders, holds, stock, found })
         const outcomes = decideBatch(state, submissions)
         for (const { event, row, units } of state.shorts) {
-          const hit = await tx.ordersOn(row, units)
+          const hit = await ordersHit(tx, state, row, units)
           event.data.orders = hit.map((id) => toWireId('ord', options.cell, id))
         }
-        await allOrFirstFailure([tx.write(state, unusedRows(state, stock.made)), tx.commit()])
+        await allOrFirstFailure([tx.write(state, unusedRows(state)), tx.commit()])
         return outcomes
       })
     },
   }
+}
+
+/** Who cannot be served, newest first: orders of this batch, then those before it that it has not cancelled. */
+async function ordersHit(tx: EngineTx, state: BatchState, row: StockRow, units: number): Promise<Uuid[]> {
+  const named: Uuid[] = []
+  let left = units
+  for (const order of state.newOrders.toReversed()) {
+    const onRow = order.status === 'cancelled' ? 0 : unitsOnRow(order, row.id)
+    if (onRow === 0 || left <= 0) continue
+    named.push(order.id)
+    left -= onRow
+  }
+  if (left <= 0) return named
+  // The store does not know yet what this batch has cancelled, and would count it.
+  const changed = [...state.dirtyOrders].filter((order) => !named.includes(order.id))
+  const counted = changed.reduce((sum, order) => sum + unitsOnRow({ ...order, cancelled: null }, row.id), 0)
+  const standing = await tx.ordersOn(row, left + counted)
+  return [...named, ...standing.filter((id) => state.orders.get(id)?.status !== 'cancelled')]
 }
 
 /** COMMIT travels behind the writes; if both fail, the write's failure is the reason and the commit's only its echo. */
@@ -173,13 +191,19 @@ function withSkusOf(skus: readonly ShopSku[], orders: readonly Order[], holds: r
   return [...all.values()]
 }
 
-type Loaded = { orders: Order[]; holds: Hold[]; rows: StockRow[]; found: LookUp }
+type Loaded = {
+  orders: Order[]
+  holds: Hold[]
+  stock: { rows: StockRow[]; made: StockRowId[] }
+  found: LookUp
+}
 
 function loadState(cell: CellName, now: Instant, loaded: Loaded): BatchState {
   const state = emptyState(cell, now)
   for (const order of loaded.orders) state.orders.set(order.id, order)
   for (const hold of loaded.holds) state.holds.set(hold.id, hold)
-  for (const row of loaded.rows) {
+  for (const id of loaded.stock.made) state.made.add(id)
+  for (const row of loaded.stock.rows) {
     state.rowById.set(row.id, row)
     const key = skuKey(row.shopId, row.sku)
     const siblings = state.rows.get(key)
@@ -195,6 +219,6 @@ function loadState(cell: CellName, now: Instant, loaded: Loaded): BatchState {
 }
 
 /** Rows made for a command that was then refused. */
-function unusedRows(state: BatchState, made: readonly StockRowId[]): StockRowId[] {
-  return made.filter((id) => !state.dirtyRows.has(state.rowById.get(id)!))
+function unusedRows(state: BatchState): StockRowId[] {
+  return [...state.made].filter((id) => !state.dirtyRows.has(state.rowById.get(id)!))
 }

@@ -72,7 +72,12 @@ export function createLocks() {
     waiter!.refused(error)
   }
 
-  return { acquire, tryAcquire, releaseAll, isHeld: (name: string): boolean => locks.has(name) }
+  return {
+    acquire,
+    tryAcquire,
+    releaseAll,
+    areAwaited: (): boolean => [...locks.values()].some((lock) => lock.queue.length > 0),
+  }
 }
 
 export type Locks = ReturnType<typeof createLocks>

@@ -41,6 +41,8 @@ export type StockState = {
   /** By `skuKey`; each list sorted by row id. */
   rows: Map<string, StockRow[]>
   rowById: Map<StockRowId, StockRow>
+  /** Rows that this batch has made; one that no command has used is as good as not there. */
+  made: Set<StockRowId>
   holds: Map<Uuid, Hold>
   policies: Map<string, Policy>
   // What the batch will write
@@ -94,7 +96,7 @@ export function sourceLines(
   const short = new Map<Sku, { requested: number; available: number }>()
   for (const [sku, quantity] of quantityBySku(lines)) {
     const rows = state.rows.get(skuKey(shopId, sku))
-    if (!rows) {
+    if (!rows || areUnused(state, rows)) {
       missing.push(sku)
       continue
     }
@@ -115,6 +117,10 @@ export function sourceLines(
   }
   return sources
 }
+
+/** A refused adjustment must not make its SKU known to its neighbours. */
+const areUnused = (state: StockState, rows: readonly StockRow[]): boolean =>
+  state.made.size > 0 && rows.every((row) => state.made.has(row.id) && !state.dirtyRows.has(row))
 
 function problemsAt(
   lines: readonly RequestedLine[],
@@ -223,7 +229,7 @@ export function refusalOfHold(status: Exclude<HoldStatus, 'active'>) {
 export function decideAdjustStock(state: StockState, command: AdjustStock): Outcome<AdjustedRow[]> {
   const drafts = new Map<StockRow, StockRow>()
   const results: Omit<AdjustedRow, 'siblings'>[] = []
-  const applied: { draft: StockRow; delta: number; reason: Adjustment['reason'] }[] = []
+  const applied: Applied[] = []
   for (const [index, adjustment] of command.adjustments.entries()) {
     const rows = state.rows.get(skuKey(command.shopId, adjustment.sku))
     const row = rows?.find((candidate) => candidate.location === adjustment.location)
@@ -233,7 +239,7 @@ export function decideAdjustStock(state: StockState, command: AdjustStock): Outc
     const siblings = rows.filter((sibling) => sibling !== row).map((sibling) => drafts.get(sibling) ?? sibling)
     const step = adjustDraft(draft, adjustment, { now: state.now, siblings })
     if ('code' in step) return refusedAt(index, row.sku, step)
-    if (!step.ignored) applied.push({ draft, delta: step.delta, reason: adjustment.reason })
+    if (!step.ignored) applied.push({ row, delta: step.delta, onHand: draft.onHand, reason: adjustment.reason })
     results.push({ row: draft, ignored: step.ignored })
   }
   const before = new Map([...drafts.keys()].map((row) => [row.id, availableInRow(row)]))
@@ -241,7 +247,7 @@ export function decideAdjustStock(state: StockState, command: AdjustStock): Outc
     Object.assign(row, draft)
     state.dirtyRows.add(row)
   }
-  for (const { draft, delta, reason } of applied) adjustedEvent(state, state.rowById.get(draft.id)!, delta, reason)
+  for (const step of applied) adjustedEvent(state, step)
   for (const row of drafts.keys()) announceShort(state, row, before.get(row.id)!)
   return accepted(
     results.map(({ row, ignored }) => {
@@ -308,13 +314,16 @@ export function decideSetPolicy(state: StockState, command: SetPolicy): Outcome<
   return accepted(policy)
 }
 
-function adjustedEvent(state: StockState, row: StockRow, delta: number, reason: Adjustment['reason']): void {
+/** One step of an adjustment, and what it left on hand. */
+type Applied = { row: StockRow; delta: number; onHand: number; reason: Adjustment['reason'] }
+
+function adjustedEvent(state: StockState, { row, delta, onHand, reason }: Applied): void {
   state.events.push({
     shopId: row.shopId,
     subject: stockSubject(row),
     subjectVersion: ++row.version,
     type: 'stock.adjusted',
-    data: { sku: row.sku, location: row.location, delta, reason, on_hand: row.onHand },
+    data: { sku: row.sku, location: row.location, delta, reason, on_hand: onHand },
     moves: [row.id, delta, 0, 0, 0],
   })
 }
