@@ -374,7 +374,7 @@ export interface components {
             status: number;
             detail?: string;
             /** @enum {string} */
-            code: "invalid_json" | "invalid_body" | "invalid_parameter" | "unknown_field" | "idempotency_key_required" | "idempotency_key_invalid" | "visitor_required" | "cursor_invalid" | "malformed_request" | "unauthorized" | "forbidden" | "no_catalogue_price" | "not_found" | "method_not_allowed" | "request_timeout" | "position_expired" | "precondition_failed" | "body_too_large" | "unsupported_media_type" | "headers_too_large" | "insufficient_stock" | "hold_expired" | "hold_consumed" | "hold_released" | "order_cancelled" | "reference_taken" | "idempotency_key_in_flight" | "idempotency_key_reused" | "key_names_another_cell" | "sku_not_found" | "location_not_found" | "cell_not_found" | "hold_not_found" | "hold_too_small" | "line_not_found" | "units_too_large" | "quantity_too_large" | "currency_mismatch" | "currency_unknown" | "country_unknown" | "amount_too_large" | "amount_mismatch" | "time_in_future" | "price_required" | "not_available" | "reason_mismatch" | "overloaded" | "unavailable" | "outcome_unknown" | "draining" | "internal";
+            code: "invalid_json" | "invalid_body" | "invalid_parameter" | "unknown_field" | "idempotency_key_required" | "idempotency_key_invalid" | "visitor_required" | "cursor_invalid" | "malformed_request" | "unauthorized" | "forbidden" | "no_catalogue_price" | "not_found" | "method_not_allowed" | "request_timeout" | "position_expired" | "precondition_failed" | "body_too_large" | "unsupported_media_type" | "headers_too_large" | "insufficient_stock" | "hold_expired" | "hold_consumed" | "hold_released" | "order_cancelled" | "reference_taken" | "idempotency_key_reused" | "sku_not_found" | "location_not_found" | "cell_not_found" | "hold_not_found" | "hold_too_small" | "line_not_found" | "units_too_large" | "quantity_too_large" | "currency_mismatch" | "currency_unknown" | "country_unknown" | "amount_too_large" | "amount_mismatch" | "time_in_future" | "price_required" | "not_available" | "reason_mismatch" | "overloaded" | "unavailable" | "outcome_unknown" | "draining" | "internal";
             errors?: {
                 /** @description A JSON pointer into the body, or into what `in` names. */
                 pointer: string;
@@ -1015,7 +1015,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `insufficient_stock`, `idempotency_key_in_flight` */
+            /** @description `insufficient_stock` */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -1677,7 +1677,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `insufficient_stock`, `idempotency_key_in_flight` */
+            /** @description `insufficient_stock` */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -1967,7 +1967,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `hold_consumed`, `hold_expired`, `hold_released`, `idempotency_key_in_flight` */
+            /** @description `hold_consumed`, `hold_expired`, `hold_released` */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -2226,7 +2226,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `insufficient_stock`, `hold_expired`, `hold_consumed`, `hold_released`, `reference_taken`, `idempotency_key_in_flight` */
+            /** @description `insufficient_stock`, `hold_expired`, `hold_consumed`, `hold_released`, `reference_taken` */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -2524,7 +2524,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `order_cancelled`, `idempotency_key_in_flight` */
+            /** @description `order_cancelled` */
             409: {
                 headers: {
                     [name: string]: unknown;

@@ -1,0 +1,26 @@
+// Every file of the repository that a program writes, and what it should hold now. `npm run generate` writes them;
+// test/tidy.test.ts compares them.
+import { existsSync } from 'node:fs'
+import { optionsPage } from '../../src/runtime/config.ts'
+import type { DatabaseUrl } from '../../src/runtime/database-url.ts'
+import { readText, repository } from '../tidy/sources.ts'
+import { dataPage } from './data-page.ts'
+import { errorsPage } from './errors-page.ts'
+import { openApiText } from './openapi.ts'
+import { withResults } from './results.ts'
+import { sdkTypes } from './sdk-types.ts'
+
+export type GeneratedFile = { path: string; text: string }
+
+/** `databaseUrl`: an empty database, for the tables. */
+export async function* generatedFiles(databaseUrl: DatabaseUrl): AsyncGenerator<GeneratedFile> {
+  yield { path: 'docs/generated/CONFIG.md', text: optionsPage() }
+  yield { path: 'docs/generated/ERRORS.md', text: errorsPage() }
+  yield { path: 'docs/generated/DATA.md', text: await dataPage(databaseUrl) }
+  const openApi = await openApiText()
+  yield { path: 'docs/generated/openapi.json', text: openApi }
+  yield { path: 'sdk/src/generated/api.ts', text: await sdkTypes(openApi) }
+  const results = 'bench/results.jsonl'
+  const recorded = existsSync(`${repository}/${results}`) ? readText(results) : ''
+  yield { path: 'README.md', text: withResults(readText('README.md'), recorded) }
+}

@@ -1,0 +1,71 @@
+// The table of measured numbers in README.md: of each bench the newest recorded run, so that no number there is typed.
+import { type BenchName, benchNames } from '../../bench/options.ts'
+
+const begin = '<!-- results: written by npm run generate from bench/results.jsonl -->'
+const end = '<!-- end of results -->'
+
+type Result = {
+  name: BenchName
+  commit: string
+  date: string
+  machine: { cpu: string; cores: number; memory_mib: number }
+  fixed_job_ms: number
+} & Record<string, unknown>
+
+/** `page` with what stands between its marks made anew. */
+export function withResults(page: string, resultsText: string): string {
+  const [from, to] = [page.indexOf(begin), page.indexOf(end)]
+  if (from < 0 || to < from) throw new Error(`the page lacks the marks ${begin} and ${end}`)
+  return `${page.slice(0, from)}${begin}\n\n${resultsTable(resultsText)}\n\n${page.slice(to)}`
+}
+
+function resultsTable(text: string): string {
+  const results = text
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => JSON.parse(line) as Result)
+  const newest = benchNames.flatMap((name) => results.findLast((result) => result.name === name) ?? [])
+  if (newest.length === 0) return 'Nothing is recorded yet: `npm run bench -- NAME --record`.'
+  const rows = newest.map(
+    (result) => `| \`${result.name}\` | ${sentences[result.name](numbersOf(result))} | ${result.commit} |`,
+  )
+  const machines = newest.map(
+    ({ machine, fixed_job_ms }) =>
+      [`${machine.cpu}, ${machine.cores} cores, ${Math.round(machine.memory_mib / 1024)} GiB`, fixed_job_ms] as const,
+  )
+  const jobs = machines.map(([, ms]) => ms)
+  return [
+    '| bench | measured | commit |',
+    '|---|---|---|',
+    ...rows,
+    '',
+    `On ${[...new Set(machines.map(([machine]) => machine))].join('; ')}; load generator, server and PostgreSQL on the same machine,`,
+    `\`fsync\` on. A fixed job, to compare machines: ${Math.min(...jobs)}–${Math.max(...jobs)} ms.`,
+  ].join('\n')
+}
+
+type Numbers = (field: string, decimals?: number) => string
+
+/** What each bench says, in the words of its line. */
+const sentences: Record<BenchName, (of: Numbers) => string> = {
+  engine: (of) =>
+    `**${of('orders_per_s')} orders/s** without HTTP; ${of('ratio_to_limit', 2)} × the bare inserts inside PostgreSQL, ${of('ratio_to_naive', 1)} × one transaction an order`,
+  orders: (of) =>
+    `**${of('orders_per_s')} orders/s** through \`POST /v1/orders\` at 256 connections, p50 ${of('p50_ms', 1)} ms, p99 ${of('p99_ms', 1)} ms, ${of('cpu_us_per_order')} µs of CPU an order; ${of('ratio_to_noop', 2)} × the same server without the engine`,
+  hot: (of) => `**${of('orders_per_s')} orders/s** on one SKU, ${of('ratio_to_spread', 2)} × fifty SKUs`,
+  bulk: (of) => `**${of('orders_per_s')} orders/s** through NDJSON, at most ${of('rss_mib_max')} MiB resident`,
+  growth: (of) => `${of('ratio_to_empty', 2)} × the rate of an empty store with 10 million orders stored`,
+  overload: (of) =>
+    `offered 10 × its capacity: ${of('goodput_ratio', 2)} × the capacity still done, p99 of the accepted ${of('p99_accepted_ms')} ms, the rest refused with ${of('refused_status')}`,
+  recovery: (of) =>
+    `orders again ${of('server_seconds', 1)} s after \`kill -9\` of the server, ${of('postgres_seconds', 1)} s after \`kill -9\` of PostgreSQL, under load`,
+}
+
+/** A field that a result lacks is a fault of the bench or of this page. */
+function numbersOf(result: Result): Numbers {
+  return (field, decimals = 0) => {
+    const value = result[field]
+    if (typeof value !== 'number') throw new Error(`the recorded ${result.name} has no number ${field}`)
+    return value.toLocaleString('en', { minimumFractionDigits: decimals, maximumFractionDigits: decimals })
+  }
+}
