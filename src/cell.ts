@@ -32,7 +32,7 @@ export type CellParts = { app: FastifyInstance; stop(): Promise<void> }
 export type CellDeps = {
   cell: CellName
   database: Database
-  config: Pick<Config, 'lanes' | 'batchRowsMax' | 'profile'>
+  config: Pick<Config, 'lanes' | 'profile'> & Partial<Pick<Config, 'batchRowsMax'>>
   log: Log
   clock?: Clock
 }
