@@ -94,7 +94,7 @@ export const limits = {
   claimMsMax: 5_000, // for an earlier Holdfast on the same folder to go
   restartPauseMs: 100, // doubled with each death in a row
   restartPauseMsMax: 10_000,
-  youngDeathMs: 10_000, // a process that dies younger than this is likely to die again
+  youngDeathMs: 500, // ready for less than this: likely to die again
   cellStopMsMax: 90_000, // drainMsMax and postgresStopMsMax, and some
   postgresStopMsMax: 60_000,
   postgresWatchMs: 100,

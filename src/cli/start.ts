@@ -62,8 +62,8 @@ async function keepRunning({ config, log, stopping, onReady }: Supervision): Pro
     const ended = await endOf(run, stopping)
     if (stopping.aborted) return ended.killed ? 1 : 0
     if (firstRun && !run.wasReady()) throw new StartFailure(ended.code, ended.line)
-    youngDeaths = run.ageMs() < limits.youngDeathMs ? youngDeaths + 1 : 0
-    const pauseMs = youngDeaths < 2 ? 0 : Math.min(limits.restartPauseMsMax, limits.restartPauseMs * 2 ** youngDeaths)
+    youngDeaths = run.servedMs() < limits.youngDeathMs ? youngDeaths + 1 : 0
+    const pauseMs = youngDeaths === 0 ? 0 : Math.min(limits.restartPauseMsMax, limits.restartPauseMs * 2 ** youngDeaths)
     log.error({ pauseMs }, `the process of the cell ended (${ended.line}); starting it again`)
     await pause(pauseMs, undefined, { signal: stopping }).catch(() => undefined)
     if (stopping.aborted) return 0
@@ -74,12 +74,12 @@ type CellRun = {
   child: ChildProcess
   ready: Promise<Ready>
   wasReady(): boolean
-  ageMs(): number
+  /** How long it has been ready. */
+  servedMs(): number
   failure(): Extract<CellReport, { type: 'failed' }> | undefined
 }
 
 function startCell(config: Config): CellRun {
-  const startedAt = performance.now()
   const folder = join(resolve(config.data), config.cells[0]!)
   const child = fork(
     fileURLToPath(new URL('./holdfast.ts', import.meta.url)),
@@ -89,18 +89,24 @@ function startCell(config: Config): CellRun {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     },
   )
-  let wasReady = false
+  let readyAt: number | undefined
   let failure: ReturnType<CellRun['failure']>
   const ready = new Promise<Ready>((resolveReady) => {
     child.on('message', (message: CellReport) => {
       if (message.type === 'failed') failure = message
       else {
-        wasReady = true
+        readyAt = performance.now()
         resolveReady(message)
       }
     })
   })
-  return { child, ready, wasReady: () => wasReady, ageMs: () => performance.now() - startedAt, failure: () => failure }
+  return {
+    child,
+    ready,
+    wasReady: () => readyAt !== undefined,
+    servedMs: () => (readyAt === undefined ? 0 : performance.now() - readyAt),
+    failure: () => failure,
+  }
 }
 
 type End = { line: string; code: StartFailure['code']; killed: boolean }
