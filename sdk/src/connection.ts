@@ -1,6 +1,6 @@
 // One request to one cell, tried until it is answered or its deadline is over. A keyed request keeps its key over all tries,
 // so that trying again can never do the thing twice.
-import { problemOf, unreachable } from './problem.ts'
+import { problemOf, unexpected, unreachable } from './problem.ts'
 import { type Backoff, waitToRetry } from './retry.ts'
 
 export type Connection = {
@@ -81,7 +81,15 @@ async function once<T>(
     replayed: answer.headers.get('idempotent-replayed') === 'true',
     attempts: attempt + 1,
   })
-  return (text === '' ? undefined : JSON.parse(text)) as T
+  return (text === '' ? undefined : parsed(answer, text)) as T
+}
+
+function parsed(answer: Response, text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    throw unexpected(answer, text)
+  }
 }
 
 /** An answer with 2xx, its body not yet read. Throws HoldfastError for every other. */

@@ -50,20 +50,26 @@ export function unreachable(cause: unknown): HoldfastError {
 
 /** The problem that an answer outside 2xx carries. */
 export async function problemOf(answer: Response): Promise<HoldfastError> {
-  const about = {
-    requestId: answer.headers.get('x-request-id') ?? undefined,
-    retryAfterMs: retryAfterMs(answer.headers.get('retry-after')),
-  }
   const text = await answer.text()
   try {
     const problem = JSON.parse(text) as Problem
-    if (typeof problem.code === 'string') return new HoldfastError({ ...problem, status: answer.status }, about)
+    if (typeof problem.code === 'string') return new HoldfastError({ ...problem, status: answer.status }, about(answer))
   } catch {
     // A proxy's page, for one.
   }
-  const detail = `${answer.status} ${answer.statusText}: ${text.slice(0, 200)}`
-  return new HoldfastError({ status: answer.status, code: 'unexpected_answer', detail }, about)
+  return unexpected(answer, text)
 }
+
+/** What no Holdfast answers; the status may still say that trying again helps. */
+export function unexpected(answer: Response, text: string): HoldfastError {
+  const detail = `${answer.status} ${answer.statusText}: ${text.slice(0, 200)}`
+  return new HoldfastError({ status: answer.status, code: 'unexpected_answer', detail }, about(answer))
+}
+
+const about = ({ headers }: Response) => ({
+  requestId: headers.get('x-request-id') ?? undefined,
+  retryAfterMs: retryAfterMs(headers.get('retry-after')),
+})
 
 /** Seconds or an HTTP date (RFC 9110, 10.2.3). */
 function retryAfterMs(value: string | null): number | undefined {

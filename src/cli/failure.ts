@@ -20,7 +20,11 @@ export const usage = (line: string): CommandFailure => new CommandFailure('usage
 /** Undefined for what nobody but us can put right. */
 export function asFailure(error: unknown): CommandFailure | undefined {
   if (error instanceof CommandFailure) return error
-  if (error instanceof HoldfastError) return new CommandFailure(error.code, `the server says: ${error.message}`)
+  if (error instanceof HoldfastError)
+    return new CommandFailure(
+      error.code,
+      `${error.status === 0 ? 'No answer from the server' : 'The server says'}: ${error.message}.`,
+    )
   if (error instanceof MigrationRefused) return new CommandFailure('migration_refused', error.message)
   if (error instanceof DatabaseUnavailable) return new CommandFailure('database_unreachable', error.message)
   if (error instanceof StatementFailed && ['42P01', '3F000'].includes(error.code))

@@ -115,6 +115,14 @@ describe('refusals', () => {
     )
     expect(await failureOf(client.stock.get('A-1'))).toMatchObject({ code: 'unexpected_answer', status: 404 })
   })
+
+  test('are what a page in place of JSON is, even with 200', async () => {
+    const { client, asked } = await clientOf((_, response) => void response.writeHead(200).end('<h1>Welcome</h1>'))
+    const error = await failureOf(client.stock.get('A-1'))
+    expect(error).toMatchObject({ code: 'unexpected_answer', status: 200 })
+    expect(error.message).toContain('Welcome')
+    expect(asked).toHaveLength(1)
+  })
 })
 
 describe('what is sent', () => {
