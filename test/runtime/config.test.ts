@@ -1,0 +1,122 @@
+// What `holdfast start` accepts, and that a wrong value is one sentence that names it.
+import { readFile } from 'node:fs/promises'
+import { describe, expect, test } from 'vitest'
+import {
+  configFlags,
+  environmentName,
+  isLoopback,
+  optionsHelp,
+  optionsPage,
+  optionTable,
+  readConfig,
+} from '../../src/runtime/config.ts'
+import { type Server, whyNot } from '../../src/runtime/preflight.ts'
+import { StartFailure } from '../../src/runtime/start-failure.ts'
+
+const problem = (args: string[], environment: Record<string, string> = {}): string => {
+  try {
+    readConfig(args, environment)
+  } catch (error) {
+    if (error instanceof StartFailure && error.code === 'usage') return error.message
+    throw error
+  }
+  return ''
+}
+
+describe('the configuration', () => {
+  test('has a default for everything that is needed', () => {
+    expect(readConfig([], {})).toMatchObject({
+      port: 8080,
+      host: '127.0.0.1',
+      data: '.holdfast',
+      databaseUrl: undefined,
+      profile: 'development',
+      cells: ['eu1'],
+      jsonLogs: false,
+    })
+  })
+
+  test('takes a flag before its variable, and its variable before the default', () => {
+    expect(readConfig(['--port', '1234'], { HOLDFAST_PORT: '99' }).port).toBe(1234)
+    expect(readConfig([], { HOLDFAST_PORT: '99' }).port).toBe(99)
+    expect(readConfig([], { HOLDFAST_PORT: '' }).port).toBe(8080)
+    expect(readConfig(['--json-logs'], {}).jsonLogs).toBe(true)
+    expect(readConfig([], { HOLDFAST_JSON_LOGS: 'true' }).jsonLogs).toBe(true)
+  })
+
+  test('reads the same again from the flags that it passes on', () => {
+    const config = readConfig(
+      ['--port=1', '--data=/a b', '--profile=production', '--host=::', '--lanes=3', '--json-logs'],
+      {},
+    )
+    expect(readConfig(configFlags(config), {})).toEqual(config)
+  })
+
+  test.each([
+    [['--port=80a'], /^--port must be a whole number from 0 to 65535, not "80a"/],
+    [['--port=65536'], /^--port/],
+    [['--port=-1'], /port/],
+    [['--port'], /port/],
+    [['--lanes=0'], /^--lanes/],
+    [['--profile=prod'], /^--profile must be one of development, production/],
+    [['--cells=EU'], /^--cells/],
+    [['--cells=eu1,eu1'], /^--cells names a cell twice/],
+    [['--cells=eu1,us1'], /this version runs one cell/],
+    [['--database-url=mysql://a/b'], /^--database-url must look like/],
+    [['--database-url=postgres://a'], /^--database-url names no database/],
+    [['--host=10.0.0.1'], /loopback only/],
+    [['extra'], /extra/],
+    [['--nope'], /Unknown option '--nope'/],
+  ])('refuses %j in one line', (args, line) => {
+    expect(problem(args)).toMatch(line)
+    expect(problem(args)).not.toContain('\n')
+  })
+
+  test('names the variable when that is what is wrong, and never shows a password', () => {
+    expect(problem([], { HOLDFAST_PORT: 'x' })).toMatch(/^HOLDFAST_PORT/)
+    expect(problem(['--database-url=mysql://me:secret@a/b'])).not.toContain('secret')
+  })
+
+  test('knows loopback', () => {
+    expect(['127.0.0.1', '127.8.8.8', '::1', 'localhost'].every(isLoopback)).toBe(true)
+    expect(['0.0.0.0', '::', '10.0.0.1', 'localhost.example.com', '127.0.0.1.example.com'].some(isLoopback)).toBe(false)
+  })
+
+  test('tells every option in the help and on the page', async () => {
+    for (const { flag } of optionTable) {
+      expect(optionsHelp()).toContain(`--${flag}`)
+      expect(optionsPage()).toContain(environmentName(flag))
+    }
+    expect(await readFile('docs/generated/CONFIG.md', 'utf8')).toBe(optionsPage())
+  })
+})
+
+describe('a database is refused', () => {
+  const good: Server = {
+    version: '14.0',
+    versionNumber: 140_000,
+    standby: false,
+    readOnly: false,
+    durability: { fsync: 'on', full_page_writes: 'on', synchronous_commit: 'on' },
+  }
+
+  test('never when it is 14 or newer, writable and durable', () => {
+    expect(whyNot(good, 'there')).toBeUndefined()
+    expect(
+      whyNot({ ...good, durability: { ...good.durability, synchronous_commit: 'remote_apply' } }, 'there'),
+    ).toBeUndefined()
+  })
+
+  test.each([
+    [{ versionNumber: 130_016, version: '13.16' }, 'version_mismatch', /13\.16; Holdfast needs 14/],
+    [{ standby: true }, 'database_unreachable', /is a standby/],
+    [{ readOnly: true }, 'database_unreachable', /read-only/],
+    [{ durability: { ...good.durability, fsync: 'off' } }, 'not_durable', /fsync = off/],
+    [{ durability: { ...good.durability, full_page_writes: 'off' } }, 'not_durable', /full_page_writes = off/],
+    [{ durability: { ...good.durability, synchronous_commit: 'off' } }, 'not_durable', /synchronous_commit = off/],
+  ])('for %j', (change, code, line) => {
+    const failure = whyNot({ ...good, ...change }, 'there')
+    expect(failure?.code).toBe(code)
+    expect(failure?.message).toMatch(line)
+  })
+})
