@@ -23,7 +23,7 @@ export function asFailure(error: unknown): CommandFailure | undefined {
   if (error instanceof HoldfastError)
     return new CommandFailure(
       error.code,
-      `${error.status === 0 ? 'No answer from the server' : 'The server says'}: ${error.message}.`,
+      `${error.status === 0 ? 'No answer from the server' : 'The server says'}: ${error.message.replace(/\.$/, '')}.`,
     )
   if (error instanceof MigrationRefused) return new CommandFailure('migration_refused', error.message)
   if (error instanceof DatabaseUnavailable) return new CommandFailure('database_unreachable', error.message)
