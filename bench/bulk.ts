@@ -1,12 +1,13 @@
 // The bulk endpoint: streams of NDJSON, bounded memory. Each round is counted to the last answer of its streams.
 import { CommandFailure } from '../src/cli/failure.ts'
+import { systemClock } from '../src/runtime/clock.ts'
 import { type Bench, type BenchContext, grouped } from './bench.ts'
 import type { BulkReport } from './bulk-generator.ts'
 import { lastLine, startScript } from './load.ts'
 import { readSettings } from './machine.ts'
 import { peakRssMib } from './processes.ts'
 import { median, round, takeTurns } from './rounds.ts'
-import { type BenchServer, checkpointMidway, countOrders, startServer } from './server.ts'
+import { type BenchServer, checkpointMidway, countOrdersSince, startServer } from './server.ts'
 
 const streamsUsual = 4
 const warmUpSeconds = 3
@@ -41,11 +42,11 @@ export const bulk: Bench = {
 
 /** Orders per second. */
 async function send(context: BenchContext, server: BenchServer, streams: number, seconds: number): Promise<number> {
-  const storedBefore = await countOrders(server.sql)
+  const startedAt = systemClock.now()
   const child = startScript(context, './bulk-generator.ts', { url: server.url, streams, seconds })
   const [line] = await Promise.all([lastLine(context, child), checkpointMidway(server.sql, seconds)])
   const report = JSON.parse(line) as BulkReport
-  const stored = (await countOrders(server.sql)) - storedBefore
+  const stored = await countOrdersSince(server.sql, startedAt)
   if (report.refused > 0)
     throw new CommandFailure('not_accepted', `${report.refused} lines were refused, first ${report.firstRefusal}`)
   if (stored !== report.accepted)

@@ -31,6 +31,16 @@ const secondsUsual: Record<BenchName, number> = {
   recovery: 50,
 }
 
+const roundsUsual: Record<BenchName, number> = {
+  engine: 3,
+  orders: 3,
+  hot: 3,
+  bulk: 3,
+  growth: 3,
+  overload: 3,
+  recovery: 1,
+}
+
 export const benchHelp = `Usage: npm run bench -- NAME [options]
 
   engine     the engine without HTTP, against bare inserts inside PostgreSQL and one transaction an order
@@ -42,7 +52,7 @@ export const benchHelp = `Usage: npm run bench -- NAME [options]
   recovery   kill -9 of the server, and of PostgreSQL, under load
 
   --seconds N      of each measured slice
-  --rounds N       turns of each contender; the median counts [3]
+  --rounds N       turns of each contender, of which the middle one counts; in recovery the worst [3; recovery 1]
   --rows N         stored orders in growth [10000000]
   --connections N  instead of the usual number
   --lanes N        batches the engine commits side by side [2]
@@ -53,7 +63,7 @@ The last line of standard output is one JSON object.`
 
 const flags = {
   seconds: { type: 'string' },
-  rounds: { type: 'string', default: '3' },
+  rounds: { type: 'string' },
   rows: { type: 'string', default: '10000000' },
   connections: { type: 'string' },
   lanes: { type: 'string', default: '2' },
@@ -68,7 +78,7 @@ export function readOptions(args: string[]): BenchOptions {
   return {
     name,
     seconds: whole('seconds', values.seconds ?? String(secondsUsual[name]), 1, 600),
-    rounds: whole('rounds', values.rounds, 1, 20),
+    rounds: whole('rounds', values.rounds ?? String(roundsUsual[name]), 1, 20),
     rows: whole('rows', values.rows, 1_000, 100_000_000),
     connections: values.connections === undefined ? undefined : whole('connections', values.connections, 1, 4_096),
     lanes: whole('lanes', values.lanes, 1, 16),

@@ -1,10 +1,11 @@
 // Orders over HTTP at 1, 64 and 256 connections, in turn with the same server that answers at once without the engine.
 import { CommandFailure } from '../src/cli/failure.ts'
+import { systemClock } from '../src/runtime/clock.ts'
 import { type Bench, type BenchContext, type Field, grouped } from './bench.ts'
 import { generatorName, type Load, runLoad } from './load.ts'
 import { readSettings } from './machine.ts'
 import { median, medianRatio, round, takeTurns } from './rounds.ts'
-import { type BenchServer, checkpointMidway, countOrders, startNoopServer, startServer } from './server.ts'
+import { type BenchServer, checkpointMidway, countOrdersSince, startNoopServer, startServer } from './server.ts'
 import { skusSpread } from './shapes.ts'
 
 export type Slice = Load & { cpuUsPerOrder: number }
@@ -17,14 +18,14 @@ export async function placeOrders(
   server: BenchServer,
   { connections, seconds, skus }: { connections: number; seconds: number; skus: number },
 ): Promise<Slice> {
-  const storedBefore = await countOrders(server.sql)
+  const startedAt = systemClock.now()
   const cpuBefore = await server.cpuSeconds()
   const [load] = await Promise.all([
     runLoad(context, { url: server.url, connections, seconds, skus }),
     checkpointMidway(server.sql, seconds),
   ])
   const cpuSeconds = (await server.cpuSeconds()) - cpuBefore
-  const stored = (await countOrders(server.sql)) - storedBefore
+  const stored = await countOrdersSince(server.sql, startedAt)
   if (stored < load.answers || stored > load.answers + connections)
     throw new CommandFailure('lost', `${load.answers} orders were acknowledged and ${stored} are stored`)
   return { ...load, cpuUsPerOrder: (cpuSeconds * 1e6) / stored }

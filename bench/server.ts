@@ -6,6 +6,8 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as pause } from 'node:timers/promises'
 import type postgres from 'postgres'
+import { uuidV7 } from '../src/base/ids.ts'
+import type { Instant } from '../src/base/time.ts'
 import { CommandFailure } from '../src/cli/failure.ts'
 import { openSql, socketUrl } from '../src/runtime/database-url.ts'
 import { superuser } from '../src/runtime/embedded-folder.ts'
@@ -131,7 +133,9 @@ export async function checkpointMidway(sql: postgres.Sql, seconds: number): Prom
   await sql`checkpoint`
 }
 
-export const countOrders = async (sql: postgres.Sql): Promise<number> => {
-  const [row] = await sql<{ count: string }[]>`select count(*) from orders.orders`
+/** Orders whose ids were made since then: a short range of the key, however many are stored. */
+export async function countOrdersSince(sql: postgres.Sql, since: Instant): Promise<number> {
+  const first = uuidV7(since, new Uint8Array(10))
+  const [row] = await sql<{ count: string }[]>`select count(*) from orders.orders where shop_id = 1 and id >= ${first}`
   return Number(row!.count)
 }
