@@ -42,7 +42,11 @@ describe('placing', () => {
       reference: 'INV-1',
       status: 'confirmed',
       cell: 'eu1',
-      amounts: { items: { amount: 1000, currency: 'EUR' }, total: { amount: 1000, currency: 'EUR' }, tax: { amount: 0 } },
+      amounts: {
+        items: { amount: 1000, currency: 'EUR' },
+        total: { amount: 1000, currency: 'EUR' },
+        tax: { amount: 0 },
+      },
       payment: { status: 'captured', provider: 'none' },
       fulfilment: { status: 'unfulfilled' },
       customer: full.customer,
@@ -95,7 +99,9 @@ describe('placing', () => {
 
   it('uses a hold, and releases what is left of it', async () => {
     await receive(cell, 'held', 5)
-    const hold = await cell.call('POST', '/v1/holds', { body: { lines: [{ sku: 'held', quantity: 5 }], ttl_seconds: 60 } })
+    const hold = await cell.call('POST', '/v1/holds', {
+      body: { lines: [{ sku: 'held', quantity: 5 }], ttl_seconds: 60 },
+    })
     expect((await place(orderBody('held', 1))).json.code).toBe('insufficient_stock')
     expect((await place(orderBody('held', 6, { hold_id: hold.json.id }))).json.code).toBe('hold_too_small')
     const order = await place(orderBody('held', 2, { hold_id: hold.json.id }))
@@ -112,15 +118,51 @@ describe('placing', () => {
     ['an unknown SKU', orderBody('nowhere'), 422, 'sku_not_found', '/lines/0'],
     ['no price at all', line({}), 422, 'price_required', '/lines/0'],
     ['two currencies', line({ unit_price: price(5, 'USD') }), 422, 'currency_mismatch', '/lines/0/unit_price'],
-    ['a currency nobody knows', { ...line({ unit_price: price(5, 'QQQ') }), currency: 'QQQ' }, 422, 'currency_unknown', '/currency'],
-    ['a country nobody knows', orderBody('A-1', 1, { shipping_address: { country: 'QQ' } }), 422, 'country_unknown', '/shipping_address/country'],
-    ['an amount that is not the product', line({ unit_price: price(5), amount: price(11) }), 422, 'amount_mismatch', '/lines/0/amount'],
+    [
+      'a currency nobody knows',
+      { ...line({ unit_price: price(5, 'QQQ') }), currency: 'QQQ' },
+      422,
+      'currency_unknown',
+      '/currency',
+    ],
+    [
+      'a country nobody knows',
+      orderBody('A-1', 1, { shipping_address: { country: 'QQ' } }),
+      422,
+      'country_unknown',
+      '/shipping_address/country',
+    ],
+    [
+      'an amount that is not the product',
+      line({ unit_price: price(5), amount: price(11) }),
+      422,
+      'amount_mismatch',
+      '/lines/0/amount',
+    ],
     ['more money than can be charged', line({ unit_price: price(10 ** 12) }), 422, 'amount_too_large', '/lines/0'],
     ['a time to come', orderBody('A-1', 1, { placed_at: '2999-01-01T00:00:00Z' }), 422, 'time_in_future', '/placed_at'],
     ['a hold nobody made', orderBody('A-1', 1, { hold_id: unknownHold }), 422, 'hold_not_found', undefined],
-    ['a hold of another cell', orderBody('A-1', 1, { hold_id: unknownHold.replace('eu1', 'us1') }), 422, 'hold_not_found', '/hold_id'],
-    ['the test provider', orderBody('A-1', 1, { payment: { provider: 'test', method: 'tok_ok' } }), 422, 'not_available', '/payment/provider'],
-    ['a payment method', orderBody('A-1', 1, { payment: { provider: 'none', method: 'x' } }), 422, 'not_available', '/payment/method'],
+    [
+      'a hold of another cell',
+      orderBody('A-1', 1, { hold_id: unknownHold.replace('eu1', 'us1') }),
+      422,
+      'hold_not_found',
+      '/hold_id',
+    ],
+    [
+      'the test provider',
+      orderBody('A-1', 1, { payment: { provider: 'test', method: 'tok_ok' } }),
+      422,
+      'not_available',
+      '/payment/provider',
+    ],
+    [
+      'a payment method',
+      orderBody('A-1', 1, { payment: { provider: 'none', method: 'x' } }),
+      422,
+      'not_available',
+      '/payment/method',
+    ],
     ['a customer’s id', orderBody('A-1', 1, { customer: { id: 'cus_1' } }), 422, 'not_available', '/customer/id'],
     ['an unknown field', orderBody('A-1', 1, { colour: 'red' }), 400, 'unknown_field', '/colour'],
     ['a field with a slash', orderBody('A-1', 1, { 'a/b~c': 1 }), 400, 'unknown_field', '/a~1b~0c'],
@@ -129,7 +171,13 @@ describe('placing', () => {
     ['none', line({ quantity: 0, unit_price: price(5) }), 400, 'invalid_body', '/lines/0/quantity'],
     ['no lines', { currency: 'EUR', lines: [] }, 400, 'invalid_body', '/lines'],
     ['31 April', orderBody('A-1', 1, { placed_at: '2020-04-31T00:00:00Z' }), 400, 'invalid_body', '/placed_at'],
-    ['an e-mail without a host', orderBody('A-1', 1, { customer: { email: 'ann' } }), 400, 'invalid_body', '/customer/email'],
+    [
+      'an e-mail without a host',
+      orderBody('A-1', 1, { customer: { email: 'ann' } }),
+      400,
+      'invalid_body',
+      '/customer/email',
+    ],
   ])('refuses %s', async (_, body, status, code, pointer) => {
     const answer = await place(body)
     expect(answer.json).toMatchObject({ status, code })
@@ -139,12 +187,20 @@ describe('placing', () => {
 
   it('refuses a second order with one reference', async () => {
     expect((await place(orderBody('A-1', 1, { reference: 'once' }))).status).toBe(201)
-    expect((await place(orderBody('A-1', 1, { reference: 'once' }))).json).toMatchObject({ status: 409, code: 'reference_taken' })
+    expect((await place(orderBody('A-1', 1, { reference: 'once' }))).json).toMatchObject({
+      status: 409,
+      code: 'reference_taken',
+    })
   })
 
   it('takes an import with its own time and amounts that are no product', async () => {
     const lines = [{ sku: 'A-1', quantity: 3, amount: price(1000) }]
-    const { json } = await place({ currency: 'EUR', lines, placed_at: '2010-12-01T08:26:00+01:00', payment: { provider: 'none' } })
+    const { json } = await place({
+      currency: 'EUR',
+      lines,
+      placed_at: '2010-12-01T08:26:00+01:00',
+      payment: { provider: 'none' },
+    })
     expect(json).toMatchObject({
       placed_at: '2010-12-01T07:26:00.000Z',
       lines: [{ unit_price: null, amount: price(1000) }],
@@ -178,7 +234,10 @@ describe('one key', () => {
   it('is refused with another body, or on another route', async () => {
     const key = crypto.randomUUID()
     await place(orderBody('A-1', 2), { key })
-    expect((await place(orderBody('A-1', 3), { key })).json).toMatchObject({ status: 422, code: 'idempotency_key_reused' })
+    expect((await place(orderBody('A-1', 3), { key })).json).toMatchObject({
+      status: 422,
+      code: 'idempotency_key_reused',
+    })
     const hold = { lines: [{ sku: 'A-1', quantity: 1 }], ttl_seconds: 5 }
     expect((await cell.call('POST', '/v1/holds', { body: hold, key })).json.code).toBe('idempotency_key_reused')
   })
@@ -205,7 +264,12 @@ describe('one key', () => {
     const key = 'the-same-key'
     const mine = await cell.call('POST', '/v1/holds', { body, key, as: 'pk_dev' })
     const again = await cell.call('POST', '/v1/holds', { body, key, as: 'pk_dev' })
-    const theirs = await cell.call('POST', '/v1/holds', { body, key, as: 'pk_dev', headers: { 'holdfast-visitor': `${visitor}-2` } })
+    const theirs = await cell.call('POST', '/v1/holds', {
+      body,
+      key,
+      as: 'pk_dev',
+      headers: { 'holdfast-visitor': `${visitor}-2` },
+    })
     expect(again.json.id).toBe(mine.json.id)
     expect(theirs.status).toBe(201)
     expect(theirs.json.id).not.toBe(mine.json.id)
@@ -217,15 +281,31 @@ describe('cancelling', () => {
     await receive(cell, 'back', 5)
     const { json: order } = await place(orderBody('back', 5, { payment: { provider: 'none' } }))
     const cancel = (body: object, headers = {}) => cell.call('POST', `/v1/orders/${order.id}/cancel`, { body, headers })
-    const some = await cancel({ reason: 'buyer', lines: [{ sku: 'back', quantity: 2 }] }, { 'if-match': `"${order.version}"` })
-    expect(some.json).toMatchObject({ status: 'confirmed', lines: [{ cancelled_quantity: 2 }], payment: { status: 'partially_refunded' } })
-    expect((await cancel({ reason: 'buyer' }, { 'if-match': '"2"' })).json).toMatchObject({ status: 412, code: 'precondition_failed' })
+    const some = await cancel(
+      { reason: 'buyer', lines: [{ sku: 'back', quantity: 2 }] },
+      { 'if-match': `"${order.version}"` },
+    )
+    expect(some.json).toMatchObject({
+      status: 'confirmed',
+      lines: [{ cancelled_quantity: 2 }],
+      payment: { status: 'partially_refunded' },
+    })
+    expect((await cancel({ reason: 'buyer' }, { 'if-match': '"2"' })).json).toMatchObject({
+      status: 412,
+      code: 'precondition_failed',
+    })
     expect((await cancel({ reason: 'buyer' }, { 'if-match': 'nonsense' })).json.code).toBe('precondition_failed')
-    expect((await cancel({ reason: 'buyer', lines: [{ sku: 'back', quantity: 4 }] })).json.code).toBe('quantity_too_large')
+    expect((await cancel({ reason: 'buyer', lines: [{ sku: 'back', quantity: 4 }] })).json.code).toBe(
+      'quantity_too_large',
+    )
     expect((await cancel({ reason: 'buyer', lines: [{ sku: 'A-1', quantity: 1 }] })).json.code).toBe('line_not_found')
     expect((await cancel({ reason: 'unpaid' })).json).toMatchObject({ status: 400, code: 'invalid_body' })
     const whole = await cancel({ reason: 'merchant' })
-    expect(whole.json).toMatchObject({ status: 'cancelled', cancel_reason: 'merchant', payment: { status: 'refunded' } })
+    expect(whole.json).toMatchObject({
+      status: 'cancelled',
+      cancel_reason: 'merchant',
+      payment: { status: 'refunded' },
+    })
     expect((await cancel({ reason: 'merchant' })).json).toMatchObject({ status: 409, code: 'order_cancelled' })
     expect((await cell.call('GET', '/v1/stock/back')).json).toMatchObject({ available: 5, committed: 0 })
   })
@@ -243,16 +323,20 @@ describe('reading', () => {
     expect((await read({ 'holdfast-client-secret': 'guessed' })).status).toBe(404)
   })
 
-  it.each(['ord_eu1_01m83e52mxemrrda1f1s17zv95', 'ord_us1_01m83e52mxemrrda1f1s17zv95', 'hld_eu1_01m83e52mxemrrda1f1s17zv95', 'x', '%00', '%E2%82%AC'])(
-    'answers 404 for %s',
-    async (id) => {
-      for (const path of [`/v1/orders/${id}`, `/v1/orders/${id}/events`]) {
-        expect((await cell.call('GET', path)).json).toMatchObject({ status: 404, code: 'not_found' })
-      }
-      const cancelled = await cell.call('POST', `/v1/orders/${id}/cancel`, { body: { reason: 'buyer' } })
-      expect(cancelled.status).toBe(404)
-    },
-  )
+  it.each([
+    'ord_eu1_01m83e52mxemrrda1f1s17zv95',
+    'ord_us1_01m83e52mxemrrda1f1s17zv95',
+    'hld_eu1_01m83e52mxemrrda1f1s17zv95',
+    'x',
+    '%00',
+    '%E2%82%AC',
+  ])('answers 404 for %s', async (id) => {
+    for (const path of [`/v1/orders/${id}`, `/v1/orders/${id}/events`]) {
+      expect((await cell.call('GET', path)).json).toMatchObject({ status: 404, code: 'not_found' })
+    }
+    const cancelled = await cell.call('POST', `/v1/orders/${id}/cancel`, { body: { reason: 'buyer' } })
+    expect(cancelled.status).toBe(404)
+  })
 
   it('lists newest first, page by page, none twice and none left out', async () => {
     const customer = { external_id: 'reader' }
@@ -272,7 +356,8 @@ describe('reading', () => {
   it('finds by status, e-mail without regard to case, and time', async () => {
     const before = new Date(Date.now() - 1).toISOString()
     const { json: order } = await place(orderBody('A-1', 1, { customer: { email: 'Case@Example.org' } }))
-    const list = async (query: string) => (await cell.call('GET', `/v1/orders?email=case@example.ORG&${query}`)).json.data
+    const list = async (query: string) =>
+      (await cell.call('GET', `/v1/orders?email=case@example.ORG&${query}`)).json.data
     expect((await list('status=pending'))[0].id).toBe(order.id)
     expect(await list('status=confirmed')).toEqual([])
     expect(await list(`created_after=${before}`)).toHaveLength(1)
@@ -301,7 +386,15 @@ describe('reading', () => {
     expect(first.json.data.map(({ type }: { type: string }) => type)).toEqual(['order.placed', 'order.confirmed'])
     const rest = await cell.call('GET', `/v1/orders/${order.id}/events?cursor=${first.json.next_cursor}`)
     expect(rest.json).toMatchObject({
-      data: [{ specversion: '1.0', type: 'order.cancelled', subject: order.id, subjectversion: 3, data: { reason: 'fraud' } }],
+      data: [
+        {
+          specversion: '1.0',
+          type: 'order.cancelled',
+          subject: order.id,
+          subjectversion: 3,
+          data: { reason: 'fraud' },
+        },
+      ],
       next_cursor: null,
     })
   })

@@ -63,7 +63,7 @@ export const visitor = 'visitor-of-the-tests'
 async function call(url: string, method: string, options: CallOptions = {}): Promise<Answer> {
   const { body, key = crypto.randomUUID(), as = 'sk_dev' } = options
   const headers: Record<string, string> = {}
-  if (as !== null) headers['authorization'] = `Bearer ${as}`
+  if (as !== null) headers.authorization = `Bearer ${as}`
   if (as?.startsWith('pk_')) headers['holdfast-visitor'] = visitor
   if (key !== null && method === 'POST') headers['idempotency-key'] = key
   if (body !== undefined) headers['content-type'] = 'application/json'
@@ -74,8 +74,14 @@ async function call(url: string, method: string, options: CallOptions = {}): Pro
     signal: AbortSignal.timeout(20_000),
   })
   const text = await answer.text()
-  const isJson = /json/.test(answer.headers.get('content-type') ?? '') && !/ndjson/.test(answer.headers.get('content-type') ?? '')
-  return { status: answer.status, headers: answer.headers, text, json: isJson ? JSON.parse(text) : undefined }
+  const isJson =
+    /json/.test(answer.headers.get('content-type') ?? '') && !/ndjson/.test(answer.headers.get('content-type') ?? '')
+  return {
+    status: answer.status,
+    headers: answer.headers,
+    text,
+    json: isJson && text !== '' ? JSON.parse(text) : undefined,
+  }
 }
 
 /** The shortest order that is accepted once its SKU has stock. */
