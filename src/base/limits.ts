@@ -6,7 +6,6 @@ export const limits = {
   quantityMax: 1_000_000,
   unitsMax: 1_000_000_000_000,
   orderLinesMax: 2_000,
-  orderLinesStorefrontMax: 500,
   holdLinesMax: 500,
   adjustmentsMax: 10_000,
   stockQuerySkusMax: 200,

@@ -82,7 +82,7 @@ export const optionTable = [
   {
     flag: 'lanes',
     value: 'N',
-    default: '2',
+    default: String(limits.lanes),
     meaning: 'How many batches the engine commits side by side.',
     problem: (text) => wholeNumber(text, 1, 16),
   },
