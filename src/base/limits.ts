@@ -83,6 +83,7 @@ export const limits = {
 
   // The audit
   auditSliceSeqs: 50_000,
+  auditSliceSeqsMin: 100,
   auditEveryMs: 30_000,
   auditDifferencesMax: 100,
 

@@ -8,6 +8,7 @@ import { accepted, type Outcome, type Refused, refused, replayed } from '../../b
 import { addMs, type Instant } from '../../base/time.ts'
 import {
   allotToLines,
+  commitReserved,
   decideAdjustStock,
   decideExtendHold,
   decidePlaceHold,
@@ -18,9 +19,12 @@ import {
   moveUnits,
   quantityBySku,
   refusalOfHold,
+  reserve,
   type StockState,
   sourceLines,
   takeUnits,
+  uncommit,
+  unreserve,
 } from '../stock/decide.ts'
 import type { Allocation, Hold, RequestedLine, StockRowId } from '../stock/types.ts'
 import type {
@@ -174,7 +178,7 @@ export function decidePlaceOrder(state: BatchState, command: PlaceOrder): Outcom
     state.newReferences.push({ shopId: order.shopId, reference: order.reference, orderId: order.id })
   }
   const moves: number[] = []
-  for (const line of order.lines) moveUnits(state, line.allocations, 1, 'reserved', moves)
+  for (const line of order.lines) moveUnits(state, line.allocations, reserve, moves)
   orderEvent(state, order, 'order.placed', moves, {
     currency: order.currency,
     total: order.total,
@@ -233,10 +237,7 @@ function unitsOfHold(hold: Hold, lines: readonly RequestedLine[]): Map<Sku, Allo
 
 function confirmOrder(state: BatchState, order: Order): void {
   const moves: number[] = []
-  for (const line of order.lines) {
-    moveUnits(state, line.allocations, -1, 'reserved', moves)
-    moveUnits(state, line.allocations, 1, 'committed', moves)
-  }
+  for (const line of order.lines) moveUnits(state, line.allocations, commitReserved, moves)
   order.status = 'confirmed'
   order.expiresAt = null
   orderEvent(state, order, 'order.confirmed', moves, {})
@@ -302,7 +303,7 @@ export function unitsOnRow(order: Pick<Order, 'lines' | 'cancelled'>, row: Stock
 function cancelWhole(state: BatchState, order: Order, reason: CancelReason): void {
   const moves: number[] = []
   for (const [index, line] of order.lines.entries()) {
-    moveUnits(state, allocationsLeft(line, order.cancelled?.[index] ?? 0), -1, counterOf(order), moves)
+    moveUnits(state, allocationsLeft(line, order.cancelled?.[index] ?? 0), givingBack(order), moves)
   }
   order.status = 'cancelled'
   order.cancelReason = reason
@@ -317,7 +318,7 @@ function cancelUnits(state: BatchState, order: Order, taken: readonly number[], 
     if (taken[index] === 0) continue
     const kept = allocationsLeft(line, before[index]!).map((allocation) => ({ ...allocation }))
     takeUnits(kept, line.quantity - before[index]! - taken[index]!) // what stays; `kept` is now what goes
-    moveUnits(state, kept, -1, counterOf(order), moves)
+    moveUnits(state, kept, givingBack(order), moves)
   }
   order.cancelled = before.map((units, index) => units + taken[index]!)
   orderEvent(state, order, 'order.lines_cancelled', moves, {
@@ -326,7 +327,7 @@ function cancelUnits(state: BatchState, order: Order, taken: readonly number[], 
   })
 }
 
-const counterOf = (order: Order) => (order.status === 'pending' ? 'reserved' : 'committed')
+const givingBack = (order: Order) => (order.status === 'pending' ? unreserve : uncommit)
 
 /** Unpaid orders whose reservation has run out give their units back. */
 function expireOrders(state: BatchState): number {

@@ -4,6 +4,7 @@ import type { ShopId } from '../../base/ids.ts'
 import { limits } from '../../base/limits.ts'
 import type { Instant } from '../../base/time.ts'
 import type { Database } from '../../runtime/pg.ts'
+import { StatementFailed } from '../../runtime/pg-failure.ts'
 
 /** Units over all rows of a shop. on_hand = received + returned + corrections − shipped. */
 export type AuditSums = {
@@ -67,19 +68,32 @@ const movePositionSql = 'update stock.balance_position set closed_seq = $1'
 
 /** Closes balances over the log up to `seq`, in slices; answers how far they are closed. */
 export async function closeBalances(database: Database, seq: number): Promise<number> {
+  let slice: number = limits.auditSliceSeqs
   for (;;) {
-    const closed = await database.transaction(async (session) => {
-      const [position] = await session.run<{ closed_seq: number }>(lockPositionSql)
-      const from = position!.closed_seq
-      const to = Math.min(seq, from + limits.auditSliceSeqs)
-      if (to <= from) return from
-      await session.run(closeSliceSql, [from, to])
-      await session.run(movePositionSql, [to])
-      return to
-    })
-    if (closed >= seq) return closed
+    try {
+      const closed = await closeSlice(database, seq, slice)
+      if (closed >= seq) return closed
+    } catch (error) {
+      // Orders of thousands of lines move thousands of rows each: a slice of them may pass the statement's time.
+      if (!isTimeout(error) || slice <= limits.auditSliceSeqsMin) throw error
+      slice = Math.ceil(slice / 4)
+    }
   }
 }
+
+function closeSlice(database: Database, seq: number, slice: number): Promise<number> {
+  return database.transaction(async (session) => {
+    const [position] = await session.run<{ closed_seq: number }>(lockPositionSql)
+    const from = position!.closed_seq
+    const to = Math.min(seq, from + slice)
+    if (to <= from) return from
+    await session.run(closeSliceSql, [from, to])
+    await session.run(movePositionSql, [to])
+    return to
+  })
+}
+
+const isTimeout = (error: unknown): boolean => error instanceof StatementFailed && error.code === '57014'
 
 const positionSql = 'select closed_seq from stock.balance_position'
 const expectedSql = `

@@ -65,22 +65,30 @@ export function quantityBySku(lines: readonly RequestedLine[]): Map<Sku, number>
   return sums
 }
 
+/** How many times each allocation's units are added to a counter: 1, -1, or 0. */
+export type UnitChange = { reserved: -1 | 0 | 1; committed: -1 | 0 | 1 }
+export const reserve: UnitChange = { reserved: 1, committed: 0 }
+export const unreserve: UnitChange = { reserved: -1, committed: 0 }
+export const commitReserved: UnitChange = { reserved: -1, committed: 1 }
+export const uncommit: UnitChange = { reserved: 0, committed: -1 }
+
+/** Changes the rows' counters and adds the moves that say so. */
 export function moveUnits(
   state: StockState,
   allocations: readonly Allocation[],
-  sign: 1 | -1,
-  counter: 'reserved' | 'committed',
+  change: UnitChange,
   moves: number[],
 ): void {
-  for (const allocation of allocations) {
-    const row = state.rowById.get(allocation.row)
-    assert(row, `stock row ${allocation.row} was not locked`)
-    const units = sign * allocation.quantity
-    row[counter] += units
-    assert(row[counter] >= 0, `${counter} of stock row ${row.id} below zero`)
+  for (const { row: id, quantity } of allocations) {
+    const row = state.rowById.get(id)
+    assert(row, `stock row ${id} was not locked`)
+    const reserved = change.reserved * quantity
+    const committed = change.committed * quantity
+    row.reserved += reserved
+    row.committed += committed
+    assert(row.reserved >= 0 && row.committed >= 0, `a counter of stock row ${id} below zero`)
     state.dirtyRows.add(row)
-    if (counter === 'reserved') moves.push(row.id, 0, units, 0, 0)
-    else moves.push(row.id, 0, 0, units, 0)
+    moves.push(id, 0, reserved, committed, 0)
   }
 }
 
@@ -170,7 +178,7 @@ export function decidePlaceHold(state: StockState, command: PlaceHold): Outcome<
     expiresAt: addMs(state.now, command.ttlMs),
   }
   const moves: number[] = []
-  for (const line of hold.lines) moveUnits(state, line.allocations, 1, 'reserved', moves)
+  for (const line of hold.lines) moveUnits(state, line.allocations, reserve, moves)
   state.holds.set(hold.id, hold)
   state.newHolds.push(hold)
   holdEvent(state, hold, 'hold.created', moves, {
@@ -205,7 +213,7 @@ export function endHold(state: StockState, hold: Hold, status: Exclude<HoldStatu
   assert(hold.status === 'active', `hold ${hold.id} ended twice`)
   hold.status = status
   const moves: number[] = []
-  for (const line of hold.lines) moveUnits(state, line.allocations, -1, 'reserved', moves)
+  for (const line of hold.lines) moveUnits(state, line.allocations, unreserve, moves)
   state.dirtyHolds.add(hold)
   holdEvent(state, hold, `hold.${status}`, moves, data)
 }
