@@ -77,6 +77,8 @@ export async function makeDataFolder(parent = tmpdir()): Promise<{ data: string;
   const remove = async () => {
     for (const pid of everyProcess(data)) process.kill(pid, 'SIGKILL')
     await eventually(() => everyProcess(data).length === 0)
+    const left = await readPostmaster(join(data, 'eu1/pg'))
+    if (left) await rm(left.socketFolder, { recursive: true, force: true })
     await rm(data, { recursive: true, force: true })
   }
   return { data, remove }
