@@ -2,7 +2,7 @@
 import { fileURLToPath } from 'node:url'
 import type { MigrationSource } from './runtime/migrate.ts'
 
-export const moduleNames = ['shops', 'stock', 'orders'] as const
+const moduleNames = ['shops', 'stock', 'orders'] as const
 export type ModuleName = (typeof moduleNames)[number]
 
 const folder = (path: string): string => fileURLToPath(new URL(path, import.meta.url))

@@ -83,7 +83,7 @@ function membersOf(value: Json): number {
   return members
 }
 
-export const isGoodText = (text: string): boolean => text.isWellFormed() && !text.includes('\0')
+const isGoodText = (text: string): boolean => text.isWellFormed() && !text.includes('\0')
 
 function pointerToBadText(value: Json, pointer: string): string | undefined {
   if (typeof value === 'string') return isGoodText(value) ? undefined : pointer

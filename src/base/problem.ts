@@ -3,7 +3,7 @@ import { isCountry } from './countries.ts'
 import { type ErrorCode, errorTable } from './errors.ts'
 import { type FieldProblem, type Refused, refused } from './result.ts'
 
-export const problemType = (code: ErrorCode): string => `/docs#${code}`
+const problemType = (code: ErrorCode): string => `/docs#${code}`
 
 /** `application/problem+json` text of a refusal. `more` are further members, such as `may_have_happened`. */
 export function problemJson({ code, detail, errors }: Refused, more?: Record<string, unknown>): string {

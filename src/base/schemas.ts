@@ -16,7 +16,7 @@ export const closed = <P extends TProperties>(properties: P, options: object = {
 export const line = (maxLength: number, description?: string) =>
   Type.String({ minLength: 1, maxLength, pattern: withoutControlsSome, ...(description ? { description } : {}) })
 
-export const text = (maxLength: number) => Type.String({ maxLength, pattern: withoutControls })
+const text = (maxLength: number) => Type.String({ maxLength, pattern: withoutControls })
 
 export const Sku = Type.String({
   minLength: 1,
@@ -29,7 +29,7 @@ export const LocationCode = Type.String({
 })
 export const Quantity = Type.Integer({ minimum: 1, maximum: limits.quantityMax })
 export const Currency = Type.String({ pattern: '^[A-Z]{3}$', description: 'ISO 4217.' })
-export const Country = Type.String({ pattern: '^[A-Z]{2}$', description: 'ISO 3166-1 alpha-2.' })
+const Country = Type.String({ pattern: '^[A-Z]{2}$', description: 'ISO 3166-1 alpha-2.' })
 export const Time = Type.String({ format: 'date-time', maxLength: 40, description: 'RFC 3339.' })
 export const Money = closed(
   { amount: Type.Integer({ minimum: 0, maximum: amountMax, description: 'Minor units.' }), currency: Currency },

@@ -29,7 +29,7 @@ const fastifyCodes: Record<string, ErrorCode> = {
 const fullCodes = new Set(['reads_full', 'transactions_full'])
 
 /** The refusal that an error stands for; undefined for a fault of ours. */
-export function refusalOf(error: unknown): Refused | undefined {
+function refusalOf(error: unknown): Refused | undefined {
   if (error instanceof RefusedRequest) return error.refusal
   if (error instanceof Overloaded) return refused('overloaded')
   if (error instanceof DatabaseUnavailable && fullCodes.has(error.code)) return refused('overloaded')
@@ -76,7 +76,7 @@ export function sendFailure(
 }
 
 /** The caller's trace (W3C Trace Context), for the log. */
-export function traceOf(request: FastifyRequest): { trace_id?: string; parent_id?: string } {
+function traceOf(request: FastifyRequest): { trace_id?: string; parent_id?: string } {
   const match = /^[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}/.exec(String(request.headers.traceparent ?? ''))
   return match ? { trace_id: match[1]!, parent_id: match[2]! } : {}
 }

@@ -35,7 +35,7 @@ const Problem = Type.Object(
 )
 
 /** The schema as OpenAPI tells it: `told` in place of what stands beside it. */
-export function told<T>(schema: T): T {
+function told<T>(schema: T): T {
   if (Array.isArray(schema)) return schema.map(told) as T
   if (typeof schema !== 'object' || schema === null) return schema
   const found = schema as Record<string, unknown>

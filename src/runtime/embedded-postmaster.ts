@@ -38,7 +38,7 @@ export const stillRuns = (cluster: string, pid: number): boolean =>
   process.platform === 'linux' ? isServerOf(cluster, pid) : isAlive(pid)
 
 /** Waits until the server is gone; answers whether it is. */
-export async function waitGone(cluster: string, pid: number, withinMs: number): Promise<boolean> {
+async function waitGone(cluster: string, pid: number, withinMs: number): Promise<boolean> {
   const deadline = performance.now() + withinMs
   while (stillRuns(cluster, pid)) {
     if (performance.now() > deadline) return false

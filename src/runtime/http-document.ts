@@ -40,7 +40,7 @@ const visitorHeader = {
 const ifMatchHeader = { type: 'string', description: 'An ETag: refuses when the thing has changed since.' }
 
 /** Codes that a route may answer whatever it does. */
-export const commonRefusals: ErrorCode[] = [
+const commonRefusals: ErrorCode[] = [
   'unauthorized',
   'forbidden',
   'overloaded',
@@ -64,7 +64,7 @@ const keyRefusals: ErrorCode[] = [
   'outcome_unknown',
 ]
 
-export const problemRef = { $ref: '#/components/schemas/Problem' }
+const problemRef = { $ref: '#/components/schemas/Problem' }
 
 /** The schema of a Fastify route. Bodies, queries and paths in it are validated; headers and answers are only told. */
 export function documented(route: RouteDocument): FastifySchema {

@@ -134,7 +134,7 @@ function createAnswersInOrder(response: ServerResponse, onProgress: () => void) 
 const lineFeed = 0x0a
 
 /** Cuts lines out of chunks. `push` only when `next` has nothing more; a line that is too long is passed over. */
-export function createLineSplitter(lineBytesMax: number = limits.bulkLineBytesMax) {
+function createLineSplitter(lineBytesMax: number = limits.bulkLineBytesMax) {
   let chunk: Buffer = Buffer.alloc(0)
   let at = 0
   let parts: Buffer[] = []

@@ -24,7 +24,7 @@ const partitionsSql = `
 type Listed = EventPartition & { pending: boolean }
 
 /** Attached partitions, oldest first. */
-export async function listEventPartitions(from: { run: Session['run'] }): Promise<EventPartition[]> {
+async function listEventPartitions(from: { run: Session['run'] }): Promise<EventPartition[]> {
   const listed = await from.run<Listed>(partitionsSql)
   return listed.filter((one) => !one.pending).map(({ name, fromSeq, toSeq }) => ({ name, fromSeq, toSeq }))
 }

@@ -154,7 +154,7 @@ function resultIdOf(command: Command): Uuid | null {
  * Places an order: units from the stock rows, or from the hold it names (what is left of the hold is released).
  * Without a provider it waits `pending` with its units reserved; paid elsewhere, it is confirmed at once.
  */
-export function decidePlaceOrder(state: BatchState, command: PlaceOrder): Outcome<Order> {
+function decidePlaceOrder(state: BatchState, command: PlaceOrder): Outcome<Order> {
   const total = command.lines.reduce((sum, line) => sum + line.amount, 0)
   if (total > amountMax) return refused('amount_too_large')
   if (command.reference !== null && state.references.has(referenceKey(command.shopId, command.reference))) {
@@ -244,7 +244,7 @@ function confirmOrder(state: BatchState, order: Order): void {
 }
 
 /** Cancels all that is left, or the units asked for, taking them from the last lines of a SKU first. */
-export function decideCancelOrder(state: BatchState, command: CancelOrder): Outcome<Order> {
+function decideCancelOrder(state: BatchState, command: CancelOrder): Outcome<Order> {
   const order = state.orders.get(command.orderId)
   if (!order || order.shopId !== command.shopId) return refused('not_found')
   if (command.ifVersion !== null && command.ifVersion !== order.version) return refused('precondition_failed')
@@ -258,7 +258,7 @@ export function decideCancelOrder(state: BatchState, command: CancelOrder): Outc
 }
 
 /** Units of each line that are not cancelled. */
-export const unitsLeft = (order: Pick<Order, 'lines' | 'cancelled'>): number[] =>
+const unitsLeft = (order: Pick<Order, 'lines' | 'cancelled'>): number[] =>
   order.lines.map((line, index) => line.quantity - (order.cancelled?.[index] ?? 0))
 
 function unitsToCancel(order: Order, left: readonly number[], asked: readonly RequestedLine[]): number[] | Refused {
@@ -281,7 +281,7 @@ function unitsToCancel(order: Order, left: readonly number[], asked: readonly Re
 }
 
 /** The allocations of a line that still count: cancelled units are taken off the end. */
-export function allocationsLeft(line: OrderLine, cancelled: number): Allocation[] {
+function allocationsLeft(line: OrderLine, cancelled: number): Allocation[] {
   if (cancelled === 0) return line.allocations
   return takeUnits(
     line.allocations.map((allocation) => ({ ...allocation })),

@@ -10,7 +10,7 @@ import { createSigner, newSecret, secretHash } from '../../runtime/secret.ts'
 import { findKey, findShop, type KeyRecord, listKeys, makeKey, makeShop, revokeKey } from './store.ts'
 import { type Key, type KeyKind, type Principal, type Scope, scopes, storefrontScopes } from './types.ts'
 
-export const defaultShop = 'default'
+const defaultShop = 'default'
 
 type Store = Pick<Database, 'query' | 'transaction'>
 
@@ -60,7 +60,7 @@ const keyOf = (record: KeyRecord): Key => ({
 })
 
 /** The keys of the development profile, which listens on loopback only. */
-export const developmentKeys = { secret: 'sk_dev', storefront: 'pk_dev' } as const
+const developmentKeys = { secret: 'sk_dev', storefront: 'pk_dev' } as const
 
 export function developmentPrincipals(shop: { id: ShopId; secret: Uint8Array }): Map<string, Principal> {
   const shared = { shopId: shop.id, sign: createSigner(shop.secret) }

@@ -56,7 +56,7 @@ export type StockState = {
 }
 
 export const skuKey = (shopId: ShopId, sku: Sku): string => `${shopId} ${sku}`
-export const stockSubject = (row: { location: LocationCode; sku: Sku }): string => `stock:${row.location}:${row.sku}`
+const stockSubject = (row: { location: LocationCode; sku: Sku }): string => `stock:${row.location}:${row.sku}`
 
 /** Two lines of one SKU must not each see all of it. */
 export function quantityBySku(lines: readonly RequestedLine[]): Map<Sku, number> {

@@ -87,7 +87,7 @@ export async function writeLocation(
   return records[0] && locationOf(records[0])
 }
 
-export const mainLocation = 'main' as LocationCode
+const mainLocation = 'main' as LocationCode
 
 /** Every shop has `main`. */
 export async function ensureMainLocation(
