@@ -5,10 +5,17 @@ import { type Bench, type BenchContext, type Field, grouped } from './bench.ts'
 import { generatorName, type Load, runLoad } from './load.ts'
 import { readSettings } from './machine.ts'
 import { median, medianRatio, round, takeTurns } from './rounds.ts'
-import { type BenchServer, checkpointMidway, countOrdersSince, startNoopServer, startServer } from './server.ts'
+import {
+  type BenchServer,
+  type CpuSeconds,
+  checkpointMidway,
+  countOrdersSince,
+  startNoopServer,
+  startServer,
+} from './server.ts'
 import { skusSpread } from './shapes.ts'
 
-export type Slice = Load & { cpuUsPerOrder: number }
+export type Slice = Load & { cpuUs: { server: number; postgres: number } }
 
 export const warmUpSeconds = 3
 
@@ -24,12 +31,17 @@ export async function placeOrders(
     runLoad(context, { url: server.url, connections, seconds, skus }),
     checkpointMidway(server.sql, seconds),
   ])
-  const cpuSeconds = (await server.cpuSeconds()) - cpuBefore
+  const cpuAfter = await server.cpuSeconds()
   const stored = await countOrdersSince(server.sql, startedAt)
   if (stored < load.answers || stored > load.answers + connections)
     throw new CommandFailure('lost', `${load.answers} orders were acknowledged and ${stored} are stored`)
-  return { ...load, cpuUsPerOrder: (cpuSeconds * 1e6) / stored }
+  return { ...load, cpuUs: perOrder(cpuBefore, cpuAfter, stored) }
 }
+
+const perOrder = (before: CpuSeconds, after: CpuSeconds, orders: number) => ({
+  server: ((after.server - before.server) * 1e6) / orders,
+  postgres: ((after.postgres - before.postgres) * 1e6) / orders,
+})
 
 export const orders: Bench = {
   diskMib: ({ seconds, rounds }) => 4_096 + seconds * rounds * 100,
@@ -54,9 +66,10 @@ export const orders: Bench = {
           return slice
         },
         noop: async (turn) => {
+          const before = await noop.cpuSeconds()
           const load = await runLoad(context, { url: noop.url, ...plan })
           say(`${connections} connections, round ${turn}: ${grouped(load.perSecond)}/s without the engine`)
-          return load
+          return { ...load, cpuUs: perOrder(before, await noop.cpuSeconds(), load.answers) }
         },
       })
       fields = summary(turns.orders, turns.noop)
@@ -64,15 +77,25 @@ export const orders: Bench = {
       rows.push([
         String(connections),
         ...['orders_per_s', 'noop_per_s'].map((name) => grouped(fields[name] as number)),
-        ...['ratio_to_noop', 'p50_ms', 'p99_ms', 'cpu_us_per_order'].map((name) => String(fields[name])),
+        ...['ratio_to_noop', 'p50_ms', 'p99_ms', 'cpu_us_server', 'cpu_us_postgres', 'cpu_us_noop'].map((name) =>
+          String(fields[name]),
+        ),
       ])
     }
     return {
       fields: { ...fields, connections: headline, by_connections: byLevel },
       table: {
-        columns: ['connections', 'orders/s', 'no engine/s', 'ratio', 'p50 ms', 'p99 ms', 'CPU µs/order'].map(
-          (head) => ({ head, align: 'right' as const }),
-        ),
+        columns: [
+          'connections',
+          'orders/s',
+          'no engine/s',
+          'ratio',
+          'p50 ms',
+          'p99 ms',
+          'CPU µs: server',
+          'PostgreSQL',
+          'no engine',
+        ].map((head) => ({ head, align: 'right' as const })),
         rows,
       },
       generator: generatorName,
@@ -86,16 +109,19 @@ export async function warmUp(context: BenchContext, urls: readonly string[], con
   for (const url of urls) await runLoad(context, { url, connections, seconds: warmUpSeconds, skus: skusSpread })
 }
 
-function summary(placed: readonly Slice[], noop: readonly Load[]): Record<string, Field> {
+function summary(placed: readonly Slice[], noop: readonly Slice[]): Record<string, Field> {
   const rates = placed.map((slice) => slice.perSecond)
   const noopRates = noop.map((load) => load.perSecond)
   return {
     orders_per_s: round(median(rates)),
     p50_ms: round(median(placed.map((slice) => slice.p50Ms)), 2),
     p99_ms: round(median(placed.map((slice) => slice.p99Ms)), 2),
-    cpu_us_per_order: round(median(placed.map((slice) => slice.cpuUsPerOrder)), 1),
+    cpu_us_per_order: round(median(placed.map(({ cpuUs }) => cpuUs.server + cpuUs.postgres)), 1),
     noop_per_s: round(median(noopRates)),
     ratio_to_noop: medianRatio(rates, noopRates),
+    cpu_us_server: round(median(placed.map(({ cpuUs }) => cpuUs.server)), 1),
+    cpu_us_postgres: round(median(placed.map(({ cpuUs }) => cpuUs.postgres)), 1),
+    cpu_us_noop: round(median(noop.map(({ cpuUs }) => cpuUs.server)), 1),
     orders_per_s_by_round: rates.map((rate) => round(rate)),
     noop_per_s_by_round: noopRates.map((rate) => round(rate)),
   }

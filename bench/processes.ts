@@ -27,19 +27,19 @@ function readAll(): Map<number, Entry> {
   return all
 }
 
-function treeOf(roots: readonly number[], all: Map<number, Entry>): number[] {
-  const tree = new Set(roots.filter((pid) => all.has(pid)))
+function treeOf(root: number, without: number | undefined, all: Map<number, Entry>): number[] {
+  const tree = new Set(all.has(root) ? [root] : [])
   for (let before = -1; before !== tree.size; ) {
     before = tree.size
-    for (const [pid, { parent }] of all) if (tree.has(parent)) tree.add(pid)
+    for (const [pid, { parent }] of all) if (tree.has(parent) && pid !== without) tree.add(pid)
   }
   return [...tree]
 }
 
-/** Seconds of CPU that the processes and all they have started have used so far. */
-export function cpuSecondsOf(roots: readonly number[]): number {
+/** Seconds of CPU that a process and all it has started have used so far, except for the tree of `without`. */
+export function cpuSecondsOf(root: number, without?: number): number {
   const all = readAll()
-  return treeOf(roots, all).reduce((sum, pid) => sum + all.get(pid)!.cpuTicks, 0) / ticksPerSecond
+  return treeOf(root, without, all).reduce((sum, pid) => sum + all.get(pid)!.cpuTicks, 0) / ticksPerSecond
 }
 
 export const childrenOf = (pid: number): number[] =>

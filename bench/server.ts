@@ -17,10 +17,12 @@ import { repository } from './machine.ts'
 import { childrenOf, cpuSecondsOf } from './processes.ts'
 import { skuOf, skusSpread, unitsOnHand } from './shapes.ts'
 
+export type CpuSeconds = { server: number; postgres: number }
+
 export type HttpServer = {
   url: string
-  /** Seconds of CPU of all its processes so far, PostgreSQL included. */
-  cpuSeconds(): Promise<number>
+  /** Of all its processes so far. */
+  cpuSeconds(): Promise<CpuSeconds>
 }
 
 export type BenchServer = HttpServer & {
@@ -52,14 +54,17 @@ export async function startServer(context: BenchContext, folderName = 'cells'): 
     sql,
     postmasterPid,
     cellPid: () => childrenOf(child.pid!)[0]!, // the parent has no other
-    cpuSeconds: async () => cpuSecondsOf([child.pid!, await postmasterPid()]),
+    async cpuSeconds() {
+      const postgres = cpuSecondsOf(await postmasterPid())
+      return { server: cpuSecondsOf(child.pid!, await postmasterPid()), postgres }
+    },
   }
 }
 
 /** The same app, answering at once without engine and database. */
 export async function startNoopServer(context: BenchContext): Promise<HttpServer> {
   const { child, url } = await startProcess(context, ['bench/noop-server.ts'])
-  return { url, cpuSeconds: async () => cpuSecondsOf([child.pid!]) }
+  return { url, cpuSeconds: async () => ({ server: cpuSecondsOf(child.pid!), postgres: 0 }) }
 }
 
 /** A Node process that says where it listens as a line of JSON; it is told to stop in the end. */
