@@ -70,15 +70,17 @@ export async function readPage(
 }
 
 const subjectsSql = `
-  select ${columns} from unnest($1::text[], $2::int[], $3::int[]) as gap (of_subject, after_version, before_version)
+  select ${columns}
+  from unnest($1::int[], $2::text[], $3::int[], $4::int[]) as gap (of_shop, of_subject, after_version, before_version)
   join runtime.events on subject = of_subject and subject_version > after_version and subject_version < before_version
-  where seq <= $4 order by seq limit $5`
+  where shop_id = of_shop and seq <= $5 order by seq limit $6`
 
-export type SubjectGap = { subject: string; afterVersion: number; beforeVersion: number }
+export type SubjectGap = { shopId: number; subject: string; afterVersion: number; beforeVersion: number }
 
 /** The kept events strictly between two versions of subjects, oldest first. */
 export function readGaps(read: Read, gaps: readonly SubjectGap[], toSeq: number, max: number) {
   return read<LogEvent>(subjectsSql, [
+    numberArray(gaps.map((gap) => gap.shopId)),
     textArray(gaps.map((gap) => gap.subject)),
     numberArray(gaps.map((gap) => gap.afterVersion)),
     numberArray(gaps.map((gap) => gap.beforeVersion)),

@@ -38,7 +38,7 @@ export async function takeFresh(
   delivered: readonly LogEvent[],
   reread?: Reread,
 ): Promise<LogEvent[]> {
-  const subjects = [...new Set(delivered.map((event) => event.subject))]
+  const subjects = [...new Set(delivered.map(subjectOfShop))]
   const rows = await session.run<{ subject: string; version: number }>(versionsSql, [consumer, textArray(subjects)])
   const versions = new Map(rows.map((row) => [row.subject, row.version]))
   let events = inOrder(delivered)
@@ -50,6 +50,9 @@ export async function takeFresh(
   return rememberTaken(session, consumer, taken, versions)
 }
 
+/** Shops may use one subject, such as `sku:A-1`; its versions count within the shop. */
+const subjectOfShop = (event: LogEvent): string => `${event.shopId} ${event.subject}`
+
 const inOrder = (events: readonly LogEvent[]): LogEvent[] => events.toSorted((a, b) => a.seq - b.seq)
 
 const ask = async (reread: Reread | undefined, gaps: readonly SubjectGap[]) =>
@@ -58,19 +61,22 @@ const ask = async (reread: Reread | undefined, gaps: readonly SubjectGap[]) =>
 function gapsIn(events: readonly LogEvent[], versions: ReadonlyMap<string, number>): SubjectGap[] {
   const reached = new Map<string, number>()
   const gaps: SubjectGap[] = []
-  for (const { subject, subjectVersion } of events) {
-    const afterVersion = reached.get(subject) ?? versions.get(subject) ?? 0
-    if (subjectVersion > afterVersion + 1) gaps.push({ subject, afterVersion, beforeVersion: subjectVersion })
-    reached.set(subject, Math.max(afterVersion, subjectVersion))
+  for (const event of events) {
+    const { shopId, subject, subjectVersion } = event
+    const key = subjectOfShop(event)
+    const afterVersion = reached.get(key) ?? versions.get(key) ?? 0
+    if (subjectVersion > afterVersion + 1) gaps.push({ shopId, subject, afterVersion, beforeVersion: subjectVersion })
+    reached.set(key, Math.max(afterVersion, subjectVersion))
   }
   return gaps
 }
 
 /** Moves `versions` on over what is newer, and answers that. */
 function takeNewer(events: readonly LogEvent[], versions: Map<string, number>): LogEvent[] {
-  return events.filter(({ subject, subjectVersion }) => {
-    if (subjectVersion <= (versions.get(subject) ?? 0)) return false
-    versions.set(subject, subjectVersion)
+  return events.filter((event) => {
+    const key = subjectOfShop(event)
+    if (event.subjectVersion <= (versions.get(key) ?? 0)) return false
+    versions.set(key, event.subjectVersion)
     return true
   })
 }
@@ -82,7 +88,7 @@ async function rememberTaken(
   versions: ReadonlyMap<string, number>,
 ): Promise<LogEvent[]> {
   if (taken.length === 0) return []
-  const subjects = [...new Set(taken.map((event) => event.subject))]
+  const subjects = [...new Set(taken.map(subjectOfShop))]
   const remembering = session.run<{ eventId: Uuid }>(rememberSql, [
     consumer,
     bareArray(taken.map((event) => event.eventId)),

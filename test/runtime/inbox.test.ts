@@ -44,6 +44,7 @@ const from =
     events.filter((event) =>
       gaps.some(
         (gap) =>
+          gap.shopId === event.shopId &&
           gap.subject === event.subject &&
           event.subjectVersion > gap.afterVersion &&
           event.subjectVersion < gap.beforeVersion,
@@ -51,6 +52,14 @@ const from =
     )
 
 describe('the inbox', () => {
+  test('counts the versions of a subject within its shop: shops may sell the same SKU', async () => {
+    const consumer = newConsumer()
+    const own = logged('sku:A-1', 2)
+    const foreign = logged('sku:A-1', 2, 3).map((event) => ({ ...event, shopId: 2 }))
+    expect(await take(consumer, own)).toEqual([1, 2])
+    expect(await take(consumer, foreign.slice(1), from([...own, ...foreign]))).toEqual([1, 2])
+  })
+
   test('takes an event that is delivered twice once, in one delivery or in two', async () => {
     const consumer = newConsumer()
     const events = logged('order/1', 3)
@@ -83,7 +92,7 @@ describe('the inbox', () => {
     const consumer = newConsumer()
     await log.database.transaction((session) => append(session, history('order/gap', 8)))
     const [last] = await log.database.query<LogEvent>(
-      `select seq, event_id as "eventId", subject, subject_version as "subjectVersion" from runtime.events where subject = 'order/gap' order by seq desc limit 1`,
+      `select seq, shop_id as "shopId", event_id as "eventId", subject, subject_version as "subjectVersion" from runtime.events where subject = 'order/gap' order by seq desc limit 1`,
     )
     const reread: Reread = (gaps) => readGaps((text, params) => log.database.query(text, params), gaps, last!.seq, 3)
     expect(await take(consumer, [last!], reread)).toEqual([1, 2, 3, 4, 5, 6, 7, 8])

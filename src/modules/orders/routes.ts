@@ -168,7 +168,8 @@ function readRoutes(app: FastifyInstance, { cell, guard, database, readOrder }: 
       const after = versionCursor(query.cursor)
       if (after === undefined) return sendRefused(reply, refused('cursor_invalid'))
       const limit = query.limit ?? limits.listLimitDefault
-      const gap = { subject: toWireId('ord', cell, id), afterVersion: after, beforeVersion: 2 ** 31 - 1 }
+      const subject = toWireId('ord', cell, id)
+      const gap = { shopId: principal.shopId, subject, afterVersion: after, beforeVersion: 2 ** 31 - 1 }
       const events = await readGaps(database.query, [gap], Number.MAX_SAFE_INTEGER, limit + 1)
       const shown = events.slice(0, limit)
       const next = events.length > limit ? `"${cursorText(String(shown.at(-1)!.subjectVersion))}"` : 'null'

@@ -39,6 +39,7 @@ create table runtime.inbox (
 );
 create index inbox_received_at on runtime.inbox (received_at);
 
+-- A subject is `<shop id> <subject>`: shops may sell the same SKU.
 create table runtime.inbox_subjects (
   consumer text collate "C" not null,
   subject text collate "C" not null,
