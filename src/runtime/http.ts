@@ -105,7 +105,8 @@ const formats = {
 }
 const keywords = ['told'] // for OpenAPI only
 const bodies = new Ajv2020({ ...ajvOptions, formats, keywords })
-const parameters = new Ajv2020({ ...ajvOptions, formats, keywords, coerceTypes: 'array' })
+// `strictNumbers` off: with it, 400 digits are coerced to Infinity, which no `maximum` is then asked about [seen, ajv 8.20].
+const parameters = new Ajv2020({ ...ajvOptions, formats, keywords, coerceTypes: 'array', strictNumbers: false })
 
 export const compileBody = (schema: object): ValidateFunction => bodies.compile(schema)
 

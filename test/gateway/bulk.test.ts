@@ -20,11 +20,11 @@ type Line = any
 
 async function bulk(
   path: string,
-  body: string | Uint8Array,
+  body: string,
   as = 'sk_dev',
 ): Promise<{ status: number; lines: Line[]; text: string }> {
   const headers = { authorization: `Bearer ${as}`, 'content-type': 'application/x-ndjson' }
-  const answer = await fetch(cell.url + path, { method: 'POST', headers, body: body as BodyInit })
+  const answer = await fetch(cell.url + path, { method: 'POST', headers, body })
   const text = await answer.text()
   const lines =
     answer.status === 200

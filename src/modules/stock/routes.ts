@@ -157,7 +157,7 @@ function policyRoutes(app: FastifyInstance, options: StockRoutesOptions): void {
         description: '`regions` and `group` are kept; with a single cell there is nothing for them to choose.',
         tags: ['stock'],
         versioned: true,
-        params: schemas.PolicyParams,
+        params: schemas.SkuParams,
         body: schemas.PolicyBody,
         answers: { 200: ref('Policy') },
         refusals: ['precondition_failed'],

@@ -86,9 +86,7 @@ export type HoldBody = Static<typeof HoldBody>
 export const ExtendBody = closed({ ttl_seconds: ttlSeconds })
 export type ExtendBody = Static<typeof ExtendBody>
 
-export const SkuParams = closed({ sku: AnyText })
-/** A policy makes its SKU, so the path must be one. */
-export const PolicyParams = closed({ sku: Sku })
+export const SkuParams = closed({ sku: Sku })
 export const CodeParams = closed({ code: LocationCode })
 export const IdParams = closed({ id: AnyText })
 export const StockQuery = closed({ sku: Type.Array(Sku, { minItems: 1, maxItems: limits.stockQuerySkusMax }) })

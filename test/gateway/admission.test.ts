@@ -1,0 +1,121 @@
+// The door under load: full lanes refuse at once and cheaply, checkouts come back first, probes are always answered.
+import type { AddressInfo } from 'node:net'
+import { afterEach, expect, it } from 'vitest'
+import type { CellName, ShopId } from '../../src/base/ids.ts'
+import { limits } from '../../src/base/limits.ts'
+import { refused } from '../../src/base/result.ts'
+import { instant } from '../../src/base/time.ts'
+import { createApp } from '../../src/gateway/app.ts'
+import { countTraffic } from '../../src/gateway/traffic.ts'
+import { createKeys, developmentPrincipals } from '../../src/modules/shops/service.ts'
+import { Overloaded } from '../../src/runtime/batch.ts'
+import { manualClock } from '../../src/runtime/clock.ts'
+import { openMetrics } from '../../src/runtime/metrics.ts'
+import { DatabaseUnavailable } from '../../src/runtime/pg-failure.ts'
+import { orderBody } from '../support/http-cell.ts'
+
+const stops: (() => Promise<void>)[] = []
+afterEach(async () => {
+  for (const stop of stops.splice(0)) await stop()
+})
+
+const never = () => Promise.reject(new Error('not asked in these tests'))
+
+async function openDoor() {
+  const clock = manualClock(instant(Date.UTC(2026, 0, 1)))
+  const metrics = openMetrics()
+  const database = { query: async () => Object.assign([], { count: 0, command: 'SELECT' }), transaction: never }
+  const state = { full: false, failure: undefined as Error | undefined, submitted: 0 }
+  const app = await createApp({
+    cell: 'eu1' as CellName,
+    commands: {
+      submit: async () => {
+        state.submitted++
+        if (state.failure) throw state.failure
+        return refused('sku_not_found')
+      },
+      isFull: () => state.full,
+      whenRoom: async () => {},
+      retryAfterSeconds: () => 7,
+    },
+    database: database as never,
+    keys: createKeys(
+      database as never,
+      clock.now,
+      developmentPrincipals({ id: 1 as ShopId, secret: Buffer.alloc(32) }),
+    ),
+    log: { error: () => {}, warn: () => {} } as never,
+    traffic: countTraffic(metrics, clock.elapsedMs),
+    clock,
+    requestPrefix: 'test',
+    unreadyReasons: () => [],
+    metrics,
+    audit: never,
+    events: { page: never, follow: never, position: String },
+  })
+  await app.listen({ host: '127.0.0.1', port: 0 })
+  stops.push(() => app.close())
+  const url = `http://127.0.0.1:${(app.server.address() as AddressInfo).port}`
+  const headers = { authorization: 'Bearer sk_dev', 'content-type': 'application/json', 'idempotency-key': 'k' }
+  return {
+    state,
+    clock,
+    metrics,
+    place: () => fetch(`${url}/v1/orders`, { method: 'POST', headers, body: JSON.stringify(orderBody('A-1')) }),
+    get: (path: string) => fetch(url + path, { headers: { authorization: 'Bearer sk_dev' } }),
+  }
+}
+
+it('full lanes answer 503 with Retry-After before the body is read', async () => {
+  const { state, place, metrics } = await openDoor()
+  state.full = true
+  const answer = await place()
+  expect(answer.status).toBe(503)
+  expect(answer.headers.get('retry-after')).toBe('7')
+  expect(answer.headers.get('holdfast-cell')).toBe('eu1')
+  expect(answer.headers.get('x-request-id')).toMatch(/^test-/)
+  expect(await answer.json()).toMatchObject({ code: 'overloaded', status: 503 })
+  expect(state.submitted).toBe(0)
+  expect(await metrics.text()).toContain('holdfast_http_refused_total{code="overloaded"} 1')
+})
+
+it('checkouts come back at once, browsing a moment later', async () => {
+  const { state, clock, place, get } = await openDoor()
+  state.full = true
+  expect((await place()).status).toBe(503)
+  state.full = false
+  expect((await place()).status).toBe(422) // it reached the engine
+  expect((await get('/v1/stock/A-1')).status).toBe(503)
+  clock.pass(limits.browsingPauseMs)
+  expect((await get('/v1/stock/A-1')).status).toBe(404)
+})
+
+it('probes and scrapers are answered even so', async () => {
+  const { state, get } = await openDoor()
+  state.full = true
+  for (const path of ['/healthz', '/readyz', '/metrics']) expect((await get(path)).status).toBe(200)
+})
+
+it.each([
+  ['a queue that filled meanwhile', new Overloaded('full'), 'overloaded', '7', undefined],
+  ['a database out of reach', new DatabaseUnavailable('ECONNREFUSED', 'gone'), 'unavailable', '1', false],
+  ['a commit without an answer', new DatabaseUnavailable('ECONNRESET', 'gone', true), 'outcome_unknown', '1', true],
+  ['too many who wait for the database', new DatabaseUnavailable('reads_full', 'full'), 'overloaded', '7', undefined],
+])('%s is 503 with what is known of it', async (_, failure, code, retryAfter, mayHaveHappened) => {
+  const { state, place } = await openDoor()
+  state.failure = failure
+  const answer = await place()
+  expect(answer.status).toBe(503)
+  expect(answer.headers.get('retry-after')).toBe(retryAfter)
+  const problem = (await answer.json()) as Record<string, unknown>
+  expect(problem['code']).toBe(code)
+  expect(problem['may_have_happened']).toBe(mayHaveHappened)
+})
+
+it('a fault of ours is 500 and says nothing of why', async () => {
+  const { state, place } = await openDoor()
+  state.failure = new Error('secret detail')
+  const answer = await place()
+  expect(answer.status).toBe(500)
+  expect(await answer.text()).not.toContain('secret')
+})
