@@ -1,14 +1,14 @@
 // docs/generated/DATA.md: every table as the migrations leave it, with the statements that use it, and those statements.
 import type { DatabaseUrl } from '../../src/runtime/database-url.ts'
-import { listFiles } from '../tidy/sources.ts'
-import { readStatements, type Statement, type Use } from './statements.ts'
+import { listFiles, parseSource } from '../tidy/sources.ts'
+import { type Statement, statementsIn, type Use } from './statements.ts'
 import { readTables, type Table } from './tables.ts'
 
 export async function dataPage(databaseUrl: DatabaseUrl): Promise<string> {
   const tables = await readTables(databaseUrl)
   const paths = listFiles().filter((path) => path.startsWith('src/') && path.endsWith('.ts'))
-  const statements = readStatements(
-    paths,
+  const statements = statementsIn(
+    paths.map((path) => parseSource(path)),
     tables.map(({ name }) => name),
   )
   const schemas = [...new Set(tables.map(schemaOf))]

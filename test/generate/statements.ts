@@ -1,6 +1,6 @@
 // The SQL in the server's sources: every text that names a table, under the constant or function that holds it. A text that is
 // put together from others counts for all that they name.
-import { type Node, nodesIn, parseSource, readText, type Source, targetOf } from '../tidy/sources.ts'
+import { type Node, nodesIn, type Source, targetOf } from '../tidy/sources.ts'
 
 export type Statement = {
   /** The constant or function. */
@@ -16,9 +16,9 @@ export type Use = 'reads' | 'locks' | 'inserts' | 'updates' | 'deletes' | 'empti
 type Declared = { name: string; node: Node; source: Source }
 
 /** All statements of the sources that touch one of the tables, in the order of files and lines. */
-export function readStatements(paths: readonly string[], tables: readonly string[]): Statement[] {
-  const sources = new Map(paths.map((path) => [path, parseSource(path, readText(path))]))
-  return [...sources.values()].flatMap((source) =>
+export function statementsIn(all: readonly Source[], tables: readonly string[]): Statement[] {
+  const sources = new Map(all.map((source) => [source.path, source]))
+  return all.flatMap((source) =>
     declarationsOf(source).flatMap((declared) => {
       const text = ownText(declared.node)
       const uses = usesIn(expandedText(declared, sources, new Set()), tables)
@@ -37,7 +37,10 @@ function declarationsOf(source: Source): Declared[] {
   })
 }
 
-const identifier = (node: unknown): string => (node as { name?: string } | null)?.name ?? ''
+const identifier = (node: unknown): string => {
+  const name = (node as { name?: unknown } | null)?.name
+  return typeof name === 'string' ? name : ''
+}
 
 const isSql = (text: string): boolean =>
   /\b(select|insert into|update|delete from|truncate|create table|alter table|drop table|join)\b/.test(text)
@@ -55,7 +58,9 @@ function ownText(node: Node): string {
 function expandedText({ node, source }: Declared, sources: ReadonlyMap<string, Source>, seen: Set<Node>): string {
   seen.add(node)
   const parts = textNodes(node).map((one) => textOf(one, () => unseen))
-  const names = new Set(textNodes(node).flatMap((one) => [...nodesIn(one)].map(identifier)))
+  // A function may call others that have statements of their own; a constant is put together from all that it names.
+  const within = node.type === 'FunctionDeclaration' ? textNodes(node) : [node]
+  const names = new Set(within.flatMap((one) => [...nodesIn(one)].map(identifier)))
   for (const name of names) {
     const other = name === '' ? undefined : find(name, source, sources)
     if (other && !seen.has(other.node)) parts.push(expandedText(other, sources, seen))

@@ -1076,6 +1076,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /** @description Case matters; no control characters. */
                 sku: string;
             };
             cookie?: never;
@@ -1219,6 +1220,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /** @description Case matters; no control characters. */
                 sku: string;
             };
             cookie?: never;
