@@ -16,7 +16,7 @@ import { skusSpread } from './shapes.ts'
 import { prepareSql } from './sql-orders.ts'
 import { openEngine, openStore, receiveUnits, type Store } from './store.ts'
 
-const kibPerOrder = 3 // with indexes; measured
+const kibPerOrder = 2.5 // with indexes; 2 were measured
 const sessions = 2
 const batch = 5_000
 const eventsPerOrder = 2

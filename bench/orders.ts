@@ -17,7 +17,7 @@ import { skusSpread } from './shapes.ts'
 
 export type Slice = Load & { cpuUs: { server: number; postgres: number } }
 
-export const warmUpSeconds = 3
+const warmUpSeconds = 3
 
 /** One slice against the product: a checkpoint in the middle, and as many orders stored as were acknowledged. */
 export async function placeOrders(

@@ -116,7 +116,7 @@ async function receiveStock(url: string): Promise<void> {
   await post(`${url}/v1/stock/adjustments`, { adjustments }, 200)
 }
 
-export async function post(url: string, body: object, expected: number): Promise<unknown> {
+async function post(url: string, body: object, expected: number): Promise<unknown> {
   const response = await fetch(url, {
     method: 'POST',
     headers: {

@@ -17,7 +17,7 @@ export function pickTwo(skus: number): [number, number] {
 }
 
 /** The body as JSON; the places that vary have a fixed width. */
-export function orderBody(skus: readonly [number, number], customer: number): string {
+function orderBody(skus: readonly [number, number], customer: number): string {
   const line = (sku: number) =>
     `{"sku":"${skuOf(sku)}","quantity":1,"unit_price":{"amount":${unitPrice},"currency":"EUR"}}`
   return `{"currency":"EUR","lines":[${line(skus[0])},${line(skus[1])}],"customer":{"external_id":"${customerOf(customer)}"}}`

@@ -20,7 +20,7 @@ import { failureClass } from '../src/runtime/pg-failure.ts'
 import { migrationSources } from '../src/units.ts'
 import { skuOf, skusSpread, unitsOnHand } from './shapes.ts'
 
-export const cell = 'eu1' as CellName
+const cell = 'eu1' as CellName
 
 export type Store = { url: DatabaseUrl; database: Database; shopId: ShopId; stop(): Promise<void> }
 
