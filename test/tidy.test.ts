@@ -260,12 +260,36 @@ describe('what nobody uses', () => {
         .filter(({ path }) => path !== 'src/base/errors.ts')
         .flatMap((source) => textsIn(source).map(({ text }) => text)),
     )
-    const keys = findIn(server, (node) => (node.type === 'Property' ? nameOf(node.key as Node) : undefined))
-    for (const key of keys) said.add(key.split(' ')[1]!)
+    for (const node of server.flatMap(({ program }) => [...nodesIn(program)])) {
+      if (node.type === 'Property') said.add(nameOf(node.key as Node) ?? '')
+    }
     expectNone(
       Object.keys(errorTable).filter((code) => !said.has(code)),
       'delete it from src/base/errors.ts',
     )
+  })
+})
+
+describe('packages', () => {
+  it('are all used', () => {
+    const manifest = JSON.parse(readText('package.json')) as Record<string, Record<string, string>>
+    const packageOf = (from: string): string => from.split('/', from.startsWith('@') ? 2 : 1).join('/')
+    const imported = (among: readonly Source[]) =>
+      new Set(among.flatMap((source) => source.imports.map(({ from }) => packageOf(from))))
+    const ofServer = imported(server)
+    const ofAll = imported(sources)
+    const words = new Set(
+      sources.flatMap((source) => textsIn(source).flatMap(({ text }) => [text, ...text.split('/')])),
+    )
+    const isRun = (name: string): boolean => {
+      const { bin = {} } = JSON.parse(readText(`node_modules/${name}/package.json`)) as { bin?: object }
+      return Object.keys(bin).some((program) => words.has(program))
+    }
+    const idle = Object.keys(manifest.dependencies!).filter((name) => !ofServer.has(name))
+    const idleInDevelopment = Object.keys(manifest.devDependencies!).filter(
+      (name) => !ofAll.has(name) && !name.startsWith('@types/') && !isRun(name),
+    )
+    expectNone([...idle, ...idleInDevelopment], 'npm uninstall it')
   })
 })
 
