@@ -102,7 +102,7 @@ export function createAuditor() {
   }
 
   /** Units that time had freed, nobody held locked, and the batch could see, yet did not free. */
-  function unfreedBy({ due }: MemoryCommit): Map<string, number> {
+  function unfreedBy({ due, now }: MemoryCommit): Map<string, number> {
     const units = new Map<string, number>()
     const skipped = new Set(due.skipped.map(nameOf))
     const count = (
@@ -110,7 +110,7 @@ export function createAuditor() {
       thing: { changedAt: number; expiresAt: number | null },
       lines: Map<string, number>,
     ) => {
-      if (thing.expiresAt === null || thing.expiresAt > due.at) return
+      if (thing.expiresAt === null || thing.expiresAt > Math.min(due.at, now)) return // the clock may have gone back since
       if (thing.changedAt > due.logLength || skipped.has(name)) return
       for (const [sku, quantity] of lines) units.set(sku, (units.get(sku) ?? 0) + quantity)
     }

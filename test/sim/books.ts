@@ -157,7 +157,7 @@ export function createBooks() {
 
 export type Books = ReturnType<typeof createBooks>
 
-export function unitsOf(lines: unknown): Units {
+function unitsOf(lines: unknown): Units {
   const units: Units = new Map()
   for (const { sku, quantity } of lines as { sku: string; quantity: number }[]) {
     units.set(sku, (units.get(sku) ?? 0) + quantity)

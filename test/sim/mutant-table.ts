@@ -10,6 +10,7 @@ const orders = 'src/modules/orders/decide.ts'
 const stock = 'src/modules/stock/decide.ts'
 const sourcing = 'src/modules/stock/sourcing.ts'
 const batch = 'src/runtime/batch.ts'
+const inbox = 'src/runtime/inbox.ts'
 const consumer = 'test/sim/consumer.ts'
 
 const edit = (file: string, from: string, to: string): Edit => ({ file, from, to })
@@ -207,8 +208,8 @@ export const mutants: Mutant[] = [
     name: 'a consumer applies whatever it is handed',
     guard: 'apply once',
     edits: [
-      edit(consumer, "if (stored.inbox.has(event.seq)) return 'known'", ''),
-      edit(consumer, "if (event.subjectVersion <= version) return 'known'", ''),
+      edit(inbox, 'if (event.subjectVersion <= (versions.get(key) ?? 0)) return false', ''),
+      edit(inbox, 'return taken.filter((event) => fresh.has(event.eventId))', 'return fresh.size < 0 ? [] : taken'),
     ],
   },
 ]

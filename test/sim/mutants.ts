@@ -1,6 +1,6 @@
 // node test/sim/mutants.ts [--seeds 2000] [--only TEXT] [--write]: takes each guard away in turn and counts the seeds until
 // the simulator notices. Exit code 1 when a mutant lives. --write makes docs/generated/MUTANTS.md.
-import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { cp, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -16,6 +16,7 @@ async function mutated(mutant: Mutant): Promise<string> {
   for (const part of ['src/base', 'src/modules', 'src/runtime', 'test/sim', 'package.json']) {
     await cp(join(root, part), join(folder, part), { recursive: true })
   }
+  await symlink(join(root, 'node_modules'), join(folder, 'node_modules'))
   for (const { file, from, to } of mutant.edits) {
     const text = await readFile(join(folder, file), 'utf8')
     const matches = text.split(from).length - 1

@@ -122,13 +122,28 @@ export function createWorkload(plan: Plan, random: Prng, known: Known, clock: ()
     }
   }
 
+  /** Over SKUs of their own where there are two, so that no row lock keeps them apart. */
+  function twoBodies(): Request[] {
+    const [one, other] = [skus[0]!, skus.at(-1)!]
+    const hold = {
+      kind: 'place_hold',
+      shopId,
+      holdId: blankId,
+      lines: [{ sku: other, quantity: 1 }],
+      ttlMs: ttlMs(),
+    } as const
+    return [
+      { hash: hex(), command: order(null, [{ sku: one, quantity: 1 }]) },
+      { hash: hex(), command: { ...hold, lines: [...hold.lines] } },
+    ]
+  }
+
   function intent(): Intent {
     const kind = pickWeighted(kinds, random)
+    if (kind === 'reused key') return { number: ++number, key: hex(), requests: twoBodies() }
     const first = { hash: hex(), command: command(kind) }
     const isKeyless = first.command.kind === 'release_hold' || first.command.kind === 'set_policy'
-    const requests = [first]
-    if (kind === 'reused key') requests.push({ hash: hex(), command: command('hold') })
-    return { number: ++number, key: isKeyless ? null : hex(), requests }
+    return { number: ++number, key: isKeyless ? null : hex(), requests: [first] }
   }
 
   /** The goods that are there when the doors open. */
