@@ -126,7 +126,7 @@ function usesIn(text: string, tables: readonly string[]): Statement['uses'] {
     if (does('update') || (does('insert into') && /on conflict .* do update/s.test(text))) uses.add('updates')
     if (writes('delete from')) uses.add('deletes')
     if (writes('truncate')) uses.add('empties')
-    if (does('alter table') || does('create table(?: if not exists)?')) uses.add('alters')
+    if (writes('alter table') || does('create table(?: if not exists)?')) uses.add('alters')
     if (isLocked(text, name)) uses.add('locks')
     else if (does('(?<!delete )from') || does('join')) uses.add('reads')
     if (uses.size === 0) uses.add(text.includes(`'${table}'`) ? 'catalog' : 'reads')
