@@ -73,7 +73,7 @@ export async function buildCell({ cell, database, config, log, clock = systemClo
     clock,
     traffic: countTraffic(metrics, clock.elapsedMs),
     requestPrefix: randomBytes(5).toString('hex'),
-    unreadyReasons: () => unreadyReasons(database),
+    unreadyReasons: () => unreadyReasons(database, clock),
     metrics,
     audit: auditor.result,
     events: reader,
@@ -97,13 +97,12 @@ const warn =
   (err: unknown): void =>
     log.warn({ err }, what)
 
-async function unreadyReasons(database: Database): Promise<string[]> {
-  try {
-    await database.query('select 1')
-    return []
-  } catch {
-    return ['database_unreachable']
-  }
+async function unreadyReasons(database: Database, clock: Clock): Promise<string[]> {
+  const found = database.query('select 1').then(
+    () => [],
+    () => ['database_unreachable'],
+  )
+  return Promise.race([found, clock.sleep(limits.readyMsMax).then(() => ['database_slow'])])
 }
 
 function batchMetrics(metrics: Metrics, reader: LogReader, log: Log) {

@@ -107,6 +107,7 @@ export const limits = {
   headerBytesMax: 16 * 1024,
   pathCharactersMax: 2_048,
   drainMsMax: 10_000,
+  readyMsMax: 2_000, // a database that takes longer to answer is told as out of reach
   readsPerStatementMax: 500,
   browsingPauseMs: 1_000, // after the queue was full, browsing waits while checkouts go on
   bulkStallMsMax: 60_000, // neither a byte read nor one written

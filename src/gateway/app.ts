@@ -73,7 +73,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
     exchange.draining = true
   })
   app.decorate('beginDrain', () => drain.abort())
-  app.decorate('refusalOfLine', (error: unknown, request: FastifyRequest) => refusalOrFault(error, request, log))
+  app.decorate('refusalOfLate', (error: unknown, request: FastifyRequest) => refusalOrFault(error, request, log))
   app.decorateRequest('principal')
   app.decorateRequest('startedAt', 0)
   acceptJson(app)

@@ -1,5 +1,5 @@
 // GET /v1/events: the log of this cell as pages, and as a stream of server-sent events whose ids are positions.
-import type { ServerResponse } from 'node:http'
+import { once } from 'node:events'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { type Static, Type } from 'typebox'
 import type { CellName, ShopId } from '../base/ids.ts'
@@ -101,8 +101,10 @@ async function follow(
   const heartbeat = setInterval(() => response.write(': \n\n'), limits.streamHeartbeatMs)
   try {
     for await (const one of pages.value) {
-      if (!response.write(pageText(one, { cell, events }))) await drained(response, signal)
+      if (!response.write(pageText(one, { cell, events }))) await once(response, 'drain', { signal }).catch(() => {})
     }
+  } catch (error) {
+    reply.server.refusalOfLate(error, reply.request) // told to the log; the caller resumes when the stream ends
   } finally {
     clearInterval(heartbeat)
     response.end()
@@ -119,9 +121,3 @@ function pageText(
   for (const event of found) text += `id: ${events.position(event.seq)}\ndata: ${eventJson(event, cell)}\n\n`
   return `${text}id: ${nextPosition}\n\n`
 }
-
-const drained = (response: ServerResponse, signal: AbortSignal): Promise<void> =>
-  new Promise((resolve) => {
-    response.once('drain', resolve)
-    signal.addEventListener('abort', () => resolve(), { once: true })
-  })

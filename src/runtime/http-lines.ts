@@ -9,8 +9,8 @@ const linesType = 'application/x-ndjson'
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** What an error thrown while a line was handled stands for; logs what is a fault of ours. */
-    refusalOfLine(error: unknown, request: FastifyRequest): Refused
+    /** What an error stands for that is thrown when the answer has begun already; logs what is a fault of ours. */
+    refusalOfLate(error: unknown, request: FastifyRequest): Refused
   }
 }
 
@@ -30,7 +30,7 @@ export function sendLines(
   room: Room,
   answer: (line: Buffer) => Promise<string>,
 ): void {
-  const { exchange, refusalOfLine } = request.server
+  const { exchange, refusalOfLate } = request.server
   reply.hijack()
   reply.raw.writeHead(200, { 'content-type': linesType, 'x-request-id': request.id, 'holdfast-cell': exchange.cell })
   void answerLines(request.raw, reply.raw, {
@@ -38,7 +38,7 @@ export function sendLines(
     whenRoom: room.whenRoom,
     drain: exchange.drain,
     answer: (line) =>
-      line === 'too_long' ? tooLong : answer(line).catch((error) => problemLine(refusalOfLine(error, request))),
+      line === 'too_long' ? tooLong : answer(line).catch((error) => problemLine(refusalOfLate(error, request))),
   })
 }
 

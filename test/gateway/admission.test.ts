@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { afterEach, expect, it } from 'vitest'
 import type { CellName, ShopId } from '../../src/base/ids.ts'
 import { limits } from '../../src/base/limits.ts'
-import { refused } from '../../src/base/result.ts'
+import { accepted, refused } from '../../src/base/result.ts'
 import { instant } from '../../src/base/time.ts'
 import { createApp } from '../../src/gateway/app.ts'
 import { countTraffic } from '../../src/gateway/traffic.ts'
@@ -21,11 +21,16 @@ afterEach(async () => {
 
 const never = () => Promise.reject(new Error('not asked in these tests'))
 
+// biome-ignore lint/correctness/useYield: the log breaks before there is anything
+async function* brokenPages(): AsyncGenerator<never, void> {
+  throw new DatabaseUnavailable('ECONNRESET', 'gone')
+}
+
 async function openDoor() {
   const clock = manualClock(instant(Date.UTC(2026, 0, 1)))
   const metrics = openMetrics()
   const database = { query: async () => Object.assign([], { count: 0, command: 'SELECT' }), transaction: never }
-  const state = { full: false, failure: undefined as Error | undefined, submitted: 0 }
+  const state = { full: false, failure: undefined as Error | undefined, submitted: 0, warnings: [] as string[] }
   const app = await createApp({
     cell: 'eu1' as CellName,
     commands: {
@@ -44,14 +49,14 @@ async function openDoor() {
       clock.now,
       developmentPrincipals({ id: 1 as ShopId, secret: Buffer.alloc(32) }),
     ),
-    log: { error: () => {}, warn: () => {} } as never,
+    log: { error: () => {}, warn: (_: object, message: string) => void state.warnings.push(message) } as never,
     traffic: countTraffic(metrics, clock.elapsedMs),
     clock,
     requestPrefix: 'test',
     unreadyReasons: () => [],
     metrics,
     audit: never,
-    events: { page: never, follow: never, position: String },
+    events: { page: never, follow: async () => accepted(brokenPages()), position: String },
   })
   await app.listen({ host: '127.0.0.1', port: 0 })
   stops.push(() => app.close())
@@ -62,7 +67,7 @@ async function openDoor() {
     clock,
     metrics,
     place: () => fetch(`${url}/v1/orders`, { method: 'POST', headers, body: JSON.stringify(orderBody('A-1')) }),
-    get: (path: string) => fetch(url + path, { headers: { authorization: 'Bearer sk_dev' } }),
+    get: (path: string, more = {}) => fetch(url + path, { headers: { authorization: 'Bearer sk_dev', ...more } }),
   }
 }
 
@@ -108,8 +113,8 @@ it.each([
   expect(answer.status).toBe(503)
   expect(answer.headers.get('retry-after')).toBe(retryAfter)
   const problem = (await answer.json()) as Record<string, unknown>
-  expect(problem['code']).toBe(code)
-  expect(problem['may_have_happened']).toBe(mayHaveHappened)
+  expect(problem.code).toBe(code)
+  expect(problem.may_have_happened).toBe(mayHaveHappened)
 })
 
 it('a fault of ours is 500 and says nothing of why', async () => {
@@ -118,4 +123,12 @@ it('a fault of ours is 500 and says nothing of why', async () => {
   const answer = await place()
   expect(answer.status).toBe(500)
   expect(await answer.text()).not.toContain('secret')
+})
+
+it('a stream whose database is gone ends, so that its reader resumes elsewhere or later', async () => {
+  const { state, get } = await openDoor()
+  const answer = await get('/v1/events', { accept: 'text/event-stream' })
+  expect(answer.status).toBe(200)
+  expect(await answer.text()).toBe(': live\n\n')
+  expect(state.warnings).toEqual(['unavailable'])
 })

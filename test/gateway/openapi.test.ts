@@ -156,7 +156,7 @@ describe('answers', () => {
     await ask('GET', '/healthz')
     await ask('GET', '/readyz')
     await ask('GET', '/metrics')
-    const told = Object.keys((api.components.schemas['Order'] as { properties: object }).properties)
+    const told = Object.keys((api.components.schemas.Order as { properties: object }).properties)
     expect(Object.keys(order.json).filter((name) => !told.includes(name))).toEqual([])
   })
 })

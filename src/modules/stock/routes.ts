@@ -55,7 +55,7 @@ export function stockRoutes(app: FastifyInstance, options: StockRoutesOptions): 
 }
 
 /** The outcome's value, once the engine has accepted it; an outcome of another kind is our bug. */
-export const valueOfKind = <K extends Value['kind']>(value: Value, kind: K): Extract<Value, { kind: K }> => {
+const valueOfKind = <K extends Value['kind']>(value: Value, kind: K): Extract<Value, { kind: K }> => {
   if (value.kind !== kind) throw new Error(`expected an outcome with ${kind}, got ${value.kind}`)
   return value as Extract<Value, { kind: K }>
 }
