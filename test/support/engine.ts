@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import { type CellName, type LocationCode, type ShopId, type Sku, type Uuid, uuidV7 } from '../../src/base/ids.ts'
 import type { Currency, MinorUnits } from '../../src/base/money.ts'
-import { addMs, type Instant, instant } from '../../src/base/time.ts'
+import { addMs, instant } from '../../src/base/time.ts'
 import { createEngine, type EngineStore, type EngineTx } from '../../src/modules/orders/engine.ts'
 import { createPostgresStore } from '../../src/modules/orders/engine-postgres.ts'
 import { makeMonthPartitions } from '../../src/modules/orders/housekeeping.ts'
@@ -106,5 +106,3 @@ export async function countersOf(database: Database, sku: string): Promise<Count
   )
   return { ...sums! }
 }
-
-export const inMs = (ms: number): Instant => addMs(instant(Date.now()), ms)
