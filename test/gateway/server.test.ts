@@ -254,16 +254,24 @@ describe('the end of a server', () => {
   it('answers what is in flight, refuses what comes after, and is gone', async () => {
     const ending = await openHttpCell()
     await receive(ending, 'A-1', 100)
-    const inFlight = Array.from({ length: 20 }, () => ending.call('POST', '/v1/orders', { body: orderBody('A-1') }))
-    await eventually(async () => (await ending.database.query('select 1 from orders.states')).length > 0)
+    const other = await ending.database.openSession('other')
+    await other.run('begin read write')
+    await other.run('lock table stock.rows in exclusive mode')
+    const inFlight = ending.call('POST', '/v1/orders', { body: orderBody('A-1') })
+    const waiting = `select 1 from pg_locks where relation = 'stock.rows'::regclass and not granted`
+    await eventually(async () => (await ending.database.query(waiting)).length > 0)
     ending.app.beginDrain()
     const late = await ending.call('GET', '/v1/orders')
     expect(late.json).toMatchObject({ status: 503, code: 'draining' })
     expect(late.headers.get('connection')).toBe('close')
     expect((await ending.call('GET', '/readyz')).json).toEqual({ status: 'unready', reasons: ['draining'] })
     const drained = drainApp(ending.app)
-    for (const { status } of await Promise.all(inFlight)) expect(status).toBe(201)
+    await other.run('rollback')
+    const answer = await inFlight
+    expect(answer.status).toBe(201)
+    expect(answer.headers.get('connection')).toBe('close')
     await drained
+    await other.close()
     await expect(ending.call('GET', '/healthz')).rejects.toThrow()
     await ending.stop()
   })
