@@ -8,7 +8,7 @@ import type { Hold, StockRow } from '../../src/modules/stock/types.ts'
 import { type Books, createBooks } from './books.ts'
 import { createClaims } from './claims.ts'
 import type { Answer, Intent, Request } from './intents.ts'
-import { nameOf } from './names.ts'
+import { keyOfSku, nameOf } from './names.ts'
 import { sameRequest } from './same-request.ts'
 import { Violation } from './violation.ts'
 
@@ -122,7 +122,7 @@ export function createAuditor() {
   function compareRows(commit: MemoryCommit): void {
     const skus = new Set<string>()
     for (const row of commit.rows) {
-      skus.add(row.sku)
+      skus.add(keyOfSku(row))
       const sums = books.ledger.get(row.id) ?? [0, 0, 0, 0]
       const counters = [row.onHand, row.reserved, row.committed, row.shipped]
       if (counters.some((counter, column) => counter !== sums[column])) {
@@ -133,7 +133,7 @@ export function createAuditor() {
   }
 
   function compareSku(sku: string, book: Books['skus'] extends Map<string, infer B> ? B : never): void {
-    const rows = [...database.tables.rows.values()].filter((row) => row.sku === sku)
+    const rows = [...database.tables.rows.values()].filter((row) => keyOfSku(row) === sku)
     const sum = (column: 'onHand' | 'reserved' | 'committed' | 'allowance') =>
       rows.reduce((total, row) => total + row[column], 0)
     for (const column of ['onHand', 'reserved', 'committed', 'allowance'] as const) {
@@ -158,7 +158,7 @@ export function createAuditor() {
     if (tables.events.length !== books.facts()) throw new Violation('P5', 'events are missing')
     if (tables.keys.size !== claims.keysSeen()) throw new Violation('P3', 'keys are missing')
     for (const row of tables.rows.values()) {
-      if (row.version === 0 && !claims.hasPolicy(row.sku))
+      if (row.version === 0 && !claims.hasPolicy(keyOfSku(row)))
         throw new Violation('answers', `row ${row.id} of ${row.sku} was left behind by a refusal`)
     }
   }
@@ -171,12 +171,14 @@ export function createAuditor() {
     }
     for (const [index, outcome] of outcomes.entries()) {
       const { command } = submissions[index]!
-      if (outcome.ok || outcome.code !== 'insufficient_stock' || command.kind === 'adjust_stock') continue
+      if (outcome.ok || outcome.code !== 'insufficient_stock') continue
+      if (command.kind !== 'place_order' && command.kind !== 'place_hold') continue
       const problems = (outcome.errors ?? []) as unknown as { sku: string; requested: number }[]
       if (problems.length === 0) throw new Violation('answers', 'insufficient_stock names no line')
-      const isFalse = problems.every(
-        ({ sku, requested }) => (least.get(sku) ?? 0) + (unfreed.get(sku) ?? 0) >= requested,
-      )
+      const isFalse = problems.every(({ sku, requested }) => {
+        const key = keyOfSku({ shopId: command.shopId, sku })
+        return (least.get(key) ?? 0) + (unfreed.get(key) ?? 0) >= requested
+      })
       if (isFalse)
         throw new Violation(
           'expiry',
@@ -211,10 +213,11 @@ export function createAuditor() {
     if (row.resultId !== answer.id)
       throw new Violation('P3', `key ${key} answers ${answer.id} and stands for ${row.resultId}`)
     if (answer.id === null) return
-    const before = answeredIds.get(key)
+    const name = `${request.command.shopId} ${key}`
+    const before = answeredIds.get(name)
     if (before !== undefined && before !== answer.id)
       throw new Violation('P3', `key ${key} made ${before} and ${answer.id}`)
-    answeredIds.set(key, answer.id)
+    answeredIds.set(name, answer.id)
     const stored = { order: database.tables.orders.get(answer.id), hold: database.tables.holds.get(answer.id) }
     if (!stored.order && !stored.hold) throw new Violation('P2', `${answer.id} was acknowledged and is not there`)
     for (const thing of [stored, answer]) {
@@ -225,7 +228,12 @@ export function createAuditor() {
 
   /** Refusals whose reason stays true once it is true can be checked whenever they arrive. */
   function checkRefusal(intent: Intent, { command }: Request, code: string): void {
-    const { orders, holds, references } = database.tables
+    const { references } = database.tables
+    const own = <T extends { shopId: number }>(thing: T | undefined) =>
+      thing?.shopId === command.shopId ? thing : undefined
+    const hold =
+      'holdId' in command && command.holdId !== null ? own(database.tables.holds.get(command.holdId)) : undefined
+    const order = 'orderId' in command ? own(database.tables.orders.get(command.orderId)) : undefined
     const isTrue = (): boolean => {
       switch (code) {
         case 'idempotency_key_reused':
@@ -233,15 +241,13 @@ export function createAuditor() {
         case 'hold_expired':
         case 'hold_released':
         case 'hold_consumed':
-          return 'holdId' in command && command.holdId !== null && `hold_${holds.get(command.holdId)?.status}` === code
+          return `hold_${hold?.status}` === code
         case 'hold_not_found':
-          return 'holdId' in command && command.holdId !== null && !holds.has(command.holdId)
+          return !hold
         case 'order_cancelled':
-          return command.kind === 'cancel_order' && orders.get(command.orderId)?.status === 'cancelled'
+          return order?.status === 'cancelled'
         case 'not_found':
-          return command.kind === 'cancel_order'
-            ? !orders.has(command.orderId)
-            : 'holdId' in command && !holds.has(command.holdId!)
+          return command.kind === 'cancel_order' ? !order : !hold
         case 'reference_taken':
           return command.kind === 'place_order' && references.has(`${command.shopId} ${command.reference}`)
         case 'sku_not_found':

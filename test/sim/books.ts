@@ -1,14 +1,15 @@
 // The auditor's own books, kept from the event log alone: what is on hand, held and sold of each SKU, and what each hold and
 // order is. Written apart from `decide`, in another way: it sums, it does not allocate.
-import { bareName } from './names.ts'
+import { bareName, keyOfSku } from './names.ts'
 import { Violation } from './violation.ts'
 
-/** By SKU. */
+/** By shop and SKU. */
 export type Units = Map<string, number>
 export type SkuBook = { onHand: number; reserved: number; committed: number; allowance: number; counted: boolean }
 export type HoldBook = { status: string; lines: Units; expiresAt: number; changedAt: number }
 export type OrderBook = { status: string; left: Units; expiresAt: number | null; changedAt: number }
 
+type Named = { shopId: number; id: string }
 type Fact = {
   shopId: number
   subject: string
@@ -65,14 +66,15 @@ export function createBooks() {
       )
     }
     const kind = type.slice(0, type.indexOf('.'))
-    if (kind === 'hold') recordHold(bareName(subject), type, data, now)
-    else if (kind === 'order') recordOrder(bareName(subject), type, data, now)
-    else recordStock(type, data)
+    const of = { shopId, id: bareName(subject) }
+    if (kind === 'hold') recordHold(of, type, data, now)
+    else if (kind === 'order') recordOrder(of, type, data, now)
+    else recordStock(shopId, type, data)
   }
 
-  function recordHold(id: string, type: string, data: Record<string, unknown>, now: number): void {
+  function recordHold({ shopId, id }: Named, type: string, data: Record<string, unknown>, now: number): void {
     if (type === 'hold.created') {
-      const lines = unitsOf(data.lines)
+      const lines = unitsOf(shopId, data.lines)
       holds.set(id, { status: 'active', lines, expiresAt: Date.parse(String(data.expires_at)), changedAt: facts })
       take(lines, id)
       return
@@ -93,9 +95,9 @@ export function createBooks() {
     handedOver = type === 'hold.consumed' ? { order: bareName(String(data.order_id)), units: hold.lines } : null
   }
 
-  function recordOrder(id: string, type: string, data: Record<string, unknown>, now: number): void {
+  function recordOrder({ shopId, id }: Named, type: string, data: Record<string, unknown>, now: number): void {
     if (type === 'order.placed') {
-      recordPlaced(id, unitsOf(data.lines))
+      recordPlaced(id, unitsOf(shopId, data.lines))
       return
     }
     const order = orders.get(id)
@@ -109,7 +111,7 @@ export function createBooks() {
       give(order.left, 'reserved')
       for (const [sku, quantity] of order.left) bookOf(sku).committed += quantity
     } else if (type === 'order.lines_cancelled') {
-      const gone = unitsOf(data.lines)
+      const gone = unitsOf(shopId, data.lines)
       for (const [sku, quantity] of gone) order.left.set(sku, (order.left.get(sku) ?? 0) - quantity)
       if ([...order.left.values()].some((quantity) => quantity < 0))
         throw new Violation('P1', `${id} gave back more than it had`)
@@ -137,8 +139,8 @@ export function createBooks() {
     handedOver = null
   }
 
-  function recordStock(type: string, data: Record<string, unknown>): void {
-    const sku = String(data.sku)
+  function recordStock(shopId: number, type: string, data: Record<string, unknown>): void {
+    const sku = keyOfSku({ shopId, sku: String(data.sku) })
     const book = bookOf(sku)
     if (type === 'stock.adjusted') {
       const delta = Number(data.delta)
@@ -157,10 +159,11 @@ export function createBooks() {
 
 export type Books = ReturnType<typeof createBooks>
 
-function unitsOf(lines: unknown): Units {
+function unitsOf(shopId: number, lines: unknown): Units {
   const units: Units = new Map()
   for (const { sku, quantity } of lines as { sku: string; quantity: number }[]) {
-    units.set(sku, (units.get(sku) ?? 0) + quantity)
+    const key = keyOfSku({ shopId, sku })
+    units.set(key, (units.get(key) ?? 0) + quantity)
   }
   return units
 }

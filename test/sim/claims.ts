@@ -4,22 +4,23 @@ import type { Uuid } from '../../src/base/ids.ts'
 import type { LoggedEvent, MemoryCommit } from '../../src/modules/orders/memory-database.ts'
 import type { Command } from '../../src/modules/orders/types.ts'
 import type { Intent, Request } from './intents.ts'
-import { bareName, nameOf } from './names.ts'
+import { bareName, keyOfSku, nameOf } from './names.ts'
 import { Violation } from './violation.ts'
 
 export function createClaims() {
   const requests = new Map<string, Request[]>()
   const keysSeen = new Set<string>()
-  const releases = new Set<Uuid>()
+  const releases = new Set<string>()
   const policies = new Map<string, Set<string>>()
 
   function intended(intent: Intent): void {
-    if (intent.key !== null) requests.set(intent.key, intent.requests)
     for (const { command } of intent.requests) {
-      if (command.kind === 'release_hold') releases.add(command.holdId)
+      if (intent.key !== null) requests.set(`${command.shopId} ${intent.key}`, intent.requests)
+      if (command.kind === 'release_hold') releases.add(`${command.shopId} ${nameOf(command.holdId)}`)
       if (command.kind === 'set_policy') {
-        const asked = policies.get(command.policy.sku) ?? new Set()
-        policies.set(command.policy.sku, asked.add(policyText(command.policy)))
+        const sku = keyOfSku({ shopId: command.shopId, sku: command.policy.sku })
+        const asked = policies.get(sku) ?? new Set()
+        policies.set(sku, asked.add(policyText(command.policy)))
       }
     }
   }
@@ -28,9 +29,10 @@ export function createClaims() {
     const open = new Map<string, number>()
     for (const event of commit.events) count(open, nameOfEvent(event), 1)
     for (const key of commit.keys) {
-      if (keysSeen.has(key.hash)) throw new Violation('P3', `key ${key.hash} was used twice`)
-      keysSeen.add(key.hash)
-      const request = requests.get(key.hash)?.find((one) => one.hash === key.request)
+      const name = `${key.shopId} ${key.hash}`
+      if (keysSeen.has(name)) throw new Violation('P3', `key ${name} was used twice`)
+      keysSeen.add(name)
+      const request = requests.get(name)?.find((one) => one.hash === key.request)
       if (!request) throw new Violation('P3', `key ${key.hash} was written for a request that nobody sent`)
       claim(open, request.command, key.resultId, commit)
     }
@@ -65,7 +67,8 @@ export function createClaims() {
       }
       case 'adjust_stock':
         for (const adjustment of command.adjustments) {
-          const name = `stock.adjusted ${adjustment.sku} ${adjustment.location} ${adjustment.reason}`
+          const { sku, location, reason } = adjustment
+          const name = `stock.adjusted ${keyOfSku({ shopId: command.shopId, sku })} ${location} ${reason}`
           if ('delta' in adjustment.change) count(open, `${name} ${adjustment.change.delta}`, -1)
           else claimCount(open, name, commit)
         }
@@ -87,14 +90,15 @@ export function createClaims() {
   function isFree(event: LoggedEvent, commit: MemoryCommit): boolean {
     switch (event.type) {
       case 'hold.released':
-        return [...releases].some((id) => nameOf(id) === bareName(event.subject))
+        return releases.has(`${event.shopId} ${bareName(event.subject)}`)
       case 'hold.expired':
         return true
       case 'order.cancelled':
         return event.data.reason === 'unpaid'
       case 'stock.policy_set': {
         const { sku, tracking, allowance } = event.data
-        return policies.get(String(sku))?.has(policyText({ tracking, allowance })) ?? false
+        const key = keyOfSku({ shopId: event.shopId, sku: String(sku) })
+        return policies.get(key)?.has(policyText({ tracking, allowance })) ?? false
       }
       case 'stock.short':
         return commit.events.some((one) => one.type === 'stock.adjusted' || one.type === 'stock.policy_set')
@@ -117,7 +121,8 @@ function count(open: Map<string, number>, name: string, by: number): void {
   open.set(name, (open.get(name) ?? 0) + by)
 }
 
-function nameOfEvent({ type, subject, data }: LoggedEvent): string {
-  if (type === 'stock.adjusted') return `${type} ${data.sku} ${data.location} ${data.reason} ${data.delta}`
+function nameOfEvent({ shopId, type, subject, data }: LoggedEvent): string {
+  const sku = keyOfSku({ shopId, sku: String(data.sku) })
+  if (type === 'stock.adjusted') return `${type} ${sku} ${data.location} ${data.reason} ${data.delta}`
   return `${type} ${bareName(subject)}`
 }

@@ -83,6 +83,22 @@ export const mutants: Mutant[] = [
     edits: [edit(orders, 'if (earlier.request !== key.request)', 'if (earlier.request === null)')],
   },
   {
+    name: 'shops share keys',
+    guard: 'shop in the key',
+    edits: [
+      edit(
+        orders,
+        '(shopId: ShopId, hash: string): string => `',
+        '(shopId: ShopId, hash: string): string => hash || `',
+      ),
+    ],
+  },
+  {
+    name: 'shops share the versions of a subject',
+    guard: 'shop in the key',
+    edits: [edit(inbox, '(event: LogEvent): string => `', '(event: LogEvent): string => event.subject || `')],
+  },
+  {
     name: 'each line sees all units of its SKU',
     guard: 'summing of lines',
     edits: [

@@ -10,6 +10,7 @@ export type Plan = {
   lanes: number
   clients: number
   intentsPerClient: number
+  shops: number
   skus: number
   locations: number
   network: NetworkOdds
@@ -52,6 +53,7 @@ export function makePlan(random: Prng): Plan {
     lanes: random.between(1, 3),
     clients: random.between(2, 8),
     intentsPerClient: random.between(4, 16),
+    shops: random.chance(0.25) ? 2 : 1,
     skus: random.between(1, 4),
     locations: random.between(1, 3),
     network: { lost: odds(0.4, 0.15), doubled: odds(0.4, 0.2), late: odds(0.4, 0.2) },

@@ -8,6 +8,8 @@ export function sameRequest(
   thing: { order?: Order | undefined; hold?: Hold | undefined },
 ): string | undefined {
   const { order, hold } = thing
+  if ('shopId' in command && [order, hold].some((one) => one && one.shopId !== command.shopId))
+    return 'it is another shop’s'
   if (command.kind === 'place_hold') {
     if (!hold) return 'a hold was acknowledged without one'
     return differs(`hold ${hold.id}`, linesOf(hold.lines), linesOf(command.lines))

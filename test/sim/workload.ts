@@ -9,7 +9,7 @@ import type { AdjustReason, RequestedLine } from '../../src/modules/stock/types.
 import { blankId, type Intent, type Request } from './intents.ts'
 import type { IntentKind, Plan } from './plan.ts'
 
-const shopId = 1 as ShopId
+export const shopsOf = (plan: Plan): ShopId[] => Array.from({ length: plan.shops }, (_, index) => (index + 1) as ShopId)
 
 export const skusOf = (plan: Plan): Sku[] => Array.from({ length: plan.skus }, (_, index) => `S-${index + 1}` as Sku)
 export const locationsOf = (plan: Plan): LocationCode[] =>
@@ -24,6 +24,9 @@ export type Known = {
 
 export function createWorkload(plan: Plan, random: Prng, known: Known, clock: () => Instant) {
   let number = 0
+  let shopId = 1 as ShopId // whose customer the present intent is
+  const keysUsed = new Map<ShopId, string[]>()
+  const keysOf = (shop: ShopId): string[] => keysUsed.get(shop) ?? []
   const skus = skusOf(plan)
   const locations = locationsOf(plan)
   const hex = () => Buffer.from(random.bytes(16)).toString('hex')
@@ -138,16 +141,31 @@ export function createWorkload(plan: Plan, random: Prng, known: Known, clock: ()
     ]
   }
 
+  /** Shops do not share keys, so now and then one uses what another has used before. */
+  function newKey(): string {
+    const foreign = shopsOf(plan).flatMap((one) => (one === shopId ? [] : keysOf(one)))
+    const key = foreign.length > 0 && random.chance(0.3) ? foreign[0]! : hex()
+    if (foreign.includes(key))
+      for (const one of shopsOf(plan))
+        keysUsed.set(
+          one,
+          keysOf(one).filter((used) => used !== key),
+        )
+    else keysUsed.set(shopId, [...keysOf(shopId), key])
+    return key
+  }
+
   function intent(): Intent {
+    shopId = random.pick(shopsOf(plan))
     const kind = pickWeighted(kinds, random)
-    if (kind === 'reused key') return { number: ++number, key: hex(), requests: twoBodies() }
+    if (kind === 'reused key') return { number: ++number, key: newKey(), requests: twoBodies() }
     const first = { hash: hex(), command: command(kind) }
     const isKeyless = first.command.kind === 'release_hold' || first.command.kind === 'set_policy'
-    return { number: ++number, key: isKeyless ? null : hex(), requests: [first] }
+    return { number: ++number, key: isKeyless ? null : newKey(), requests: [first] }
   }
 
   /** The goods that are there when the doors open. */
-  function opening(): Intent {
+  function opening(shop: ShopId): Intent {
     const adjustments = skus.map((one) => ({
       sku: one,
       location: locations[0]!,
@@ -157,13 +175,13 @@ export function createWorkload(plan: Plan, random: Prng, known: Known, clock: ()
     return {
       number: ++number,
       key: hex(),
-      requests: [{ hash: hex(), command: { kind: 'adjust_stock', shopId, adjustments } }],
+      requests: [{ hash: hex(), command: { kind: 'adjust_stock', shopId: shop, adjustments } }],
     }
   }
 
   /** An order of so many units, to find out whether they can be had. */
-  function probe(of: Sku, units: number): Intent {
-    const wanted = { ...order(null, [{ sku: of, quantity: units }]), reference: null }
+  function probe(shop: ShopId, of: Sku, units: number): Intent {
+    const wanted = { ...order(null, [{ sku: of, quantity: units }]), shopId: shop, reference: null }
     return { number: ++number, key: hex(), requests: [{ hash: hex(), command: wanted }] }
   }
 

@@ -6,13 +6,14 @@ import type { Instant } from '../../src/base/time.ts'
 import { createAuditor } from './auditor.ts'
 import { type Client, createClient } from './client.ts'
 import { type ConsumerWorld, runConsumer } from './consumer-run.ts'
+import { keyOfSku } from './names.ts'
 import { createNetwork } from './network.ts'
 import { makePlan, type Plan } from './plan.ts'
 import { type CellHost, type ProcessWorld, type ServerProcess, startProcess } from './process.ts'
 import { createScheduler, type Scheduler } from './scheduler.ts'
 import type { System } from './system.ts'
 import { Violation } from './violation.ts'
-import { createWorkload, type Known, locationsOf, skusOf, type Workload } from './workload.ts'
+import { createWorkload, type Known, locationsOf, shopsOf, skusOf, type Workload } from './workload.ts'
 
 export type Report = {
   seed: number
@@ -25,7 +26,6 @@ export type Report = {
 
 const beganAt = Date.UTC(2026, 0, 1)
 const workMsMax = 120_000
-const shopId = 1
 
 export async function runSeed(system: System, seed: number, trace?: (line: string) => void): Promise<Report> {
   const random = prng(seed)
@@ -93,7 +93,7 @@ function openDoors(clients: Client[], work: Workload, plan: Plan, scheduler: Sch
     }
     running--
   }
-  void pursue(clients[0]!, work.opening()).then(() => {
+  void Promise.all(shopsOf(plan).map((shop) => pursue(clients[0]!, work.opening(shop)))).then(() => {
     for (const client of clients) void live(client)
   })
   return () => running === 0
@@ -126,9 +126,8 @@ async function closeDoors({ cell, clients, work, plan, scheduler, auditor }: Clo
   let steps = await scheduler.run(scheduler.now() + plan.slowStatementMsMax + 500) // the last slow statement is over
   cell.advanceClock(20 * 60_000) // past every hold and every unpaid order
   steps += await scheduler.run(scheduler.now() + 1_000)
-  for (const sku of skusOf(plan)) {
-    const isKnown = auditor.books.skus.has(sku)
-    const units = isKnown ? unitsOnceFreed(auditor, sku) : 0
+  for (const [shop, sku] of shopsOf(plan).flatMap((one) => skusOf(plan).map((of) => [one, of] as const))) {
+    const units = unitsOnceFreed(auditor, keyOfSku({ shopId: shop, sku }))
     const wanted: [units: number, isThere: boolean][] = [
       [units, true],
       [1, false],
@@ -136,7 +135,7 @@ async function closeDoors({ cell, clients, work, plan, scheduler, auditor }: Clo
     for (const [count, isThere] of Number.isFinite(units) ? wanted : []) {
       if (count <= 0) continue
       let kind: string | null = null
-      void clients[0]!.pursue(work.probe(sku, count)).then((answer) => {
+      void clients[0]!.pursue(work.probe(shop, sku, count)).then((answer) => {
         kind = answer.kind
       })
       const until = scheduler.now() + 3_000
@@ -160,7 +159,8 @@ async function closeDoors({ cell, clients, work, plan, scheduler, auditor }: Clo
 
 /** Everything active or unpaid is over by now. */
 function unitsOnceFreed({ books }: ReturnType<typeof createAuditor>, sku: string): number {
-  return books.sellable(sku) + books.skus.get(sku)!.reserved
+  const book = books.skus.get(sku)
+  return book ? books.sellable(sku) + book.reserved : 0
 }
 
 function createCell(world: ProcessWorld, name: CellName) {
@@ -182,12 +182,8 @@ function createCell(world: ProcessWorld, name: CellName) {
   const host: CellHost = { name, database, clock }
   auditor.watches(database)
   for (const [priority, code] of locationsOf(plan).entries()) {
-    system.putLocation(database, shopId as never, code, {
-      priority,
-      country: priority === 0 ? 'DE' : null,
-      lat: null,
-      lon: null,
-    })
+    const site = { priority, country: priority === 0 ? 'DE' : null, lat: null, lon: null }
+    for (const shopId of shopsOf(plan)) system.putLocation(database, shopId, code, site)
   }
 
   function start(random: Prng): void {
