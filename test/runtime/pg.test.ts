@@ -1,5 +1,5 @@
 // What a process may rely on when it talks to its database, on a real server; the driver's own traps are shown beside the guard.
-import postgres from 'postgres'
+import type postgres from 'postgres'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { openSql } from '../../src/runtime/database-url.ts'
 import { type Database, openDatabase } from '../../src/runtime/pg.ts'
