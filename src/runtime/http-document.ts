@@ -40,14 +40,7 @@ const visitorHeader = {
 const ifMatchHeader = { type: 'string', description: 'An ETag: refuses when the thing has changed since.' }
 
 /** Codes that a route may answer whatever it does. */
-const commonRefusals: ErrorCode[] = [
-  'unauthorized',
-  'forbidden',
-  'overloaded',
-  'unavailable',
-  'draining',
-  'internal',
-]
+const commonRefusals: ErrorCode[] = ['unauthorized', 'forbidden', 'overloaded', 'unavailable', 'draining', 'internal']
 const bodyRefusals: ErrorCode[] = [
   'invalid_json',
   'invalid_body',

@@ -33,7 +33,10 @@ export function answerLines(request: IncomingMessage, response: ServerResponse, 
     function pump(): void {
       while (!isOver && !isWaiting && answers.hasRoom()) {
         if (options.drain.aborted) break
-        if (options.isFull()) return waitForRoom()
+        if (options.isFull()) {
+          waitForRoom()
+          return
+        }
         const line = splitter.next() ?? (ended ? splitter.rest() : undefined)
         if (line === undefined) {
           if (!ended) request.resume()
