@@ -147,8 +147,11 @@ async function findRunning(place: Place, kept: string | undefined): Promise<Runn
   if (!found) return undefined
   if (isServerOf(place.cluster, found.pid)) return (await becomesReady(place, found.pid)) ? found : undefined
   if (found.socketFolder !== kept) await removeSocketFolder(found.socketFolder)
-  // PostgreSQL sees by itself that a pid is dead, but not that it was given to another program since.
-  if (isAlive(found.pid)) await rm(join(place.cluster, 'postmaster.pid'), { force: true })
+  // PostgreSQL sees by itself that a pid is dead, but not that it is a zombie or was given to another program since.
+  if (isAlive(found.pid)) {
+    await rm(join(place.cluster, 'postmaster.pid'), { force: true })
+    if (kept) await rm(join(kept, '.s.PGSQL.5432.lock'), { force: true })
+  }
   return undefined
 }
 
