@@ -44,7 +44,8 @@ export function stockContract(bench: () => EngineBench, hands: Hands): void {
       expect(told(await run(adjust(a, { set: 1 }, 'counted')))).toEqual(['adjusted'])
       const state = await bench().readState()
       const short = state.events.find((event) => event.type === 'stock.short' && event.subject === `stock:main:${a}`)
-      const names = [newer, older].map((order) => toWireId('ord', cell, order.id))
+      const newestFirst = [older, newer].toSorted((one, other) => (one.id < other.id ? 1 : -1)) // both may be of one ms
+      const names = newestFirst.map((order) => toWireId('ord', cell, order.id))
       expect(short?.data).toMatchObject({ sku: a, short: 3, orders: names })
       expect(told(await run(placeOrder({ [a]: 1 }), cancel(older.id), placeOrder({ [a]: 1 })))).toEqual([
         'insufficient_stock',

@@ -3,14 +3,7 @@ import type { CellName, LocationCode, ShopId, Sku, Uuid } from '../../../src/bas
 import type { Currency, MinorUnits } from '../../../src/base/money.ts'
 import { addMs, instant, instantMax } from '../../../src/base/time.ts'
 import { type BatchState, emptyState } from '../../../src/modules/orders/decide.ts'
-import type {
-  CancelOrder,
-  Command,
-  IdempotencyKey,
-  Order,
-  PlaceOrder,
-  Submission,
-} from '../../../src/modules/orders/types.ts'
+import type { CancelOrder, Command, IdempotencyKey, PlaceOrder, Submission } from '../../../src/modules/orders/types.ts'
 import { skuKey } from '../../../src/modules/stock/decide.ts'
 import type {
   ExtendHold,
@@ -25,7 +18,7 @@ const shopId = 1 as ShopId
 const beganAt = instant(1_767_225_600_000)
 let lastId = 0
 
-export const newId = (): Uuid => `00000000-0000-7000-8000-${String(++lastId).padStart(12, '0')}` as Uuid
+const newId = (): Uuid => `00000000-0000-7000-8000-${String(++lastId).padStart(12, '0')}` as Uuid
 
 /** SKUs A and B with 10 units each, at two locations. */
 export function freshState(): BatchState {
