@@ -31,6 +31,10 @@ const commands: Record<string, Entry> = {
     summary: 'Sells a published year of real orders again, on a running server',
     load: () => import('./replay.ts').then(({ replay, replayHelp }) => ({ run: replay, help: replayHelp })),
   },
+  bench: {
+    summary: 'Measures this machine: engine, orders, hot, bulk, growth, overload, recovery',
+    load: () => import('./bench.ts').then(({ bench }) => ({ run: bench })),
+  },
   keys: {
     summary: 'Makes, lists and revokes the keys of a shop',
     load: () => import('./keys.ts').then(({ keys, keysHelp }) => ({ run: keys, help: keysHelp })),
