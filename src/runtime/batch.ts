@@ -44,8 +44,8 @@ type Entry<C, O> = {
   reject(error: unknown): void
 }
 
-/** Lost sessions are counted apart: they must not use up the rerun that a unique violation is due. */
-type Tries = { lost: number; failed: number }
+/** What has gone wrong so far, each kind for itself: neither a lost session nor a rerun uses up what a unique violation is due. */
+type Tries = Record<FailureClass, number>
 
 const reconnectMsMax = 500
 const drainRateWeight = 0.2
@@ -111,7 +111,7 @@ export function createBatcher<C, O>(options: BatcherOptions<C, O>) {
     for (let batch = first; batch.length > 0; batch = take()) {
       const startedAt = time.now()
       const rows = rowsIn(batch)
-      await settle(lane, batch, { lost: 0, failed: 0 })
+      await settle(lane, batch, { reconnect: 0, rerun: 0, fail: 0 })
       release(batch)
       noteDone(batch.length, rows, startedAt)
     }
@@ -181,19 +181,19 @@ export function createBatcher<C, O>(options: BatcherOptions<C, O>) {
       options.onRerun?.(why, error)
       const alive = entries.filter((entry) => stillWanted(entry, error))
       if (alive.length === 0) return
-      await time.sleep(Math.min(reconnectMsMax, 10 * 2 ** tries.lost))
-      return settle(lane, alive, { ...tries, lost: tries.lost + 1 })
+      await time.sleep(Math.min(reconnectMsMax, 10 * 2 ** tries.reconnect))
+      return settle(lane, alive, { ...tries, reconnect: tries.reconnect + 1 })
     }
     const rerunsMax = why === 'rerun' ? limits.batchRerunsMax : 1 // a unique violation reloads and reruns once
-    if (tries.failed < rerunsMax) {
+    if (tries[why] < rerunsMax) {
       options.onRerun?.(why, error)
-      return settle(lane, entries, { ...tries, failed: tries.failed + 1 })
+      return settle(lane, entries, { ...tries, [why]: tries[why] + 1 })
     }
     if (entries.length === 1) return fail(entries[0]!, error)
     options.onRerun?.('split', error)
     const middle = entries.length >> 1
-    await settle(lane, entries.slice(0, middle), { ...tries, failed: 0 })
-    await settle(lane, entries.slice(middle), { ...tries, failed: 0 })
+    await settle(lane, entries.slice(0, middle), { ...tries, rerun: 0, fail: 0 })
+    await settle(lane, entries.slice(middle), { ...tries, rerun: 0, fail: 0 })
   }
 
   /** After a lost connection: goes on until its deadline, then says whether it may have happened. */

@@ -112,6 +112,20 @@ describe('a batch that fails', () => {
     expect(await Promise.all(answers)).toEqual(['did a', 'did b'])
   })
 
+  test('is due its rerun after a unique violation, whatever went wrong before it', async () => {
+    const { batcher, batches, turn } = scripted()
+    const answer = batcher.submit({ name: 'a' })
+    const failures = [new DatabaseUnavailable('ECONNRESET', 'gone'), transient(), transient(), broken()]
+    for (const failure of failures) {
+      await turn()
+      batches.at(-1)!.fail(failure)
+    }
+    await turn()
+    expect(batches).toHaveLength(failures.length + 1)
+    batches.at(-1)!.answer()
+    expect(await answer).toBe('did a')
+  })
+
   test('is split until the poisoned command is alone: only that one is told', async () => {
     const { batcher } = scripted({
       run: async (_lane, commands) => {
