@@ -1,7 +1,14 @@
 // Compares the client's journal with the store after a run: what was acknowledged is there, as acknowledged and once; what was
 // refused left nothing; and the store agrees with itself. Each function answers what it found wrong, in words.
 import { isDeepStrictEqual } from 'node:util'
-import type { AdjustedStock, Client, Hold, Order } from '../../sdk/src/client.ts'
+import {
+  type AdjustedStock,
+  type AnswerInfo,
+  type Client,
+  type Hold,
+  HoldfastError,
+  type Order,
+} from '../../sdk/src/client.ts'
 import type { DatabaseUrl } from '../../src/runtime/database-url.ts'
 import { checkStore } from './check-store.ts'
 import { type Answer, type Intent, type Promises, readJournal } from './journal.ts'
@@ -182,16 +189,24 @@ async function again(accepted: Accepted[], client: Client): Promise<string[]> {
     accepted.filter((_, n) => n % every === 0),
     'order',
   )) {
-    let replayed = false
-    const order = await client.orders.place(intent.body, {
-      idempotencyKey: intent.key,
-      onAnswer: (info) => {
-        replayed = info.replayed
-      },
-    })
-    if (!replayed || order.id !== (contents[0] as Order).id) faults.push(`${intent.key} sent again made ${order.id}`)
+    const sent = await sendAgain(client, intent)
+    if (!sent.replayed || sent.made !== (contents[0] as Order).id) faults.push(`${intent.key} sent again: ${sent.made}`)
   }
   return faults
+}
+
+/** `made`: the id of the order, or the code of the refusal. */
+async function sendAgain(client: Client, { key, body }: Intent & { kind: 'order' }) {
+  let replayed = false
+  const onAnswer = (info: AnswerInfo) => {
+    replayed = info.replayed
+  }
+  try {
+    return { made: (await client.orders.place(body, { idempotencyKey: key, onAnswer })).id, replayed }
+  } catch (error) {
+    if (error instanceof HoldfastError) return { made: error.code, replayed }
+    throw error
+  }
 }
 
 function tally(names: readonly string[]): Record<string, number> {
