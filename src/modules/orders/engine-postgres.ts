@@ -71,18 +71,22 @@ async function rollBack(session: Session): Promise<void> {
 }
 
 function transactionOn(session: Session): EngineTx {
+  let afterLocks: Promise<AfterLocks>
   let generation = -1
   return {
     lockOrders: (named, due) => lockOrders(session, named, due),
     lockHolds: (named, due) => lockHolds(session, named, due),
-    lockStock: (skus, newRows) => lockStock(session, skus, newRows),
+    lockStock(skus, newRows) {
+      const locked = lockStock(session, skus, newRows)
+      afterLocks = readAfterLocks(session, skus)
+      return checkNoneAdded(locked, afterLocks)
+    },
     async lookUp(footprint) {
-      // The share of the keys' lock is asked for first, and the look-ups are statements of their own behind it.
-      const [current, found] = await Promise.all([currentGeneration(session, footprint), lookUp(session, footprint)])
-      generation = current
+      const found = await lookUp(session, footprint)
+      generation = (await afterLocks).generation
       return found
     },
-    now: async () => (await orders.readClock(session))[0]!.now,
+    now: async () => (await afterLocks).now,
     ordersOn: (row, units) => ordersOn(session, row, units),
     // Not async: if a parameter cannot be built, it throws before COMMIT is sent.
     write: (state, unusedRows) => writeAll(session, state, unusedRows, generation),
@@ -90,11 +94,10 @@ function transactionOn(session: Session): EngineTx {
   }
 }
 
-/** Takes the share of the keys' lock first, so that no generation is emptied while this batch relies on it. */
-async function currentGeneration(session: Session, { keys }: Footprint): Promise<number> {
-  if (keys.length === 0) return -1
-  const [, [current]] = await Promise.all([orders.shareKeys(session), orders.readGeneration(session)])
-  return present(current, 'the key generation').generation
+type AfterLocks = { rows: number; generation: number; now: Instant }
+
+async function readAfterLocks(session: Session, skus: readonly ShopSku[]): Promise<AfterLocks> {
+  return present((await orders.readAfterLocks(session, skus))[0], 'the key generation')
 }
 
 async function lockOrders(session: Session, named: readonly ShopUuid[], due: DueQuery): Promise<Order[]> {
@@ -118,20 +121,25 @@ const distinct = <T extends { id: Uuid }>(items: T[]): T[] => [
   ...new Map(items.map((item) => [item.id, item])).values(),
 ]
 
+async function lockStock(session: Session, skus: readonly ShopSku[], newRows: readonly NewRow[]) {
+  const [made, rows] = await Promise.all([
+    newRows.length > 0 ? stock.makeRows(session, newRows) : [],
+    skus.length > 0 ? stock.lockRows(session, skus) : [],
+  ])
+  return { rows: rows.map(stock.rowOf), made: made.map((row) => row.id) }
+}
+
 /**
  * A row that was added while the statement waited for its SKU's other rows is not in its snapshot [seen by the simulator:
  * units refused though they were there, a policy set on half of a SKU]. Now that those are locked no more can be added.
  */
-async function lockStock(session: Session, skus: readonly ShopSku[], newRows: readonly NewRow[]) {
-  const [made, rows, counted] = await Promise.all([
-    newRows.length > 0 ? stock.makeRows(session, newRows) : [],
-    skus.length > 0 ? stock.lockRows(session, skus) : [],
-    skus.length > 0 ? stock.countRows(session, skus) : [{ count: 0 }],
-  ])
-  if (counted[0]!.count !== rows.length) {
-    throw new StatementFailed('rerun', 'ROWS_ADDED', 'a SKU was given a row while its others were being locked')
-  }
-  return { rows: rows.map(stock.rowOf), made: made.map((row) => row.id) }
+async function checkNoneAdded<T extends { rows: StockRow[] }>(
+  locking: Promise<T>,
+  after: Promise<AfterLocks>,
+): Promise<T> {
+  const [locked, { rows }] = await Promise.all([locking, after])
+  if (rows === locked.rows.length) return locked
+  throw new StatementFailed('rerun', 'ROWS_ADDED', 'a SKU was given a row while its others were being locked')
 }
 
 async function lookUp(session: Session, footprint: Footprint): Promise<LookUp> {

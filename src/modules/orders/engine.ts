@@ -32,7 +32,7 @@ export type LookUp = {
   policies: Policy[]
 }
 
-/** One open transaction. Calls may be issued without awaiting the one before; they run in the order they were issued. */
+/** One open transaction. Calls are issued in this order, without need to await the one before, and run in it. */
 export type EngineTx = {
   /** The orders named and those due; sorted by id, each row locked. */
   lockOrders(named: readonly ShopUuid[], due: DueQuery): Promise<Order[]>

@@ -80,8 +80,12 @@ export const lockDueOrders = (session: Session, of: readonly { shopId: ShopId; s
 export const keysLock = 4_207_001
 export const keyTables = Array.from({ length: limits.keyGenerations }, (_, generation) => `orders.keys_${generation}`)
 
-const shareKeysSql = `select pg_advisory_xact_lock_shared(${keysLock})`
-const generationSql = 'select generation from orders.key_generation'
+// One statement behind the locks. Its share of the keys' lock keeps the oldest generation from being emptied; a generation
+// that was read just before the ring turned is still kept for two turns more.
+const afterLocksSql = `
+  select generation, floor(extract(epoch from clock_timestamp()) * 1000)::bigint as now, (
+    select count(*) from unnest($1::integer[], $2::text[]) u(shop_id, sku) join stock.rows using (shop_id, sku)) as rows
+  from orders.key_generation cross join pg_advisory_xact_lock_shared(${keysLock})`
 const lookUpKeysSql = `
   select u.shop_id, u.hash, k.request, k.result_id from unnest($1::integer[], $2::uuid[]) u(shop_id, hash)
   cross join lateral (
@@ -89,8 +93,12 @@ const lookUpKeysSql = `
 
 type KeyRecord = { shop_id: ShopId; hash: string; request: string; result_id: Uuid | null }
 
-export const shareKeys = (session: Session) => session.run(shareKeysSql)
-export const readGeneration = (session: Session) => session.run<{ generation: number }>(generationSql)
+/** Shares the keys' lock; answers the present generation, the clock, and how many stock rows the SKUs have by now. */
+export const readAfterLocks = (session: Session, of: readonly { shopId: ShopId; sku: Sku }[]) =>
+  session.run<{ generation: number; now: Instant; rows: number }>(afterLocksSql, [
+    shopIds(of),
+    textArray(of.map((one) => one.sku)),
+  ])
 export const lookUpKeys = (session: Session, keys: readonly { shopId: ShopId; hash: string }[]) =>
   session.run<KeyRecord>(lookUpKeysSql, [shopIds(keys), bareArray(keys.map((key) => key.hash))])
 
@@ -133,9 +141,6 @@ export const insertReferences = (session: Session, rows: readonly ReferenceRow[]
     textArray(rows.map((row) => row.reference)),
     bareArray(rows.map((row) => row.orderId)),
   ])
-
-const clockSql = 'select floor(extract(epoch from clock_timestamp()) * 1000)::bigint as now'
-export const readClock = (session: Session) => session.run<{ now: Instant }>(clockSql)
 
 // One statement for both tables, so that each array is sent and read once.
 const insertOrdersSql = `

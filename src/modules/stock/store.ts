@@ -80,8 +80,6 @@ const lockRowsSql = `
   select ${rowColumns} from unnest($1::integer[], $2::text[]) u(shop_id, sku)
   join stock.rows r using (shop_id, sku) join stock.locations l on l.shop_id = r.shop_id and l.code = r.location
   order by r.id for update of r`
-const countRowsSql = `
-  select count(*) from unnest($1::integer[], $2::text[]) u(shop_id, sku) join stock.rows r using (shop_id, sku)`
 const readRowsSql = `
   select ${rowColumns} from unnest($1::text[]) u(sku) join stock.rows r on r.shop_id = $2 and r.sku = u.sku
   join stock.locations l on l.shop_id = r.shop_id and l.code = r.location order by r.id`
@@ -123,9 +121,6 @@ export const rowOf = (record: RowRecord): StockRow => ({
 
 export const lockRows = (session: Session, of: readonly ShopSku[]) =>
   session.run<RowRecord>(lockRowsSql, [shopIds(of), skus(of)])
-
-export const countRows = (session: Session, of: readonly ShopSku[]) =>
-  session.run<{ count: number }>(countRowsSql, [shopIds(of), skus(of)])
 
 /** The latest committed rows of a shop's SKUs, sorted by id. */
 export async function readRows(
