@@ -15,9 +15,8 @@ test('what was acknowledged outlives kill -9 of the server, of PostgreSQL, of ev
   expect(killed.toSorted()).toEqual(['all', 'client', 'postgres', 'postgres', 'server', 'server'])
   expect(found.faults).toEqual([])
   // A run in which little happened would show little.
-  expect(found.acknowledged.orders).toBeGreaterThan(300)
-  expect(found.acknowledged.holds).toBeGreaterThan(100)
-  expect(found.acknowledged.adjustments).toBeGreaterThan(100)
-  expect(found.acknowledged.others).toBeGreaterThan(100)
+  const { orders, holds, adjustments, others } = found.acknowledged
+  expect(Math.min(orders, holds, adjustments, others)).toBeGreaterThan(50)
   expect(found.replayed).toBeGreaterThan(10)
+  expect(found.refused.insufficient_stock).toBeGreaterThan(10) // units were scarce
 }, 120_000)

@@ -53,7 +53,7 @@ export function createWorker(random: Prng): Worker {
   }
 
   function adjust(): Wish {
-    const delta = random.chance(0.8) ? random.between(1, 20) : -random.between(1, 10)
+    const delta = random.chance(0.8) ? random.between(1, 8) : -random.between(1, 10)
     return {
       kind: 'adjust',
       body: { sku: random.pick(skus), delta, reason: delta > 0 ? 'received' : 'correction' },
@@ -66,7 +66,7 @@ export function createWorker(random: Prng): Worker {
       if (draw < 0.2) return { kind: 'hold', body: { lines: lines(2), ttl_seconds: random.between(1, 20) } }
       if (draw < 0.3 && holds.length > 0) return holdAgain()
       if (draw < 0.45 && orders.length > 0) return cancel()
-      return draw < 0.65 ? adjust() : order()
+      return draw < 0.6 ? adjust() : order()
     },
     learn(wish, answer) {
       if (!answer.ok) return
