@@ -32,6 +32,8 @@ export const limits = {
   lanes: 2,
   batchRowsMax: 1_500, // rows touched, not commands: one order of 2,000 lines is a batch of its own
   batchRerunsMax: 5,
+  answersPerTurnMax: 32,
+  decidingMsMax: 50,
   queueRowsMin: 12_000, // a queue this short is never full, whatever the rate seems to be
   queueRowsMax: 40_000,
   queueWaitMsMax: 250, // a queue that would take longer than this to drain answers 503 at once
@@ -41,6 +43,7 @@ export const limits = {
   sweepBatchMax: 500,
   sweepBatchesMax: 100,
   partitionMonthsAhead: 2,
+  analyzeRowsMin: 1_000_000, // statistics of tables that are read by key only: not worth a tenth of a busy server
   housekeepingEveryMs: 60_000,
   shortOrdersNamedMax: 200,
   shortOrdersScannedMax: 50_000,

@@ -21,8 +21,11 @@ export type BatchTime = {
 
 export type BatcherOptions<C, O> = {
   lanes: number
-  /** Commits the whole batch, or rejects and leaves nothing behind (unless the error says `mayHaveHappened`). */
-  run(lane: number, commands: readonly C[]): Promise<O[]>
+  /**
+   * Commits the whole batch, or rejects and leaves nothing behind (unless the error says `mayHaveHappened`). Calls
+   * `onWriting` when it has decided and its writes are on their way.
+   */
+  run(lane: number, commands: readonly C[], onWriting: () => void): Promise<O[]>
   /** Rows a command touches: what bounds a batch and the queue. */
   rowsOf(command: C): number
   batchRowsMax?: number
@@ -46,6 +49,9 @@ type Entry<C, O> = {
 
 /** What has gone wrong so far, each kind for itself: neither a lost session nor a rerun uses up what a unique violation is due. */
 type Tries = Record<FailureClass, number>
+type Attempt = { lane: number; onWriting(): void; tries: Tries }
+
+type Answer<C, O> = { entry: Entry<C, O>; outcome: O }
 
 const reconnectMsMax = 500
 const drainRateWeight = 0.2
@@ -63,6 +69,9 @@ export function createBatcher<C, O>(options: BatcherOptions<C, O>) {
   const parked = new Map<string, Entry<C, O>[]>()
   let waiters: (() => void)[] = []
   let startScheduled = false
+  // The batch that has not decided yet. The next one begins when it writes: begun earlier, it would only wait for the same
+  // rows, and be smaller. One that is held up by somebody's lock does not hold up the others for long.
+  let deciding: Entry<C, O>[] | null = null
 
   /** Commands wait at most about `queueWaitMsMax` before their batch begins; beyond that an early refusal is kinder. */
   const isFull = (): boolean =>
@@ -92,30 +101,54 @@ export function createBatcher<C, O>(options: BatcherOptions<C, O>) {
       queue.push(entry)
       queuedRows += entry.rows
     }
-    if (startScheduled || idle.length === 0) return
+    scheduleStart()
+  }
+
+  function scheduleStart(): void {
+    if (startScheduled || deciding !== null || idle.length === 0 || queue.length === 0) return
     startScheduled = true
-    time.afterArrivals(startLanes)
+    time.afterArrivals(() => {
+      startScheduled = false
+      startLane()
+    })
   }
 
-  function startLanes(): void {
-    startScheduled = false
-    while (idle.length > 0 && queue.length > 0) {
-      const batch = take()
-      if (batch.length === 0) return
-      const lane = idle.pop()!
-      void runLane(lane, batch)
-    }
+  function startLane(): void {
+    if (deciding !== null || idle.length === 0) return
+    const batch = take()
+    if (batch.length > 0) void runLane(idle.pop()!, batch)
   }
 
-  async function runLane(lane: number, first: Entry<C, O>[]): Promise<void> {
-    for (let batch = first; batch.length > 0; batch = take()) {
-      const startedAt = time.now()
-      const rows = rowsIn(batch)
-      await settle(lane, batch, { reconnect: 0, rerun: 0, fail: 0 })
-      release(batch)
-      noteDone(batch.length, rows, startedAt)
-    }
+  function endDeciding(batch: Entry<C, O>[]): void {
+    if (deciding !== batch) return
+    deciding = null
+    scheduleStart()
+  }
+
+  async function runLane(lane: number, batch: Entry<C, O>[]): Promise<void> {
+    const startedAt = time.now()
+    const rows = rowsIn(batch)
+    deciding = batch
+    void time.sleep(limits.decidingMsMax).then(() => endDeciding(batch))
+    const tries = { reconnect: 0, rerun: 0, fail: 0 }
+    const answers = await settle(batch, { lane, onWriting: () => endDeciding(batch), tries })
     idle.push(lane)
+    release(batch)
+    noteDone(batch.length, rows, startedAt)
+    if (deciding === batch) deciding = null
+    startLane()
+    give(answers)
+  }
+
+  /** A few answers a turn, so that the database's own answers, which end lock times, are not kept waiting behind them. */
+  function give(answers: Answer<C, O>[]): void {
+    for (const { entry, outcome } of answers.slice(0, limits.answersPerTurnMax)) {
+      inFlight--
+      entry.resolve(outcome)
+    }
+    if (answers.length > limits.answersPerTurnMax) {
+      time.afterArrivals(() => give(answers.slice(limits.answersPerTurnMax)))
+    }
   }
 
   /** The next batch: in order of arrival, bounded by rows; the first command always fits. Late ones are dropped here. */
@@ -157,43 +190,42 @@ export function createBatcher<C, O>(options: BatcherOptions<C, O>) {
     }
   }
 
-  /** Runs until every entry has its answer. */
-  async function settle(lane: number, entries: Entry<C, O>[], tries: Tries): Promise<void> {
-    let outcomes: O[]
+  /** Runs until every entry has its outcome, which it answers with, or has been rejected. */
+  async function settle(entries: Entry<C, O>[], attempt: Attempt): Promise<Answer<C, O>[]> {
     try {
-      outcomes = await options.run(
-        lane,
-        entries.map((entry) => entry.command),
-      )
+      const commands = entries.map((entry) => entry.command)
+      const outcomes = await options.run(attempt.lane, commands, attempt.onWriting)
       assert(outcomes.length === entries.length, 'a batch answered with another number of outcomes')
+      return entries.map((entry, index) => ({ entry, outcome: outcomes[index]! }))
     } catch (error) {
-      return settleFailed(lane, entries, tries, error)
-    }
-    for (const [index, entry] of entries.entries()) {
-      inFlight--
-      entry.resolve(outcomes[index]!)
+      return settleFailed(entries, attempt, error)
     }
   }
 
-  async function settleFailed(lane: number, entries: Entry<C, O>[], tries: Tries, error: unknown): Promise<void> {
+  async function settleFailed(entries: Entry<C, O>[], attempt: Attempt, error: unknown): Promise<Answer<C, O>[]> {
+    const { tries } = attempt
     const why = options.failureClass(error)
     if (why === 'reconnect') {
       options.onRerun?.(why, error)
       const alive = entries.filter((entry) => stillWanted(entry, error))
-      if (alive.length === 0) return
+      if (alive.length === 0) return []
       await time.sleep(Math.min(reconnectMsMax, 10 * 2 ** tries.reconnect))
-      return settle(lane, alive, { ...tries, reconnect: tries.reconnect + 1 })
+      return settle(alive, { ...attempt, tries: { ...tries, reconnect: tries.reconnect + 1 } })
     }
     const rerunsMax = why === 'rerun' ? limits.batchRerunsMax : 1 // a unique violation reloads and reruns once
     if (tries[why] < rerunsMax) {
       options.onRerun?.(why, error)
-      return settle(lane, entries, { ...tries, [why]: tries[why] + 1 })
+      return settle(entries, { ...attempt, tries: { ...tries, [why]: tries[why] + 1 } })
     }
-    if (entries.length === 1) return fail(entries[0]!, error)
+    if (entries.length === 1) {
+      fail(entries[0]!, error)
+      return []
+    }
     options.onRerun?.('split', error)
     const middle = entries.length >> 1
-    await settle(lane, entries.slice(0, middle), { ...tries, rerun: 0, fail: 0 })
-    await settle(lane, entries.slice(middle), { ...tries, rerun: 0, fail: 0 })
+    const half = { ...attempt, tries: { ...tries, rerun: 0, fail: 0 } }
+    const left = await settle(entries.slice(0, middle), half)
+    return [...left, ...(await settle(entries.slice(middle), half))]
   }
 
   /** After a lost connection: goes on until its deadline, then says whether it may have happened. */

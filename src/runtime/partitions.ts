@@ -55,7 +55,8 @@ export async function ensureEventPartitions(
 async function addPartition(session: Session, fromSeq: number, toSeq: number): Promise<string> {
   const name = `events_${fromSeq}`
   await session.script(`
-    create table runtime.${name} (like runtime.events including all);
+    create table runtime.${name} (like runtime.events including all)
+      with (autovacuum_analyze_threshold = ${limits.analyzeRowsMin});
     alter table runtime.events attach partition runtime.${name} for values from (${fromSeq}) to (${toSeq})`)
   return name
 }

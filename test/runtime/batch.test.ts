@@ -10,13 +10,18 @@ type Command = { name: string; key?: string; rows?: number; deadline?: number }
 /** A batcher whose batches are answered by hand. */
 function scripted(options: Partial<BatcherOptions<Command, string>> = {}) {
   let now = 0
-  const batches: { names: string[]; answer(): void; fail(error: unknown): void }[] = []
+  const batches: { names: string[]; writing(): void; answer(): void; fail(error: unknown): void }[] = []
   const batcher = createBatcher<Command, string>({
     lanes: 1,
-    run: (_lane, commands) =>
+    run: (_lane, commands, onWriting) =>
       new Promise((resolve, reject) => {
         const names = commands.map((command) => command.name)
-        batches.push({ names, answer: () => resolve(names.map((name) => `did ${name}`)), fail: reject })
+        batches.push({
+          names,
+          writing: onWriting,
+          answer: () => resolve(names.map((name) => `did ${name}`)),
+          fail: reject,
+        })
       }),
     rowsOf: (command) => command.rows ?? 1,
     keyOf: (command) => command.key ?? null,
@@ -68,6 +73,21 @@ describe('sharing a batch', () => {
     batches[1]!.answer()
   })
 
+  test('the next lane begins when the one before it writes, with all that has queued until then', async () => {
+    const time = { now: () => 0 as Instant, sleep: () => new Promise<void>(() => {}), afterArrivals: setImmediate }
+    const { batcher, batches, turn } = scripted({ lanes: 2, time })
+    void batcher.submit({ name: 'first' })
+    await turn()
+    void batcher.submit({ name: 'second' })
+    await turn()
+    expect(batches).toHaveLength(1)
+    void batcher.submit({ name: 'third' })
+    batches[0]!.writing()
+    await turn()
+    expect(batches[1]!.names).toEqual(['second', 'third'])
+    for (const batch of batches) batch.answer()
+  })
+
   test('a batch is bounded by the rows it touches, and one large command still goes alone', async () => {
     const { batcher, batches, turn } = scripted()
     void batcher.submit({ name: 'large', rows: limits.batchRowsMax + 1 })
@@ -88,8 +108,10 @@ describe('sharing a batch', () => {
     await turn()
     const again = batcher.submit({ name: 'retry', key: 'k' })
     const other = batcher.submit({ name: 'other', key: 'l' })
+    batches[0]!.writing()
     await turn()
     expect(batches.map((batch) => batch.names)).toEqual([['try'], ['other']])
+    batches[1]!.writing()
     batches[0]!.answer()
     await first
     await turn()

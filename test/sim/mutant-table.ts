@@ -170,8 +170,8 @@ export const mutants: Mutant[] = [
     edits: [
       edit(
         engine,
-        'await allOrFirstFailure([tx.write(state, unusedRows(state)), tx.commit()])',
-        'await Promise.all([tx.write(state, unusedRows(state)).catch(() => {}), tx.commit()])',
+        'const writing = [tx.write(state, unusedRows(state)), tx.commit()]',
+        'const writing = [tx.write(state, unusedRows(state)).catch(() => {}), tx.commit()]',
       ),
       edit(memory, "if (tag !== 'COMMIT')", "if (tag === 'ROLLBACK' && lane < 0)"),
     ],
@@ -182,8 +182,8 @@ export const mutants: Mutant[] = [
     edits: [
       edit(
         engine,
-        'await allOrFirstFailure([tx.write(state, unusedRows(state)), tx.commit()])',
-        'await tx.write(state, unusedRows(state))\n        tx.commit().catch(() => {})',
+        'const writing = [tx.write(state, unusedRows(state)), tx.commit()]',
+        'const writing = [tx.write(state, unusedRows(state))]\n        tx.commit().catch(() => {})',
       ),
     ],
   },

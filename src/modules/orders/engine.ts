@@ -61,7 +61,8 @@ export type EngineOptions = { cell: CellName; startedAt: Instant }
 export function createEngine(store: EngineStore, options: EngineOptions) {
   let lastNow = options.startedAt
   return {
-    run(lane: number, submissions: readonly Submission[]): Promise<CommandOutcome[]> {
+    /** `onWriting` is called when the batch is decided and its writes are issued. */
+    run(lane: number, submissions: readonly Submission[], onWriting = () => {}): Promise<CommandOutcome[]> {
       return store.transaction(lane, async (tx) => {
         const footprint = footprintOf(submissions)
         const [orders, holds] = await Promise.all([
@@ -80,7 +81,9 @@ export function createEngine(store: EngineStore, options: EngineOptions) {
           const hit = await ordersHit(tx, state, row, units)
           event.data.orders = hit.map((id) => toWireId('ord', options.cell, id))
         }
-        await allOrFirstFailure([tx.write(state, unusedRows(state)), tx.commit()])
+        const writing = [tx.write(state, unusedRows(state)), tx.commit()]
+        onWriting()
+        await allOrFirstFailure(writing)
         return outcomes
       })
     },

@@ -77,7 +77,7 @@ async function makePartition(database: Database, { table, name, bounds }: Partit
     if ((await session.run(isPartitionSql, [name])).length > 0) return
     await session.script(`
       create table if not exists ${name} (like ${table} including defaults including constraints)
-        with (fillfactor = ${fillfactors[table]});
+        with (fillfactor = ${fillfactors[table]}, autovacuum_analyze_threshold = ${limits.analyzeRowsMin});
       alter table ${table} attach partition ${name} ${bounds};`)
   })
 }
