@@ -1,5 +1,6 @@
 // The engine without HTTP, in turn with the bare inserts of the same rows inside PostgreSQL (what these tables allow at
-// all) and with one transaction an order (what one would write first). All three commit durably to the same tables.
+// all: in one session, as batches of the same fifty SKUs commit one after another; and in as many as there are lanes) and
+// with one transaction an order (what one would write first). All three commit durably to the same tables.
 
 import { type ShopId, type Sku, uuidV7 } from '../src/base/ids.ts'
 import type { Currency, MinorUnits } from '../src/base/money.ts'
@@ -41,12 +42,12 @@ export const engine: Bench = {
     const inFlight = options.connections ?? 2_048
     const place = async (seconds: number) => perSecond(() => placeFor(store.shopId, running, { inFlight, seconds }))
     let batch = 0
-    const insert = async (seconds: number) => {
+    const insert = async (seconds: number, sessionCount = 1) => {
       const endsAt = new Date(Date.now() + seconds * 1000).toISOString()
       const call = `call bench.bare_inserts(${batch}, '${endsAt}', null)`
       return perSecond(async () => {
         const sessions = await Promise.all(
-          Array.from({ length: options.lanes }, () => sql.unsafe<{ made: string }[]>(call)),
+          Array.from({ length: sessionCount }, () => sql.unsafe<{ made: string }[]>(call)),
         )
         return sessions.reduce((sum, [row]) => sum + Number(row!.made), 0)
       })
@@ -74,13 +75,16 @@ export const engine: Bench = {
         batch = batchSize(running)
         return rate
       },
-      limit: slice('bare inserts', insert),
+      limit: slice('bare inserts', (seconds) => insert(seconds)),
+      parallel: slice(`bare inserts, ${options.lanes} sessions`, (seconds) => insert(seconds, options.lanes)),
       naive: slice('one transaction an order', (seconds) => runNaive(store, naive, seconds)),
     })
     const fields = {
       orders_per_s: round(median(turns.engine)),
       sql_limit_per_s: round(median(turns.limit)),
       ratio_to_limit: medianRatio(turns.engine, turns.limit),
+      sql_limit_parallel_per_s: round(median(turns.parallel)),
+      ratio_to_limit_parallel: medianRatio(turns.engine, turns.parallel),
       naive_per_s: round(median(turns.naive)),
       ratio_to_naive: medianRatio(turns.engine, turns.naive),
     }
@@ -100,6 +104,11 @@ export const engine: Bench = {
         rows: [
           ['engine', grouped(fields.orders_per_s), ''],
           ['bare inserts by SQL', grouped(fields.sql_limit_per_s), `${fields.ratio_to_limit} ×`],
+          [
+            `the same in ${options.lanes} sessions`,
+            grouped(fields.sql_limit_parallel_per_s),
+            `${fields.ratio_to_limit_parallel} ×`,
+          ],
           ['one transaction an order', grouped(fields.naive_per_s), `${fields.ratio_to_naive} ×`],
         ],
       },

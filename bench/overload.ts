@@ -11,10 +11,10 @@ import { checkpointMidway, startServer } from './server.ts'
 import { skusSpread } from './shapes.ts'
 
 const factor = 10
-const connectionsUsual = 512
+/** Callers, each with one request open at a time: as buyers come. */
+const connectionsUsual = 4_096
 const connectionsCapacity = 256
-/** Requests a connection may have open under overload; one where the capacity is measured. */
-const depth = 8
+const depth = 1
 
 export const overload: Bench = {
   diskMib: ({ seconds, rounds }) => 4_096 + seconds * rounds * 150,
@@ -36,7 +36,7 @@ export const overload: Bench = {
     let capacity = 0
     const turns = await takeTurns(options.rounds, {
       capacity: async (turn) => {
-        const report = await offer({ connections: connectionsCapacity, depth: 1, ratePerSecond: null })
+        const report = await offer({ connections: connectionsCapacity, depth, ratePerSecond: null })
         capacity = report.acceptedPerSecond
         say(`capacity, round ${turn}: ${grouped(capacity)} orders/s`)
         return report

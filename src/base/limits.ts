@@ -34,9 +34,9 @@ export const limits = {
   batchRerunsMax: 5,
   answersPerTurnMax: 32,
   decidingMsMax: 50,
-  queueRowsMin: 12_000, // a queue this short is never full, whatever the rate seems to be
+  queueRowsMin: 2_500, // a queue this short is never full, whatever the rate seems to be: 600 orders of two lines
   queueRowsMax: 40_000,
-  queueWaitMsMax: 250, // a queue that would take longer than this to drain answers 503 at once
+  queueWaitMsMax: 100, // a queue that would take longer than this to drain answers 503 at once
   commandDeadlineMs: 10_000,
   dueExpiredPerBatchMax: 200,
   sweepEveryMs: 250,
@@ -104,6 +104,8 @@ export const limits = {
   postgresLogBytesMax: 16 * 1024 * 1024,
 
   // HTTP
+  refusalsAtOncePerTenth: 100, // of a second; what is refused beyond that is held
+  refusalHoldMs: 1_000,
   requestMsMax: 30_000, // until the whole request has arrived; bulk streams have their own bounds
   headersMsMax: 10_000,
   keepAliveMs: 65_000, // longer than the usual load balancer's

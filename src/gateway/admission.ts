@@ -28,6 +28,7 @@ export type Door = {
 /** The HTTP server with the door in front of `handler`. */
 export function createDoor(handler: RequestListener, exchange: Exchange, door: Door): Server {
   let browsingResumesAt = 0
+  let refusals = { tenth: 0, count: 0 }
 
   function isTooMuch(request: IncomingMessage): boolean {
     if (door.isFull()) {
@@ -49,10 +50,22 @@ export function createDoor(handler: RequestListener, exchange: Exchange, door: D
     (request, response) => {
       if (isOpenAlways(request.url!)) return handler(request, response)
       if (exchange.draining) return refuse(response, 'draining', 1)
-      if (isTooMuch(request)) return refuse(response, 'overloaded', door.retryAfterSeconds())
+      if (isTooMuch(request)) return refuseTooMuch(response)
       handler(request, response)
     },
   )
+
+  /**
+   * At once, as long as refusals are few. In a flood each is held a while, so that callers who come again at once do not
+   * cost the orders that were accepted their processor: a caller waits for its answer before it asks again.
+   */
+  function refuseTooMuch(response: ServerResponse): void {
+    const tenth = Math.floor(door.elapsedMs() / 100)
+    if (tenth !== refusals.tenth) refusals = { tenth, count: 0 }
+    const refuseNow = () => refuse(response, 'overloaded', door.retryAfterSeconds())
+    if (++refusals.count <= limits.refusalsAtOncePerTenth) refuseNow()
+    else setTimeout(() => response.destroyed || refuseNow(), limits.refusalHoldMs).unref()
+  }
 
   function refuse(response: ServerResponse, code: 'overloaded' | 'draining', retryAfter: number): void {
     door.onRefused(code)

@@ -89,10 +89,10 @@ describe('sharing a batch', () => {
   })
 
   test('a batch is bounded by the rows it touches, and one large command still goes alone', async () => {
-    const { batcher, batches, turn } = scripted()
-    void batcher.submit({ name: 'large', rows: limits.batchRowsMax + 1 })
-    void batcher.submit({ name: 'half', rows: limits.batchRowsMax / 2 })
-    void batcher.submit({ name: 'other half', rows: limits.batchRowsMax / 2 })
+    const { batcher, batches, turn } = scripted({ batchRowsMax: 100 })
+    void batcher.submit({ name: 'large', rows: 101 })
+    void batcher.submit({ name: 'half', rows: 50 })
+    void batcher.submit({ name: 'other half', rows: 50 })
     void batcher.submit({ name: 'next', rows: 1 })
     for (const expected of [['large'], ['half', 'other half'], ['next']]) {
       await turn()
