@@ -137,7 +137,7 @@ test('full lanes refuse early with 503 and Retry-After, probes are answered, and
   const replies = await Promise.all(taken)
   const accepted = replies.filter(({ status }) => status === 201).length
   expect(replies.every(({ status }) => status === 201 || status === 503)).toBe(true)
-  expect(accepted).toBeGreaterThanOrEqual(8)
+  expect(accepted).toBeGreaterThanOrEqual(2) // one in a lane, and what queued before the queue was full
   await eventually(async () => (await ask('GET /v1/orders?limit=1')).status === 200)
   expect(await sk.stock.get(sku)).toMatchObject({ committed: accepted * 1_500 }) // a refusal did nothing
 })

@@ -66,6 +66,7 @@ export async function runSeed(system: System, seed: number, trace?: (line: strin
     steps += await closeDoors({ cell, clients, work, plan, scheduler, auditor })
   } catch (error) {
     if (!(error instanceof Violation)) throw error
+    auditor.found(error)
   }
   return {
     seed,

@@ -79,7 +79,7 @@ function begin(database: MemoryDatabase, lane: number): Transaction {
   const due = { at: instantMax, skipped: [], logLength: 0 }
   return {
     database,
-    owner: { waitsFor: null, holds: new Set() },
+    owner: { waitsFor: null, holds: new Set(), hasEnded: false },
     phase: 'open',
     made: new Map(),
     removed: new Set(),

@@ -3,7 +3,7 @@
 import { StatementFailed } from '../../runtime/pg-failure.ts'
 
 /** A transaction, as far as locks know it. */
-export type LockOwner = { waitsFor: string | null; holds: Set<string> }
+export type LockOwner = { waitsFor: string | null; holds: Set<string>; hasEnded: boolean }
 
 type Waiter = { owner: LockOwner; granted(): void; refused(error: unknown): void }
 type Lock = { owner: LockOwner; queue: Waiter[] }
@@ -19,6 +19,7 @@ export function createLocks() {
 
   /** At once, or when every transaction that asked before has ended. */
   function acquire(owner: LockOwner, name: string): Promise<void> {
+    if (owner.hasEnded) return Promise.reject(new Error('a transaction that has ended asks for a lock'))
     const lock = locks.get(name)
     if (lock && lock.owner !== owner) return waitFor(owner, name, lock)
     if (!lock) grant(owner, name, [])
@@ -44,6 +45,7 @@ export function createLocks() {
 
   /** False when another transaction has it: `skip locked`. */
   function tryAcquire(owner: LockOwner, name: string): boolean {
+    if (owner.hasEnded) return false
     const lock = locks.get(name)
     if (!lock) grant(owner, name, [])
     return !lock || lock.owner === owner
@@ -51,6 +53,7 @@ export function createLocks() {
 
   /** The transaction has ended, or its session is gone. */
   function releaseAll(owner: LockOwner, error: unknown): void {
+    owner.hasEnded = true
     if (owner.waitsFor !== null) leaveQueue(owner, owner.waitsFor, error)
     for (const name of owner.holds) {
       const [next, ...queue] = locks.get(name)!.queue
