@@ -139,6 +139,7 @@ async function placeFor(
   let accepted = 0
   const buyer = async () => {
     while (performance.now() < endsAt) {
+      while (batcher.isHalfFull()) await batcher.whenRoom() // as a stream does
       const outcome = await batcher.submit(randomOrder(shopId))
       if (!outcome.ok) throw new Error(`an order was refused: ${outcome.code}`)
       accepted++

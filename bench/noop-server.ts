@@ -55,7 +55,13 @@ async function submit({ command }: Submission): Promise<CommandOutcome> {
 const metrics = openMetrics()
 const app = await createApp({
   cell,
-  commands: { submit, isFull: () => false, whenRoom: async () => {}, retryAfterSeconds: () => 1 },
+  commands: {
+    submit,
+    isFull: () => false,
+    isHalfFull: () => false,
+    whenRoom: async () => {},
+    retryAfterSeconds: () => 1,
+  },
   database: noDatabase,
   keys: createKeys(
     noDatabase,

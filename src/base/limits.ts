@@ -34,7 +34,7 @@ export const limits = {
   batchRerunsMax: 5,
   answersPerTurnMax: 32,
   decidingMsMax: 50,
-  queueRowsMin: 2_500, // a queue this short is never full, whatever the rate seems to be: 600 orders of two lines
+  queueRowsMin: 3_000, // two batches: a queue this short is never full, whatever the rate seems to be
   queueRowsMax: 40_000,
   queueWaitMsMax: 100, // a queue that would take longer than this to drain answers 503 at once
   commandDeadlineMs: 10_000,

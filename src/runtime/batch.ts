@@ -74,10 +74,15 @@ export function createBatcher<C, O>(options: BatcherOptions<C, O>) {
   let deciding: Entry<C, O>[] | null = null
 
   /** Commands wait at most about `queueWaitMsMax` before their batch begins; beyond that an early refusal is kinder. */
-  const isFull = (): boolean =>
+  const isFull = (): boolean => isFilledTo(1)
+
+  /** Streams stop here, and leave half of the queue to callers who would be refused. */
+  const isHalfFull = (): boolean => isFilledTo(0.5)
+
+  const isFilledTo = (share: number): boolean =>
     stopped ||
-    queuedRows >= limits.queueRowsMax ||
-    (queuedRows > limits.queueRowsMin && queuedRows > rowsPerMs * limits.queueWaitMsMax)
+    queuedRows >= limits.queueRowsMax * share ||
+    (queuedRows > limits.queueRowsMin * share && queuedRows > rowsPerMs * limits.queueWaitMsMax * share)
 
   /** Answers with the command's outcome. Rejects with Overloaded, DatabaseUnavailable, or what the command itself caused. */
   function submit(command: C): Promise<O> {
@@ -170,7 +175,7 @@ export function createBatcher<C, O>(options: BatcherOptions<C, O>) {
     }
     queue = at === queue.length ? [] : queue.slice(at)
     for (const { key } of batch) if (key !== null) busyKeys.add(key)
-    if (waiters.length > 0 && !isFull()) wakeWaiters()
+    if (waiters.length > 0 && !isHalfFull()) wakeWaiters()
     return batch
   }
 
@@ -248,7 +253,7 @@ export function createBatcher<C, O>(options: BatcherOptions<C, O>) {
     rowsPerMs += drainRateWeight * (rows / ms - rowsPerMs)
     lastDoneAt = now
     options.onBatch?.({ commands, rows, ms: now - startedAt })
-    if (waiters.length > 0 && !isFull()) wakeWaiters()
+    if (waiters.length > 0 && !isHalfFull()) wakeWaiters()
   }
 
   function wakeWaiters(): void {
@@ -260,9 +265,10 @@ export function createBatcher<C, O>(options: BatcherOptions<C, O>) {
   return {
     submit,
     isFull,
-    /** Resolves when there is room again: for streams, which wait instead of being refused. */
+    isHalfFull,
+    /** Resolves when the queue is less than half full: for streams, which wait instead of being refused. */
     whenRoom: (): Promise<void> =>
-      isFull() && !stopped ? new Promise((resolve) => waiters.push(resolve)) : Promise.resolve(),
+      isHalfFull() && !stopped ? new Promise((resolve) => waiters.push(resolve)) : Promise.resolve(),
     /** Seconds after which the present queue will have drained, at least 1. */
     retryAfterSeconds: (): number => Math.max(1, Math.ceil(queuedRows / Math.max(1, rowsPerMs) / 1000)),
     load: () => ({ queuedRows, inFlight, idleLanes: idle.length, rowsPerMs }),

@@ -21,7 +21,7 @@ export function acceptLines(app: FastifyInstance): void {
   app.addContentTypeParser(linesType, (_request, payload, done) => done(null, payload))
 }
 
-type Room = { isFull(): boolean; whenRoom(): Promise<void> }
+type Room = { isHalfFull(): boolean; whenRoom(): Promise<void> }
 
 /** Streams both ways. `answer` may throw. */
 export function sendLines(
@@ -34,7 +34,7 @@ export function sendLines(
   reply.hijack()
   reply.raw.writeHead(200, { 'content-type': linesType, 'x-request-id': request.id, 'holdfast-cell': exchange.cell })
   void answerLines(request.raw, reply.raw, {
-    isFull: room.isFull,
+    isHalfFull: room.isHalfFull,
     whenRoom: room.whenRoom,
     drain: exchange.drain,
     answer: (line) =>

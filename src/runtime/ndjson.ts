@@ -8,7 +8,7 @@ import { limits } from '../base/limits.ts'
 export type LineAnswers = {
   /** The answer to a line, without a line end; never rejects. `tooLong` stands for a line beyond `bulkLineBytesMax`. */
   answer(line: Buffer | 'too_long'): string | Promise<string>
-  isFull(): boolean
+  isHalfFull(): boolean
   whenRoom(): Promise<void>
   /** When it aborts, nothing more is read; what was read is answered, and the connection is cut. */
   drain: AbortSignal
@@ -33,7 +33,7 @@ export function answerLines(request: IncomingMessage, response: ServerResponse, 
     function pump(): void {
       while (!isOver && !isWaiting && answers.hasRoom()) {
         if (options.drain.aborted) break
-        if (options.isFull()) {
+        if (options.isHalfFull()) {
           waitForRoom()
           return
         }

@@ -40,6 +40,7 @@ async function openDoor() {
         return refused('sku_not_found')
       },
       isFull: () => state.full,
+      isHalfFull: () => state.full,
       whenRoom: async () => {},
       retryAfterSeconds: () => 7,
     },

@@ -11,7 +11,13 @@ const nobody = (): never => {
 export async function openApiText(): Promise<string> {
   const app = await createApp({
     cell: 'eu1' as CellName,
-    commands: { submit: nobody, isFull: () => false, whenRoom: nobody, retryAfterSeconds: () => 1 },
+    commands: {
+      submit: nobody,
+      isFull: () => false,
+      isHalfFull: () => false,
+      whenRoom: nobody,
+      retryAfterSeconds: () => 1,
+    },
     database: { query: nobody, transaction: nobody },
     keys: { known: nobody, find: nobody },
     log: { error: nobody, warn: nobody },

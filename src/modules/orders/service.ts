@@ -18,7 +18,9 @@ export type Commands = {
   /** Rejects with Overloaded or DatabaseUnavailable; everything else is an outcome. */
   submit(submission: Submission): Promise<CommandOutcome>
   isFull(): boolean
-  /** Resolves when there is room again. */
+  /** Streams wait from here on, and leave the rest of the queue to others. */
+  isHalfFull(): boolean
+  /** Resolves when it is less than half full. */
   whenRoom(): Promise<void>
   retryAfterSeconds(): number
 }
