@@ -26,7 +26,7 @@ import { type LogReader, startLogReader } from './runtime/logreader.ts'
 import { type Metrics, openMetrics, secondsBuckets } from './runtime/metrics.ts'
 import { dropEventPartitions, ensureEventPartitions } from './runtime/partitions.ts'
 import type { Database } from './runtime/pg.ts'
-import { failureClass } from './runtime/pg-failure.ts'
+import { DatabaseUnavailable, failureClass } from './runtime/pg-failure.ts'
 
 export type CellParts = { app: FastifyInstance; stop(): Promise<void> }
 export type CellDeps = {
@@ -83,8 +83,7 @@ export async function buildCell({ cell, database, config, log, clock = systemClo
   return {
     app,
     async stop() {
-      await Promise.all(recurring.map((one) => one.stop()))
-      await drainApp(app)
+      await Promise.all([drainApp(app), ...recurring.map((one) => one.stop())])
       await batcher.stop()
       await reader.stop()
       await store.close()
@@ -92,10 +91,20 @@ export async function buildCell({ cell, database, config, log, clock = systemClo
   }
 }
 
-const warn =
-  (log: Log, what: string) =>
-  (err: unknown): void =>
-    log.warn({ err }, what)
+/** A database that is gone is told by one line a few seconds apart, not by a stack trace for each try. */
+function warn(log: Log, what: string) {
+  let quietUntil = 0
+  return (err: unknown): void => {
+    if (!(err instanceof DatabaseUnavailable)) {
+      log.warn({ err }, what)
+      return
+    }
+    const now = performance.now()
+    if (now < quietUntil) return
+    quietUntil = now + limits.repeatedWarningMs
+    log.warn({ code: err.code, why: err.message }, what)
+  }
+}
 
 async function unreadyReasons(database: Database, clock: Clock): Promise<string[]> {
   const found = database.query('select 1').then(
@@ -106,6 +115,7 @@ async function unreadyReasons(database: Database, clock: Clock): Promise<string[
 }
 
 function batchMetrics(metrics: Metrics, reader: LogReader, log: Log) {
+  const warnOfRerun = warn(log, 'a batch is run again')
   const commands = metrics.counter('holdfast_commands_total', 'Commands that batches answered')
   const seconds = metrics.histogram('holdfast_batch_seconds', 'Time of a batch, from locks to commit', secondsBuckets)
   const reruns = metrics.counter('holdfast_batch_reruns_total', 'Batches run again', ['why'])
@@ -117,7 +127,7 @@ function batchMetrics(metrics: Metrics, reader: LogReader, log: Log) {
     },
     onRerun(why: string, err: unknown) {
       reruns.inc({ why })
-      log.warn({ err, why }, 'a batch is run again')
+      warnOfRerun(err)
     },
   }
 }
@@ -133,22 +143,25 @@ type Recurrence = {
 
 function startRecurring({ database, batcher, reader, auditor, log, clock }: Recurrence): Recurring[] {
   const eventMsKept = limits.eventDaysKept * 24 * 60 * 60 * 1000
+  const regularly = (what: string, work: () => Promise<void>) =>
+    every(limits.housekeepingEveryMs, work, warn(log, what))
   return [
     every(limits.sweepEveryMs, () => sweep(database, batcher.submit, clock.now), warn(log, 'sweep')),
     every(limits.auditEveryMs, async () => void (await auditor.run()), warn(log, 'audit')),
+    // Apart, so that one that fails stops none of the others.
+    regularly('key generations', async () => void (await rotateKeys(database))),
+    regularly('month partitions', () => makeMonthPartitions(database, clock.now())),
+    regularly('event partitions', async () => void (await ensureEventPartitions(database))),
     every(
       limits.housekeepingEveryMs,
       async () => {
-        await rotateKeys(database)
-        await makeMonthPartitions(database, clock.now())
-        await ensureEventPartitions(database)
         // Balances are closed over a partition's events before it goes, since they are then all that is left of them.
         const closedSeq = await closeBalances(database, reader.horizon)
         await dropEventPartitions(database, async ({ toSeq, newestAt }) =>
           isOld(newestAt, clock.now(), eventMsKept) ? toSeq <= closedSeq + 1 : false,
         )
       },
-      warn(log, 'housekeeping'),
+      warn(log, 'event retention'),
     ),
   ]
 }

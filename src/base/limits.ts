@@ -45,6 +45,7 @@ export const limits = {
   partitionMonthsAhead: 2,
   analyzeRowsMin: 1_000_000, // statistics of tables that are read by key only: not worth a tenth of a busy server
   housekeepingEveryMs: 60_000,
+  repeatedWarningMs: 5_000,
   shortOrdersNamedMax: 200,
   shortOrdersScannedMax: 50_000,
 

@@ -2,6 +2,8 @@
 
 export type Instant = number & { readonly __brand: 'Instant' }
 
+/** Earliest instant accepted anywhere: 1900, before any order, and written by PostgreSQL with four digits. */
+export const instantMin = -2_208_988_800_000 as Instant
 /** Latest instant accepted anywhere: 9999-12-31T23:59:59.999Z, the last that RFC 3339 can write. */
 export const instantMax = 253_402_300_799_999 as Instant
 

@@ -59,7 +59,7 @@ export function eventRoutes(app: FastifyInstance, { cell, guard, events }: Event
       if (types === 'invalid') return sendRefused(reply, refusedField('invalid_parameter', '/types', { in: 'query' }))
       const wanted = { shopId: principal.shopId, types }
       if (wantsStream(request)) {
-        if (streams >= limits.streamsMax) return sendRefused(reply, refused('overloaded'))
+        if (streams >= limits.streamsMax) return sendRefused(reply.header('retry-after', '1'), refused('overloaded'))
         streams++
         const after = request.headers['last-event-id'] ?? query.after
         return follow({ cell, events }, reply, { ...wanted, after: String(after ?? '') }).finally(() => streams--)
@@ -86,6 +86,7 @@ async function follow(
   const { exchange } = reply.server
   const left = new AbortController()
   reply.raw.on('close', () => left.abort())
+  if (reply.raw.destroyed) left.abort() // gone while its key was looked up
   const signal = AbortSignal.any([left.signal, exchange.drain])
   const pages = await events.follow(wanted, signal)
   if (!pages.ok) return sendRefused(reply, pages)

@@ -217,23 +217,25 @@ export function createBatcher<C, O>(options: BatcherOptions<C, O>) {
       await time.sleep(Math.min(reconnectMsMax, 10 * 2 ** tries.reconnect))
       return settle(alive, { ...attempt, tries: { ...tries, reconnect: tries.reconnect + 1 } })
     }
+    const wanted = entries.filter((entry) => stillWanted(entry, error))
+    if (wanted.length === 0) return []
     const rerunsMax = why === 'rerun' ? limits.batchRerunsMax : 1 // a unique violation reloads and reruns once
     if (tries[why] < rerunsMax) {
       options.onRerun?.(why, error)
-      return settle(entries, { ...attempt, tries: { ...tries, [why]: tries[why] + 1 } })
+      return settle(wanted, { ...attempt, tries: { ...tries, [why]: tries[why] + 1 } })
     }
-    if (entries.length === 1) {
-      fail(entries[0]!, error)
+    if (wanted.length === 1) {
+      fail(wanted[0]!, error)
       return []
     }
     options.onRerun?.('split', error)
-    const middle = entries.length >> 1
+    const middle = wanted.length >> 1
     const half = { ...attempt, tries: { ...tries, rerun: 0, fail: 0 } }
-    const left = await settle(entries.slice(0, middle), half)
-    return [...left, ...(await settle(entries.slice(middle), half))]
+    give(await settle(wanted.slice(0, middle), half)) // committed: it does not wait for the other half
+    return settle(wanted.slice(middle), half)
   }
 
-  /** After a lost connection: goes on until its deadline, then says whether it may have happened. */
+  /** A command is tried again until its deadline; then it says whether it may have happened. */
   function stillWanted(entry: Entry<C, O>, error: unknown): boolean {
     if (error instanceof DatabaseUnavailable && error.mayHaveHappened) entry.mayHaveHappened = true
     if (options.deadlineOf(entry.command) > time.now()) return true

@@ -7,7 +7,7 @@ import type { CellName } from '../base/ids.ts'
 import { type Json, parseJson, pointerToken } from '../base/json.ts'
 import { problemJson, statusOf } from '../base/problem.ts'
 import { type FieldProblem, type Refused, refused } from '../base/result.ts'
-import { instantMax, parseRfc3339 } from '../base/time.ts'
+import { instantMax, instantMin, parseRfc3339 } from '../base/time.ts'
 
 /** What all answers of a server share. */
 export type Exchange = {
@@ -101,7 +101,10 @@ export function acceptJson(app: FastifyInstance): void {
 // `strictRequired` off: `oneOf` of two `required` lists is how a schema says "one of these fields".
 const ajvOptions = { strict: true, strictRequired: false, allowUnionTypes: true, validateFormats: true } as const
 const formats = {
-  'date-time': (text: string) => (parseRfc3339(text) ?? Number.POSITIVE_INFINITY) <= instantMax,
+  'date-time': (text: string) => {
+    const at = parseRfc3339(text)
+    return at !== undefined && at >= instantMin && at <= instantMax
+  },
 }
 const keywords = ['told'] // for OpenAPI only
 const bodies = new Ajv2020({ ...ajvOptions, formats, keywords })

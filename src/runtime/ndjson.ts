@@ -57,7 +57,7 @@ export function answerLines(request: IncomingMessage, response: ServerResponse, 
 
     function finish(): void {
       close()
-      if (ended) response.end()
+      if (ended && !splitter.hasMore()) response.end()
       else response.write('', () => response.destroy()) // cut, so that nobody takes the answers for all of them
     }
 

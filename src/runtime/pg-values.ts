@@ -30,7 +30,7 @@ function safeInteger(text: string): number {
 
 /** `2026-11-23 05:00:00.123456+00` to milliseconds; sessions run in UTC. */
 function instantOf(text: string): Instant {
-  const ms = Date.parse(text)
+  const ms = Date.parse(`${text.replace(' ', 'T')}:00`) // PostgreSQL writes `+00`; other forms are guessed at by Date.parse
   assert(!Number.isNaN(ms), `timestamptz ${text} has no instant`)
   return instant(ms)
 }

@@ -49,14 +49,14 @@ type Numbers = (field: string, decimals?: number) => string
 /** What each bench says, in the words of its line. */
 const sentences: Record<BenchName, (of: Numbers) => string> = {
   engine: (of) =>
-    `**${of('orders_per_s')} orders/s** without HTTP; ${of('ratio_to_limit', 2)} × the bare inserts inside PostgreSQL, ${of('ratio_to_naive', 1)} × one transaction an order`,
+    `**${of('orders_per_s')} orders/s** without HTTP; ${of('ratio_to_limit', 2)} × the bare inserts of one session inside PostgreSQL (${of('ratio_to_limit_parallel', 2)} × those of two), ${of('ratio_to_naive', 1)} × one transaction an order`,
   orders: (of) =>
     `**${of('orders_per_s')} orders/s** through \`POST /v1/orders\` at 256 connections, p50 ${of('p50_ms', 1)} ms, p99 ${of('p99_ms', 1)} ms, ${of('cpu_us_per_order')} µs of CPU an order; ${of('ratio_to_noop', 2)} × the same server without the engine`,
   hot: (of) => `**${of('orders_per_s')} orders/s** on one SKU, ${of('ratio_to_spread', 2)} × fifty SKUs`,
   bulk: (of) => `**${of('orders_per_s')} orders/s** through NDJSON, at most ${of('rss_mib_max')} MiB resident`,
-  growth: (of) => `${of('ratio_to_empty', 2)} × the rate of an empty store with 10 million orders stored`,
+  growth: (of) => `${of('ratio_to_empty', 2)} × the rate of an empty store with ${of('rows')} orders stored`,
   overload: (of) =>
-    `offered 10 × its capacity: ${of('goodput_ratio', 2)} × the capacity still done, p99 of the accepted ${of('p99_accepted_ms')} ms, the rest refused with ${of('refused_status')}`,
+    `offered ${of('offered_factor', 1)} × its capacity, as much as this machine can generate: ${of('goodput_ratio', 2)} × the capacity still done, p99 of the accepted ${of('p99_accepted_ms')} ms, the rest refused with ${of('refused_status')}`,
   recovery: (of) =>
     `orders again ${of('server_seconds', 1)} s after \`kill -9\` of the server, ${of('postgres_seconds', 1)} s after \`kill -9\` of PostgreSQL, under load`,
 }

@@ -47,9 +47,12 @@ export function createPostgresStore(openLane: OpenLane) {
       try {
         return await work(transactionOn(session))
       } catch (error) {
-        await begun.catch(() => {})
+        const first = await begun.then(
+          () => error,
+          (failed) => failed, // what followed failed because of it
+        )
         await rollBack(session)
-        throw error
+        throw first
       }
     },
     async close() {

@@ -113,12 +113,15 @@ const sumsSql = `${compareSql}
     sum(committed)::bigint as committed, sum(shipped)::bigint as shipped, 0::bigint as in_flight
   from compared where shop_id is not null group by 1`
 const differencesSql = `${compareSql}
-  select c.shop_id, c.sku, c.location, d.counter, d.expected::bigint as expected, d.actual::bigint as actual
+  select * from (
+  select c.shop_id, c.sku, c.location, d.counter, d.expected::bigint as expected, d.actual::bigint as actual,
+    row_number() over (partition by c.shop_id order by c.sku, c.location, d.counter) as place
   from compared c cross join lateral (values
     ('on_hand', c.e_on_hand, c.on_hand), ('reserved', c.e_reserved, c.reserved),
     ('committed', c.e_committed, c.committed), ('shipped', c.e_shipped, c.shipped),
     ('origin', c.received + c.returned + c.corrected - c.e_shipped, c.e_on_hand)) d(counter, expected, actual)
-  where d.expected is distinct from d.actual order by 1, 2, 3, 4 limit ${limits.auditDifferencesMax}`
+  where d.expected is distinct from d.actual) found
+  where place <= ${limits.auditDifferencesMax} order by shop_id nulls first, place`
 
 /** Runs the audit now. A row that the log knows and the table does not counts for every shop: it must not happen. */
 export async function runAudit({ database, settledSeq, now }: AuditDeps): Promise<AuditResult> {
@@ -128,11 +131,11 @@ export async function runAudit({ database, settledSeq, now }: AuditDeps): Promis
     const seq = position!.closed_seq
     const [sums, differences] = await Promise.all([
       session.run<AuditSums & { shop_id: ShopId }>(sumsSql, [seq]),
-      session.run<AuditDifference & { shop_id: ShopId | null }>(differencesSql, [seq]),
+      session.run<AuditDifference & { shop_id: ShopId | null; place: number }>(differencesSql, [seq]),
     ])
     const shops: AuditResult['shops'] = new Map()
     for (const { shop_id, ...shopSums } of sums) shops.set(shop_id, { sums: shopSums, differences: [] })
-    for (const { shop_id, ...difference } of differences) {
+    for (const { shop_id, place: _, ...difference } of differences) {
       const hit = shop_id === null ? [...shops.values()] : [shops.get(shop_id)!]
       for (const shop of hit) shop.differences.push(difference)
     }

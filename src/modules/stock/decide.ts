@@ -272,7 +272,7 @@ function adjustDraft(
   { now, siblings }: { now: Instant; siblings: readonly StockRow[] },
 ): { ignored: boolean; delta: number } | Refused {
   if ('set' in change) {
-    const asOf = change.asOf ?? now
+    const asOf = Math.min(change.asOf ?? now, now) as Instant // a clock that is ahead must not make the next count late
     if (draft.countedAt !== null && asOf < draft.countedAt) return { ignored: true, delta: 0 }
     draft.countedAt = asOf
   }
