@@ -47,6 +47,7 @@ export const limits = {
   housekeepingEveryMs: 60_000,
   repeatedWarningMs: 5_000,
   shortOrdersNamedMax: 200,
+  shortRowsNamedMax: 20, // a count of a whole warehouse names the orders of its first short rows only
   shortOrdersScannedMax: 50_000,
 
   // The database, per process

@@ -5,10 +5,12 @@ import { type FieldProblem, type Refused, refused } from './result.ts'
 
 const problemType = (code: ErrorCode): string => `/docs#${code}`
 
-/** `application/problem+json` text of a refusal. `more` are further members, such as `may_have_happened`. */
-export function problemJson({ code, detail, errors }: Refused, more?: Record<string, unknown>): string {
+/** `application/problem+json` text of a refusal (RFC 9457). */
+export function problemJson({ code, detail, errors }: Refused): string {
   const { status, title } = errorTable[code]
-  return JSON.stringify({ type: problemType(code), title, status, detail, code, errors, ...more })
+  // Whoever may send it again wants to know whether it may have happened already.
+  const mayHaveHappened = status === 503 ? { may_have_happened: code === 'outcome_unknown' } : {}
+  return JSON.stringify({ type: problemType(code), title, status, detail, code, errors, ...mayHaveHappened })
 }
 
 export const statusOf = (code: ErrorCode): number => errorTable[code].status

@@ -73,7 +73,7 @@ export function eventRoutes(app: FastifyInstance, { cell, guard, events }: Event
 }
 
 const wantsStream = (request: FastifyRequest): boolean =>
-  /\btext\/event-stream\b/.test(String(request.headers.accept ?? ''))
+  request.method === 'GET' && /\btext\/event-stream\b/.test(String(request.headers.accept ?? ''))
 
 type Wanted = { shopId: ShopId; types: Exclude<ReturnType<typeof parseTypes>, 'invalid'>; after: string }
 

@@ -66,10 +66,7 @@ export function sendFailure(
 ): FastifyReply {
   const refusal = refusalOrFault(error, request, log)
   if (refusal.code === 'overloaded') reply.header('retry-after', retryAfterSeconds())
-  if (refusal.code === 'unavailable' || refusal.code === 'outcome_unknown') {
-    reply.header('retry-after', 1)
-    return sendRefused(reply, refusal, { may_have_happened: refusal.code === 'outcome_unknown' })
-  }
+  if (refusal.code === 'unavailable' || refusal.code === 'outcome_unknown') reply.header('retry-after', 1)
   // What is too large is not read to its end, so the connection cannot be used again.
   if (refusal.code === 'body_too_large') reply.header('connection', 'close')
   return sendRefused(reply, refusal)

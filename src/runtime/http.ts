@@ -47,12 +47,12 @@ export function sendText(reply: FastifyReply, status: number, body: string, cont
 export const sendJson = (reply: FastifyReply, status: number, json: string): FastifyReply =>
   sendText(reply, status, json, 'application/json; charset=utf-8')
 
-export function sendRefused(reply: FastifyReply, refusal: Refused, more?: Record<string, unknown>): FastifyReply {
-  return sendText(reply, statusOf(refusal.code), problemJson(refusal, more), 'application/problem+json')
+export function sendRefused(reply: FastifyReply, refusal: Refused): FastifyReply {
+  return sendText(reply, statusOf(refusal.code), problemJson(refusal), 'application/problem+json')
 }
 
 export function sendNothing(reply: FastifyReply): FastifyReply {
-  return sendText(reply, 204, '', 'application/json').removeHeader('content-type')
+  return sendText(reply, 204, '', 'application/json') // Fastify leaves the content type out of an empty answer
 }
 
 /** A refusal that is found where no value can be answered, such as in a body parser. Caught by the error handler only. */

@@ -103,10 +103,10 @@ it('probes and scrapers are answered even so', async () => {
 })
 
 it.each([
-  ['a queue that filled meanwhile', new Overloaded('full'), 'overloaded', '7', undefined],
+  ['a queue that filled meanwhile', new Overloaded('full'), 'overloaded', '7', false],
   ['a database out of reach', new DatabaseUnavailable('ECONNREFUSED', 'gone'), 'unavailable', '1', false],
   ['a commit without an answer', new DatabaseUnavailable('ECONNRESET', 'gone', true), 'outcome_unknown', '1', true],
-  ['too many who wait for the database', new DatabaseUnavailable('reads_full', 'full'), 'overloaded', '7', undefined],
+  ['too many who wait for the database', new DatabaseUnavailable('reads_full', 'full'), 'overloaded', '7', false],
 ])('%s is 503 with what is known of it', async (_, failure, code, retryAfter, mayHaveHappened) => {
   const { state, place } = await openDoor()
   state.failure = failure

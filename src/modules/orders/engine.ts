@@ -77,7 +77,7 @@ export function createEngine(store: EngineStore, options: EngineOptions) {
         lastNow = laterOf(lastNow, clock)
         const state = loadState(options.cell, lastNow, { orders, holds, stock, found })
         const outcomes = decideBatch(state, submissions)
-        for (const { event, row, units } of state.shorts) {
+        for (const { event, row, units } of state.shorts.slice(0, limits.shortRowsNamedMax)) {
           const hit = await ordersHit(tx, state, row, units)
           event.data.orders = hit.map((id) => toWireId('ord', options.cell, id))
         }
