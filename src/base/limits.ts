@@ -43,7 +43,7 @@ export const limits = {
   sweepBatchMax: 500,
   sweepBatchesMax: 100,
   partitionMonthsAhead: 2,
-  analyzeRowsMin: 1_000_000, // statistics of tables that are read by key only: not worth a tenth of a busy server
+  analyzeRowsMin: 1_000_000, // statistics of tables that are read by key only: not worth their CPU on a busy server
   housekeepingEveryMs: 60_000,
   repeatedWarningMs: 5_000,
   shortOrdersNamedMax: 200,

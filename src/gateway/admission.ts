@@ -1,5 +1,5 @@
 // The door: decides before a request is routed or its body read. Full lanes answer 503 at once; while they are full, and
-// for a moment after, browsing waits so that checkouts go first. A server that drains takes nothing new.
+// for a moment after, browsing is refused so that checkouts go first. A server that drains takes nothing new.
 import {
   createServer,
   type IncomingMessage,

@@ -210,15 +210,13 @@ export function createBatcher<C, O>(options: BatcherOptions<C, O>) {
   async function settleFailed(entries: Entry<C, O>[], attempt: Attempt, error: unknown): Promise<Answer<C, O>[]> {
     const { tries } = attempt
     const why = options.failureClass(error)
-    if (why === 'reconnect') {
-      options.onRerun?.(why, error)
-      const alive = entries.filter((entry) => stillWanted(entry, error))
-      if (alive.length === 0) return []
-      await time.sleep(Math.min(reconnectMsMax, 10 * 2 ** tries.reconnect))
-      return settle(alive, { ...attempt, tries: { ...tries, reconnect: tries.reconnect + 1 } })
-    }
     const wanted = entries.filter((entry) => stillWanted(entry, error))
     if (wanted.length === 0) return []
+    if (why === 'reconnect') {
+      options.onRerun?.(why, error)
+      await time.sleep(Math.min(reconnectMsMax, 10 * 2 ** tries.reconnect))
+      return settle(wanted, { ...attempt, tries: { ...tries, reconnect: tries.reconnect + 1 } })
+    }
     const rerunsMax = why === 'rerun' ? limits.batchRerunsMax : 1 // a unique violation reloads and reruns once
     if (tries[why] < rerunsMax) {
       options.onRerun?.(why, error)
@@ -239,7 +237,7 @@ export function createBatcher<C, O>(options: BatcherOptions<C, O>) {
   function stillWanted(entry: Entry<C, O>, error: unknown): boolean {
     if (error instanceof DatabaseUnavailable && error.mayHaveHappened) entry.mayHaveHappened = true
     if (options.deadlineOf(entry.command) > time.now()) return true
-    fail(entry, new DatabaseUnavailable('DEADLINE', 'the database could not be reached in time', entry.mayHaveHappened))
+    fail(entry, new DatabaseUnavailable('DEADLINE', 'the database did not take it in time', entry.mayHaveHappened))
     return false
   }
 

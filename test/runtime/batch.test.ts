@@ -203,6 +203,39 @@ describe('a batch that fails', () => {
   })
 })
 
+describe('a batch that somebody holds up', () => {
+  test('is not rerun for commands whose deadline has passed', async () => {
+    const { batcher, batches, at, turn } = scripted()
+    const late = batcher.submit({ name: 'late', deadline: 100 })
+    const patient = batcher.submit({ name: 'patient', deadline: 900_000 })
+    await turn()
+    at(200)
+    batches[0]!.fail(transient())
+    await expect(late).rejects.toMatchObject({ name: 'DatabaseUnavailable', mayHaveHappened: false })
+    await turn()
+    expect(batches[1]!.names).toEqual(['patient'])
+    batches[1]!.answer()
+    expect(await patient).toBe('did patient')
+  })
+
+  test('answers the half that has committed before the other half ends', async () => {
+    const { batcher, batches, turn } = scripted()
+    const first = batcher.submit({ name: 'a' })
+    const second = batcher.submit({ name: 'b' })
+    for (const whole of [0, 1]) {
+      await turn()
+      batches[whole]!.fail(broken())
+    }
+    await turn()
+    expect(batches[2]!.names).toEqual(['a'])
+    batches[2]!.answer()
+    expect(await first).toBe('did a')
+    expect(batches[3]!.names).toEqual(['b'])
+    batches[3]!.answer()
+    expect(await second).toBe('did b')
+  })
+})
+
 describe('bounds', () => {
   test('a full queue refuses at once and has room again when it has drained', async () => {
     const { batcher, batches, turn } = scripted()
