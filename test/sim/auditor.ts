@@ -101,17 +101,17 @@ export function createAuditor() {
     if (sum !== line.quantity) throw new Violation('P1', `${sum} units allocated for ${line.quantity} of ${line.sku}`)
   }
 
-  /** Units that time had freed, nobody held locked, and the batch could see, yet did not free. */
+  /** Units that time had freed when the batch looked, and that it did not free though its bound allowed it. */
   function unfreedBy({ due, now }: MemoryCommit): Map<string, number> {
     const units = new Map<string, number>()
-    const skipped = new Set(due.skipped.map(nameOf))
+    const beyondLimit = new Set(due.beyondLimit.map(nameOf))
     const count = (
       name: string,
       thing: { changedAt: number; expiresAt: number | null },
       lines: Map<string, number>,
     ) => {
       if (thing.expiresAt === null || thing.expiresAt > Math.min(due.at, now)) return // the clock may have gone back since
-      if (thing.changedAt > due.logLength || skipped.has(name)) return
+      if (thing.changedAt > due.logLength || beyondLimit.has(name)) return
       for (const [sku, quantity] of lines) units.set(sku, (units.get(sku) ?? 0) + quantity)
     }
     for (const [name, hold] of books.holds) if (hold.status === 'active') count(name, hold, hold.lines)

@@ -30,7 +30,7 @@ export const mutants: Mutant[] = [
   {
     name: 'orders and holds are not locked',
     guard: 'row lock',
-    edits: [edit(memory, 'await database.locks.acquire(owner, thingLock(table, id))', '')],
+    edits: [edit(memory, 'await database.locks.acquire(owner, thingLock(table, id))\n    locked.push', 'locked.push')],
   },
   {
     name: 'rows are locked in the order they were named',
@@ -73,7 +73,7 @@ export const mutants: Mutant[] = [
         'const [orders, holds] = await Promise.all([',
         'const early = tx.lookUp(footprint)\n        const [orders, holds] = await Promise.all([',
       ),
-      edit(engine, 'tx.lookUp(footprint),\n          tx.now()', 'early,\n          tx.now()'),
+      edit(engine, 'tx.lookUp(footprint),\n        tx.now()', 'early,\n          tx.now()'),
       noUniqueKeys,
     ],
   },
@@ -163,6 +163,11 @@ export const mutants: Mutant[] = [
     name: 'what is due is left to the sweeper',
     guard: 'expiry in the same batch',
     edits: [edit(engine, "if (footprint.due.skus !== 'any') footprint.due.skus = footprint.skus", '')],
+  },
+  {
+    name: 'a refusal does not wait for units that another batch is freeing',
+    guard: 'wait for what is due',
+    edits: [edit(engine, "footprint.due.ifLocked === 'skip' && outcomes", 'outcomes.length < 0 && outcomes')],
   },
   {
     name: 'a failed write is not noticed, and every answer to COMMIT is taken for done',

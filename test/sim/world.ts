@@ -27,7 +27,6 @@ export type Report = {
 
 const beganAt = Date.UTC(2026, 0, 1)
 const workMsMax = 120_000
-const freedWithinMs = 1_000
 
 export async function runSeed(system: System, seed: number, trace?: (line: string) => void): Promise<Report> {
   const random = prng(seed)
@@ -138,7 +137,7 @@ async function closeDoors({ cell, clients, work, plan, scheduler, auditor }: Clo
     for (const [count, isThere] of Number.isFinite(units) ? wanted : []) {
       if (count <= 0) continue
       const probe = work.probe(shop, sku, count)
-      const answer = await answerTo(scheduler, clients[0]!, probe, isThere ? freedWithinMs : 0)
+      const answer = await answerTo(scheduler, clients[0]!, probe)
       steps += answer.steps
       if (answer.kind === (isThere ? 'accepted' : 'refused')) continue
       const what = `at the end, ${count} of ${sku} were ${answer.kind}, ${units} should be there`
@@ -152,21 +151,15 @@ async function closeDoors({ cell, clients, work, plan, scheduler, auditor }: Clo
   return steps
 }
 
-/**
- * The answer, within 3 s. A refusal is asked again for so long: a command passes over what another batch is expiring at that
- * moment, and units need to be there only 1 s after their time.
- */
-async function answerTo(scheduler: Scheduler, client: Client, intent: Intent, againMs: number) {
-  const askedAt = scheduler.now()
+/** The answer, within 3 s. */
+async function answerTo(scheduler: Scheduler, client: Client, intent: Intent) {
+  const until = scheduler.now() + 3_000
   let steps = 0
   let kind: Answer['kind'] | null = null
-  do {
-    kind = null
-    void client.pursue(intent).then((answer) => {
-      kind = answer.kind
-    })
-    while (kind === null && scheduler.now() < askedAt + 3_000) steps += await scheduler.run(scheduler.now() + 20)
-  } while (kind === 'refused' && scheduler.now() < askedAt + againMs)
+  void client.pursue(intent).then((answer) => {
+    kind = answer.kind
+  })
+  while (kind === null && scheduler.now() < until) steps += await scheduler.run(scheduler.now() + 20)
   return { kind: kind as Answer['kind'] | null, steps }
 }
 

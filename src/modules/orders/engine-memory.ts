@@ -6,9 +6,9 @@ import { limits } from '../../base/limits.ts'
 import { type Instant, instantMax } from '../../base/time.ts'
 import { DatabaseUnavailable, StatementFailed } from '../../runtime/pg-failure.ts'
 import { skuKey } from '../stock/decide.ts'
-import type { Hold, StockRow, StockRowId } from '../stock/types.ts'
+import type { DueQuery, Hold, ShopSku, ShopUuid, StockRow, StockRowId } from '../stock/types.ts'
 import { type BatchState, type KeyRow, keyOf, type ReferenceRow, referenceKey, unitsOnRow } from './decide.ts'
-import type { DueQuery, EngineStore, EngineTx, Footprint, LookUp, NewRow, ShopSku, ShopUuid } from './engine.ts'
+import type { EngineStore, EngineTx, Footprint, LookUp, NewRow } from './engine.ts'
 import { type MemoryCommit, type MemoryDatabase, type MemoryTables, publish } from './memory-database.ts'
 import type { LockOwner } from './memory-locks.ts'
 import type { Order } from './types.ts'
@@ -24,6 +24,7 @@ export type Statement =
   | 'count rows'
   | 'look up'
   | 'now'
+  | 'more due'
   | 'orders on'
   | 'write'
   | 'write references'
@@ -76,7 +77,7 @@ export function createMemoryStore(database: MemoryDatabase, pause: Pause = () =>
 }
 
 function begin(database: MemoryDatabase, lane: number): Transaction {
-  const due = { at: instantMax, skipped: [], logLength: 0 }
+  const due = { at: instantMax, beyondLimit: [], logLength: 0 }
   return {
     database,
     owner: { waitsFor: null, holds: new Set(), hasEnded: false },
@@ -149,6 +150,7 @@ function transactionOn(transaction: Transaction, lane: number, pause: Pause): En
     },
     lookUp: (footprint) => issue('look up', () => lookUp(transaction.database.tables, footprint)),
     now: () => issue('now', () => transaction.database.clock()),
+    isMoreDue: (skus, loaded) => issue('more due', () => isMoreDue(transaction, skus, loaded)),
     ordersOn: (row, units) => issue('orders on', () => ordersOn(transaction.database.tables, row, units)),
     async write(state, unusedRows) {
       await Promise.all([
@@ -187,17 +189,33 @@ async function lockNamed<T extends { id: Uuid; shopId: ShopId }>(
   return locked
 }
 
-function lockDueOrders(transaction: Transaction, due: DueQuery): Order[] {
+async function lockDueOrders(transaction: Transaction, due: DueQuery): Promise<Order[]> {
   transaction.change.due.logLength = transaction.database.tables.events.length
   const { orders, pendingOrders } = transaction.database.tables
-  const ids = dueOf(transaction, due, pendingOrders, (id) => orders.get(id)!)
-  return lockUnlocked(transaction, 'order', ids).map((id) => ({ ...orders.get(id)! }))
+  const ids = dueOf(transaction, due.skus, pendingOrders, (id) => orders.get(id)!)
+  const locked = await lockDue(transaction, 'order', ids, due, pendingOrders)
+  return locked.map((id) => ({ ...orders.get(id)! }))
 }
 
-function lockDueHolds(transaction: Transaction, due: DueQuery): Hold[] {
+async function lockDueHolds(transaction: Transaction, due: DueQuery): Promise<Hold[]> {
   const { holds, activeHolds } = transaction.database.tables
-  const ids = dueOf(transaction, due, activeHolds, (id) => holds.get(id)!)
-  return lockUnlocked(transaction, 'hold', ids).map((id) => ({ ...holds.get(id)! }))
+  const ids = dueOf(transaction, due.skus, activeHolds, (id) => holds.get(id)!)
+  const locked = await lockDue(transaction, 'hold', ids, due, activeHolds)
+  return locked.map((id) => ({ ...holds.get(id)! }))
+}
+
+function isMoreDue(
+  transaction: Transaction,
+  skus: readonly ShopSku[],
+  loaded: { orders: readonly Order[]; holds: readonly Hold[] },
+): boolean {
+  const { holds, activeHolds, orders, pendingOrders } = transaction.database.tables
+  const known = new Set([...loaded.orders, ...loaded.holds].map((one) => one.id))
+  const due = [
+    ...dueOf(transaction, skus, pendingOrders, (id) => orders.get(id)!),
+    ...dueOf(transaction, skus, activeHolds, (id) => holds.get(id)!),
+  ]
+  return due.some((id) => !known.has(id))
 }
 
 type Expiring = { shopId: ShopId; expiresAt: Instant | null; lines: readonly { sku: string }[] }
@@ -205,30 +223,36 @@ type Expiring = { shopId: ShopId; expiresAt: Instant | null; lines: readonly { s
 /** What is due now, longest due first. */
 function dueOf(
   { database, change }: Transaction,
-  due: DueQuery,
+  skusAsked: DueQuery['skus'],
   live: ReadonlySet<Uuid>,
   thingOf: (id: Uuid) => Expiring,
-): { ids: Uuid[]; limit: number } {
+): Uuid[] {
   const now = database.clock()
   change.due.at = Math.min(change.due.at, now) as Instant
-  const skus = due.skus === 'any' ? null : new Set(due.skus.map((one) => skuKey(one.shopId, one.sku)))
+  const skus = skusAsked === 'any' ? null : new Set(skusAsked.map((one) => skuKey(one.shopId, one.sku)))
   const ids = [...live].filter((id) => {
     const { shopId, expiresAt, lines } = thingOf(id)
     return expiresAt! <= now && (!skus || lines.some(({ sku }) => skus.has(`${shopId} ${sku}`)))
   })
-  return { ids: ids.toSorted((a, b) => thingOf(a).expiresAt! - thingOf(b).expiresAt!), limit: due.limit }
+  return ids.toSorted((a, b) => thingOf(a).expiresAt! - thingOf(b).expiresAt!)
 }
 
-function lockUnlocked(
+/** What ended while its lock was awaited is not locked: it is no longer due. */
+async function lockDue(
   { database, owner, change }: Transaction,
   table: 'order' | 'hold',
-  due: { ids: Uuid[]; limit: number },
-): Uuid[] {
+  ids: readonly Uuid[],
+  { limit, ifLocked }: DueQuery,
+  live: ReadonlySet<Uuid>,
+): Promise<Uuid[]> {
   const locked: Uuid[] = []
-  for (const id of due.ids) {
-    if (locked.length === due.limit) change.due.skipped.push(id)
+  for (const id of ids) {
+    if (locked.length === limit) change.due.beyondLimit.push(id)
     else if (database.locks.tryAcquire(owner, thingLock(table, id))) locked.push(id)
-    else change.due.skipped.push(id)
+    else if (ifLocked === 'wait') {
+      await database.locks.acquire(owner, thingLock(table, id))
+      if (live.has(id)) locked.push(id)
+    }
   }
   return locked
 }

@@ -11,9 +11,9 @@ import type { Session } from '../../runtime/pg-session.ts'
 import { randomUuid } from '../../runtime/random.ts'
 import type { EngineEvent } from '../stock/decide.ts'
 import * as stock from '../stock/store.ts'
-import type { Hold, StockRow, StockRowId } from '../stock/types.ts'
+import type { DueQuery, Hold, ShopSku, ShopUuid, StockRow, StockRowId } from '../stock/types.ts'
 import { type BatchState, unitsOnRow } from './decide.ts'
-import type { DueQuery, EngineStore, EngineTx, Footprint, LookUp, NewRow, ShopSku, ShopUuid } from './engine.ts'
+import type { EngineStore, EngineTx, Footprint, LookUp, NewRow } from './engine.ts'
 import * as orders from './store.ts'
 import type { Order } from './types.ts'
 
@@ -90,6 +90,7 @@ function transactionOn(session: Session): EngineTx {
       return found
     },
     now: async () => (await afterLocks).now,
+    isMoreDue: (skus, loaded) => isMoreDue(session, skus, loaded),
     ordersOn: (row, units) => ordersOn(session, row, units),
     // Not async: if a parameter cannot be built, it throws before COMMIT is sent.
     write: (state, unusedRows) => writeAll(session, state, unusedRows, generation),
@@ -106,7 +107,7 @@ async function readAfterLocks(session: Session, skus: readonly ShopSku[]): Promi
 async function lockOrders(session: Session, named: readonly ShopUuid[], due: DueQuery): Promise<Order[]> {
   const records = await Promise.all([
     named.length > 0 ? orders.lockOrders(session, named) : [],
-    orders.lockDueOrders(session, due.skus, due.limit),
+    orders.lockDueOrders(session, due),
   ])
   return distinct(records.flat().map(orders.orderOf))
 }
@@ -114,7 +115,7 @@ async function lockOrders(session: Session, named: readonly ShopUuid[], due: Due
 async function lockHolds(session: Session, named: readonly ShopUuid[], due: DueQuery): Promise<Hold[]> {
   const records = await Promise.all([
     named.length > 0 ? stock.lockHolds(session, named) : [],
-    stock.lockDueHolds(session, due.skus, due.limit),
+    stock.lockDueHolds(session, due),
   ])
   return distinct(records.flat().map(stock.holdOf))
 }
@@ -161,6 +162,18 @@ async function lookUp(session: Session, footprint: Footprint): Promise<LookUp> {
     })),
     policies: policyRecords.map(stock.policyOf),
   }
+}
+
+async function isMoreDue(
+  session: Session,
+  skus: readonly ShopSku[],
+  loaded: { orders: readonly Order[]; holds: readonly Hold[] },
+): Promise<boolean> {
+  const found = await Promise.all([
+    orders.findOtherDueOrder(session, skus, loaded.orders),
+    stock.findOtherDueHold(session, skus, loaded.holds),
+  ])
+  return found.some((records) => records.length > 0)
 }
 
 /** Newest first, until their units on the row make up what is missing. */

@@ -4,15 +4,11 @@ import { type CellName, type LocationCode, type ShopId, type Sku, toWireId, type
 import { limits } from '../../base/limits.ts'
 import { type Instant, laterOf } from '../../base/time.ts'
 import { skuKey } from '../stock/decide.ts'
-import type { Hold, Policy, StockRow, StockRowId } from '../stock/types.ts'
+import type { DueQuery, Hold, Policy, ShopSku, ShopUuid, StockRow, StockRowId } from '../stock/types.ts'
 import { type BatchState, decideBatch, emptyState, type KeyRow, keyOf, referenceKey, unitsOnRow } from './decide.ts'
 import type { CommandOutcome, Order, Submission } from './types.ts'
 
-export type ShopSku = { shopId: ShopId; sku: Sku }
-export type ShopUuid = { shopId: ShopId; id: Uuid }
 export type NewRow = ShopSku & { location: LocationCode }
-/** Due holds or orders to lock besides: those of some SKUs, or of any. Rows that another batch has locked are skipped. */
-export type DueQuery = { skus: readonly ShopSku[] | 'any'; limit: number }
 
 /** Everything a batch needs to know beforehand. */
 export type Footprint = {
@@ -42,6 +38,8 @@ export type EngineTx = {
   lookUp(footprint: Footprint): Promise<LookUp>
   /** The database's clock, read now. */
   now(): Promise<Instant>
+  /** Something of the SKUs is due that was not loaded: another batch has it, and its units are not free yet. */
+  isMoreDue(skus: readonly ShopSku[], loaded: { orders: readonly Order[]; holds: readonly Hold[] }): Promise<boolean>
   /** Standing orders that use the row, newest first, until `units` are covered. */
   ordersOn(row: StockRow, units: number): Promise<Uuid[]>
   /** Writes what the batch changed, and removes the rows it made in vain. Throws at once if it cannot begin. */
@@ -60,35 +58,59 @@ export type EngineOptions = { cell: CellName; startedAt: Instant }
 /** Runs batches on a store. `now` never runs backwards within a process. */
 export function createEngine(store: EngineStore, options: EngineOptions) {
   let lastNow = options.startedAt
+
+  function runOnce(lane: number, submissions: readonly Submission[], footprint: Footprint, onWriting: () => void) {
+    return store.transaction(lane, async (tx) => {
+      const [orders, holds] = await Promise.all([
+        tx.lockOrders(footprint.orders, footprint.due),
+        tx.lockHolds(footprint.holds, footprint.due),
+      ])
+      const [stock, found, clock] = await Promise.all([
+        tx.lockStock(withSkusOf(footprint.skus, orders, holds), footprint.newRows),
+        tx.lookUp(footprint),
+        tx.now(),
+      ])
+      lastNow = laterOf(lastNow, clock)
+      const state = loadState(options.cell, lastNow, { orders, holds, stock, found })
+      const outcomes = decideBatch(state, submissions)
+      if (footprint.due.ifLocked === 'skip' && outcomes.some(isForWantOfUnits)) {
+        if (await tx.isMoreDue(footprint.skus, { orders, holds })) throw new UnitsOnTheirWay()
+      }
+      for (const { event, row, units } of state.shorts.slice(0, limits.shortRowsNamedMax)) {
+        const hit = await ordersHit(tx, state, row, units)
+        event.data.orders = hit.map((id) => toWireId('ord', options.cell, id))
+      }
+      const writing = [tx.write(state, unusedRows(state)), tx.commit()]
+      onWriting()
+      await allOrFirstFailure(writing)
+      return outcomes
+    })
+  }
+
   return {
-    /** `onWriting` is called when the batch is decided and its writes are issued. */
-    run(lane: number, submissions: readonly Submission[], onWriting = () => {}): Promise<CommandOutcome[]> {
-      return store.transaction(lane, async (tx) => {
-        const footprint = footprintOf(submissions)
-        const [orders, holds] = await Promise.all([
-          tx.lockOrders(footprint.orders, footprint.due),
-          tx.lockHolds(footprint.holds, footprint.due),
-        ])
-        const [stock, found, clock] = await Promise.all([
-          tx.lockStock(withSkusOf(footprint.skus, orders, holds), footprint.newRows),
-          tx.lookUp(footprint),
-          tx.now(),
-        ])
-        lastNow = laterOf(lastNow, clock)
-        const state = loadState(options.cell, lastNow, { orders, holds, stock, found })
-        const outcomes = decideBatch(state, submissions)
-        for (const { event, row, units } of state.shorts.slice(0, limits.shortRowsNamedMax)) {
-          const hit = await ordersHit(tx, state, row, units)
-          event.data.orders = hit.map((id) => toWireId('ord', options.cell, id))
-        }
-        const writing = [tx.write(state, unusedRows(state)), tx.commit()]
-        onWriting()
-        await allOrFirstFailure(writing)
-        return outcomes
-      })
+    /**
+     * `onWriting` is called when the batch is decided and its writes are issued. What another batch is expiring is skipped,
+     * so that nobody waits for it in vain; only a refusal for want of those units makes the batch run again and wait.
+     */
+    async run(lane: number, submissions: readonly Submission[], onWriting = () => {}): Promise<CommandOutcome[]> {
+      const footprint = footprintOf(submissions)
+      try {
+        return await runOnce(lane, submissions, footprint, onWriting)
+      } catch (error) {
+        if (!(error instanceof UnitsOnTheirWay)) throw error
+        footprint.due.ifLocked = 'wait'
+        return runOnce(lane, submissions, footprint, onWriting)
+      }
     },
   }
 }
+
+/** Rolls a batch back: another one is expiring what this one lacks. */
+class UnitsOnTheirWay extends Error {
+  override readonly name = 'UnitsOnTheirWay'
+}
+
+const isForWantOfUnits = (outcome: CommandOutcome): boolean => !outcome.ok && outcome.code === 'insufficient_stock'
 
 /** Who cannot be served, newest first: orders of this batch, then those before it that it has not cancelled. */
 async function ordersHit(tx: EngineTx, state: BatchState, row: StockRow, units: number): Promise<Uuid[]> {
@@ -134,7 +156,7 @@ export function footprintOf(submissions: readonly Submission[]): Footprint {
   const footprint: Footprint = {
     orders: [],
     holds: [],
-    due: { skus: [], limit: limits.dueExpiredPerBatchMax },
+    due: { skus: [], limit: limits.dueExpiredPerBatchMax, ifLocked: 'skip' },
     skus: [],
     newRows: [],
     keys: [],
@@ -150,7 +172,7 @@ export function footprintOf(submissions: readonly Submission[]): Footprint {
 
 function addFootprint(footprint: Footprint, skus: Map<string, ShopSku>, { command, key }: Submission): void {
   if (command.kind === 'expire_due') {
-    footprint.due = { skus: 'any', limit: command.limit }
+    footprint.due = { skus: 'any', limit: command.limit, ifLocked: 'skip' }
     return
   }
   const { shopId } = command

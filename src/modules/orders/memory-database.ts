@@ -22,8 +22,8 @@ export type MemoryCommit = {
   keys: KeyRow[]
   references: ReferenceRow[]
   events: LoggedEvent[]
-  /** When the batch looked for what was due, how much of the log it could see, and what others had locked. */
-  due: { at: Instant; logLength: number; skipped: Uuid[] }
+  /** When the batch looked for what was due, how much of the log it could see, and what its bound kept it from freeing. */
+  due: { at: Instant; logLength: number; beyondLimit: Uuid[] }
 }
 
 /** The committed state. */

@@ -4,12 +4,10 @@ import { limits } from '../../base/limits.ts'
 import type { Instant } from '../../base/time.ts'
 import type { Session } from '../../runtime/pg-session.ts'
 import { bareArray, jsonLines, textArray } from '../../runtime/pg-values.ts'
-import { rowIdsOf, rowIdsOfSkus } from '../stock/store.ts'
-import type { StockRowId } from '../stock/types.ts'
+import { rowIdsOf, rowIdsOfSkus, shopSkus } from '../stock/store.ts'
+import type { DueQuery, ShopSku, ShopUuid, StockRowId } from '../stock/types.ts'
 import type { KeyRow, ReferenceRow } from './decide.ts'
 import type { Annotations, CancelReason, Order, OrderDocument, OrderStatus } from './types.ts'
-
-type ShopUuid = { shopId: ShopId; id: Uuid }
 
 const shopIds = (items: readonly { shopId: ShopId }[]): string => bareArray(items.map((item) => item.shopId))
 
@@ -60,10 +58,15 @@ export const orderOf = (record: OrderRecord): Order => ({
 const lockOrdersSql = `
   select ${orderColumns} from unnest($1::integer[], $2::uuid[]) u(shop_id, id)
   join ${orderTables} on s.shop_id = u.shop_id and s.id = u.id order by s.id for update of s`
-const lockDueOrdersSql = `
+const dueOrdersSql = `
   select ${orderColumns} from ${orderTables}
   where s.status = 'pending' and s.expires_at <= statement_timestamp() and s.row_ids && ${rowIdsOfSkus}
-  order by s.expires_at limit $3 for update of s skip locked`
+  order by s.expires_at limit $3 for update of s`
+const lockDueOrdersSql = { skip: `${dueOrdersSql} skip locked`, wait: dueOrdersSql }
+const otherDueOrderSql = `
+  select s.id from orders.states s
+  where s.status = 'pending' and s.expires_at <= statement_timestamp() and s.row_ids && ${rowIdsOfSkus}
+    and s.id <> all ($3::uuid[]) limit 1`
 const lockAnyDueOrdersSql = `
   select ${orderColumns} from ${orderTables} where s.status = 'pending' and s.expires_at <= statement_timestamp()
   order by s.expires_at limit $1 for update of s skip locked`
@@ -71,10 +74,13 @@ const lockAnyDueOrdersSql = `
 export const lockOrders = (session: Session, named: readonly ShopUuid[]) =>
   session.run<OrderRecord>(lockOrdersSql, [shopIds(named), bareArray(named.map((one) => one.id))])
 
-export const lockDueOrders = (session: Session, of: readonly { shopId: ShopId; sku: Sku }[] | 'any', limit: number) =>
-  of === 'any'
-    ? session.run<OrderRecord>(lockAnyDueOrdersSql, [limit])
-    : session.run<OrderRecord>(lockDueOrdersSql, [shopIds(of), textArray(of.map((one) => one.sku)), limit])
+export const lockDueOrders = (session: Session, due: DueQuery) =>
+  due.skus === 'any'
+    ? session.run<OrderRecord>(lockAnyDueOrdersSql, [due.limit])
+    : session.run<OrderRecord>(lockDueOrdersSql[due.ifLocked], [...shopSkus(due.skus), due.limit])
+
+export const findOtherDueOrder = (session: Session, of: readonly ShopSku[], loaded: readonly { id: Uuid }[]) =>
+  session.run<{ id: Uuid }>(otherDueOrderSql, [...shopSkus(of), bareArray(loaded.map((order) => order.id))])
 
 /** Advisory lock that a batch shares while it looks up and writes keys, and the rotator takes alone. */
 export const keysLock = 4_207_001
@@ -95,10 +101,7 @@ type KeyRecord = { shop_id: ShopId; hash: string; request: string; result_id: Uu
 
 /** Shares the keys' lock; answers the present generation, the clock, and how many stock rows the SKUs have by now. */
 export const readAfterLocks = (session: Session, of: readonly { shopId: ShopId; sku: Sku }[]) =>
-  session.run<{ generation: number; now: Instant; rows: number }>(afterLocksSql, [
-    shopIds(of),
-    textArray(of.map((one) => one.sku)),
-  ])
+  session.run<{ generation: number; now: Instant; rows: number }>(afterLocksSql, shopSkus(of))
 export const lookUpKeys = (session: Session, keys: readonly { shopId: ShopId; hash: string }[]) =>
   session.run<KeyRecord>(lookUpKeysSql, [shopIds(keys), bareArray(keys.map((key) => key.hash))])
 

@@ -4,13 +4,14 @@ import type { LocationCode, ShopId, Sku, Uuid } from '../../base/ids.ts'
 import type { Instant } from '../../base/time.ts'
 import type { Rows, Session } from '../../runtime/pg-session.ts'
 import { bareArray, jsonLines, textArray } from '../../runtime/pg-values.ts'
-import type { Hold, HoldLine, HoldStatus, Policy, StockRow, StockRowId, Tracking } from './types.ts'
-
-type ShopSku = { shopId: ShopId; sku: Sku }
+import type { DueQuery, Hold, HoldLine, HoldStatus, Policy, ShopSku, StockRow, StockRowId, Tracking } from './types.ts'
 
 const shopIds = (items: readonly { shopId: ShopId }[]): string => bareArray(items.map((item) => item.shopId))
 const skus = (items: readonly { sku: Sku }[]): string => textArray(items.map((item) => item.sku))
 const ids = (items: readonly { id: Uuid }[]): string => bareArray(items.map((item) => item.id))
+
+/** The parameters of `unnest($1::integer[], $2::text[])`. */
+export const shopSkus = (of: readonly ShopSku[]): [string, string] => [shopIds(of), skus(of)]
 
 /** The row ids of some SKUs, as an array expression over the parameters $1 (shops) and $2 (SKUs). */
 export const rowIdsOfSkus = `array(
@@ -22,10 +23,15 @@ export const holdColumns = 'h.shop_id, h.id, h.status, h.version, h.expires_at, 
 const lockHoldsSql = `
   select ${holdColumns} from unnest($1::integer[], $2::uuid[]) u(shop_id, id) join stock.holds h using (shop_id, id)
   order by h.id for update of h`
-const lockDueHoldsSql = `
+const dueHoldsSql = `
   select ${holdColumns} from stock.holds h
   where h.status = 'active' and h.expires_at <= statement_timestamp() and h.row_ids && ${rowIdsOfSkus}
-  order by h.expires_at limit $3 for update of h skip locked`
+  order by h.expires_at limit $3 for update of h`
+const lockDueHoldsSql = { skip: `${dueHoldsSql} skip locked`, wait: dueHoldsSql }
+const otherDueHoldSql = `
+  select h.id from stock.holds h
+  where h.status = 'active' and h.expires_at <= statement_timestamp() and h.row_ids && ${rowIdsOfSkus}
+    and h.id <> all ($3::uuid[]) limit 1`
 const lockAnyDueHoldsSql = `
   select ${holdColumns} from stock.holds h where h.status = 'active' and h.expires_at <= statement_timestamp()
   order by h.expires_at limit $1 for update of h skip locked`
@@ -51,10 +57,13 @@ export const holdOf = (record: HoldRecord): Hold => ({
 export const lockHolds = (session: Session, named: readonly { shopId: ShopId; id: Uuid }[]) =>
   session.run<HoldRecord>(lockHoldsSql, [shopIds(named), ids(named)])
 
-export const lockDueHolds = (session: Session, of: readonly ShopSku[] | 'any', limit: number) =>
-  of === 'any'
-    ? session.run<HoldRecord>(lockAnyDueHoldsSql, [limit])
-    : session.run<HoldRecord>(lockDueHoldsSql, [shopIds(of), skus(of), limit])
+export const lockDueHolds = (session: Session, due: DueQuery) =>
+  due.skus === 'any'
+    ? session.run<HoldRecord>(lockAnyDueHoldsSql, [due.limit])
+    : session.run<HoldRecord>(lockDueHoldsSql[due.ifLocked], [...shopSkus(due.skus), due.limit])
+
+export const findOtherDueHold = (session: Session, of: readonly ShopSku[], loaded: readonly { id: Uuid }[]) =>
+  session.run<{ id: Uuid }>(otherDueHoldSql, [...shopSkus(of), ids(loaded)])
 
 // Sorted, so that two batches that make the same rows wait for each other in one order.
 const makeRowsSql = `
@@ -119,8 +128,7 @@ export const rowOf = (record: RowRecord): StockRow => ({
   site: { priority: record.priority, country: record.country, lat: record.lat, lon: record.lon },
 })
 
-export const lockRows = (session: Session, of: readonly ShopSku[]) =>
-  session.run<RowRecord>(lockRowsSql, [shopIds(of), skus(of)])
+export const lockRows = (session: Session, of: readonly ShopSku[]) => session.run<RowRecord>(lockRowsSql, shopSkus(of))
 
 /** The latest committed rows of a shop's SKUs, sorted by id. */
 export async function readRows(
@@ -224,7 +232,7 @@ export const policyOf = (record: PolicyRecord): Policy => ({
 })
 
 export const readPolicies = (session: Pick<Session, 'run'>, of: readonly ShopSku[]) =>
-  session.run<PolicyRecord>(readPoliciesSql, [shopIds(of), skus(of)])
+  session.run<PolicyRecord>(readPoliciesSql, shopSkus(of))
 
 export const writePolicy = (session: Session, policy: Policy) =>
   session.run(writePolicySql, [
