@@ -12,7 +12,7 @@ async function placeOrder(sql: postgres.Sql, shopId: number): Promise<void> {
   const customer = customerOf(Math.floor(Math.random() * customers))
   const [hash, request] = [crypto.randomUUID(), crypto.randomUUID()]
   await sql.begin(async (tx) => {
-    const earlier = await tx`select result_id from orders.keys_0 where shop_id = ${shopId} and hash = ${hash}`
+    const earlier = await tx`select result_id from orders.keys_young_0 where shop_id = ${shopId} and hash = ${hash}`
     if (earlier.length > 0) throw new Error('a random key came twice')
     const rows = await tx<Row[]>`
       select id, sku, on_hand + allowance - reserved - committed as free from stock.rows
@@ -34,7 +34,7 @@ async function placeOrder(sql: postgres.Sql, shopId: number): Promise<void> {
     await Promise.all([
       tx`insert into orders.states (shop_id, id, status, version, expires_at, updated_at, row_ids)
         values (${shopId}, ${id}, 'pending', 1, now() + interval '15 minutes', now(), ${rowIds}::text::bigint[])`,
-      tx`insert into orders.keys_0 (shop_id, hash, request, result_id) values (${shopId}, ${hash}, ${request}, ${id})`,
+      tx`insert into orders.keys_young_0 (shop_id, hash, request, result_id) values (${shopId}, ${hash}, ${request}, ${id})`,
       tx`update stock.rows set reserved = reserved + 1, version = version + 1
         where id = any(${rowIds}::text::bigint[])`,
       tx`insert into runtime.events (shop_id, event_id, subject, subject_version, type, at, data, moves)

@@ -25,8 +25,8 @@ const newOrders = (count: string, shift: string): string => `
 const insertOrders = `
   insert into orders.orders (shop_id, id, placed_at, customer, document)
   select 1, id, at, customer, document::json from src order by id`
-const insertKeys = `
-  insert into orders.keys_0 (shop_id, hash, request, result_id)
+const insertKeys = (table: string) => `
+  insert into ${table} (shop_id, hash, request, result_id)
   select 1, gen_random_uuid(), gen_random_uuid(), id from src`
 const eventColumns = 'shop_id, event_id, subject, subject_version, type, at, data, moves'
 
@@ -43,7 +43,7 @@ export const prepareSql = `
       with ${newOrders('batch', "interval '0'")}, o as (${insertOrders}), s as (
         insert into orders.states (shop_id, id, status, version, expires_at, updated_at, row_ids)
         select 1, id, 'pending', 1, at + interval '15 minutes', at, array[row_a, row_b] from src order by id
-      ), k as (${insertKeys})
+      ), k as (${insertKeys('orders.keys_young_0')})
       insert into runtime.events (${eventColumns})
       select 1, gen_random_uuid(), wire, 1, 'order.placed', at, (${placedData})::json,
         array[row_a, 0, 1, 0, 0, row_b, 0, 1, 0, 0] from src order by id;
@@ -62,7 +62,7 @@ export const prepareSql = `
       o as (${insertOrders}), s as (
         insert into orders.states (shop_id, id, status, version, expires_at, updated_at, row_ids)
         select 1, id, 'confirmed', 2, null, at, array[row_a, row_b] from src order by id
-      ), k as (${insertKeys})
+      ), k as (${insertKeys('orders.keys_0')})
       insert into runtime.events (${eventColumns})
       select 1, gen_random_uuid(), wire, version, type, at, data, moves from src cross join lateral (values
         (1, 'order.placed', (${placedData})::json, array[row_a, 0, 1, 0, 0, row_b, 0, 1, 0, 0]),

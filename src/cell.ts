@@ -10,7 +10,8 @@ import { countTraffic } from './gateway/traffic.ts'
 import { keyOf } from './modules/orders/decide.ts'
 import { createEngine, rowsOf } from './modules/orders/engine.ts'
 import { createPostgresStore } from './modules/orders/engine-postgres.ts'
-import { makeMonthPartitions, rotateKeys, sweep } from './modules/orders/housekeeping.ts'
+import { makeMonthPartitions, sweep } from './modules/orders/housekeeping.ts'
+import { carryKeysOver, rotateKeys } from './modules/orders/key-tables.ts'
 import type { CommandOutcome, Submission } from './modules/orders/types.ts'
 import { createKeys, developmentPrincipals, ensureShop } from './modules/shops/service.ts'
 import { closeBalances, createAuditor } from './modules/stock/audit.ts'
@@ -150,6 +151,7 @@ function startRecurring({ database, batcher, reader, auditor, log, clock }: Recu
     every(limits.auditEveryMs, async () => void (await auditor.run()), warn(log, 'audit')),
     // Apart, so that one that fails stops none of the others.
     regularly('key generations', async () => void (await rotateKeys(database))),
+    regularly('young keys', async () => void (await carryKeysOver(database))),
     regularly('month partitions', () => makeMonthPartitions(database, clock.now())),
     regularly('event partitions', async () => void (await ensureEventPartitions(database))),
     every(

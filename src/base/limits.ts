@@ -82,9 +82,12 @@ export const limits = {
   logChunkMax: 2_000,
   streamBacklogMax: 10_000,
 
-  // Keys: three generations of four days, so that a key is kept 8 to 12 days and looked up in three tables
+  // Keys: three generations of four days, so that a key is kept 8 to 12 days and looked up in three tables and two young ones
   keyGenerations: 3,
   keyGenerationMs: 4 * 24 * 60 * 60 * 1000,
+  youngKeysBytesMax: 64 * 1024 * 1024, // about 700,000 keys, whose index fits in memory
+  carriedKeysMax: 5_000, // a statement
+  carryPauseShare: 3, // of the time that each such statement took: a quarter of a session's time
 
   // The audit
   auditSliceSeqs: 50_000,

@@ -75,7 +75,7 @@ async function rollBack(session: Session): Promise<void> {
 
 function transactionOn(session: Session): EngineTx {
   let afterLocks: Promise<AfterLocks>
-  let generation = -1
+  let young = -1
   return {
     lockOrders: (named, due) => lockOrders(session, named, due),
     lockHolds: (named, due) => lockHolds(session, named, due),
@@ -86,22 +86,23 @@ function transactionOn(session: Session): EngineTx {
     },
     async lookUp(footprint) {
       const found = await lookUp(session, footprint)
-      generation = (await afterLocks).generation
+      young = (await afterLocks).young
       return found
     },
     now: async () => (await afterLocks).now,
     isMoreDue: (skus, loaded) => isMoreDue(session, skus, loaded),
     ordersOn: (row, units) => ordersOn(session, row, units),
     // Not async: if a parameter cannot be built, it throws before COMMIT is sent.
-    write: (state, unusedRows) => writeAll(session, state, unusedRows, generation),
+    write: (state, unusedRows) => writeAll(session, state, unusedRows, young),
     commit: () => commit(session),
   }
 }
 
-type AfterLocks = { rows: number; generation: number; now: Instant }
+type AfterLocks = { rows: number; young: number; now: Instant }
 
 async function readAfterLocks(session: Session, skus: readonly ShopSku[]): Promise<AfterLocks> {
-  return present((await orders.readAfterLocks(session, skus))[0], 'the key generation')
+  const [, [record]] = await Promise.all([orders.shareKeys(session), orders.readAfterLocks(session, skus)])
+  return present(record, 'the key generation')
 }
 
 async function lockOrders(session: Session, named: readonly ShopUuid[], due: DueQuery): Promise<Order[]> {
@@ -202,7 +203,7 @@ function writeAll(
   session: Session,
   state: BatchState,
   unusedRows: readonly StockRowId[],
-  generation: number,
+  young: number,
 ): Promise<void> {
   const { newOrders, newHolds, newKeys, newReferences, events } = state
   const newOnes = new Set<unknown>([...newOrders, ...newHolds])
@@ -224,7 +225,7 @@ function writeAll(
   write(unusedRows, stock.removeRows)
   for (const policy of state.dirtyPolicies) writes.push(stock.writePolicy(session, policy))
   write(newReferences, orders.insertReferences)
-  write(newKeys, (on, keys) => orders.insertKeys(on, generation, keys))
+  write(newKeys, (on, keys) => orders.insertKeys(on, young, keys))
   write(events, (on, list) =>
     on.run(appendEventsSql, appendEventsParams(list.map((event) => stamped(event, state.now)))),
   )

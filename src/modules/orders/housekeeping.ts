@@ -1,9 +1,9 @@
-// What time asks of the engine: expire what is due though nobody asks for its units, begin a new generation of keys each
-// day, and keep partitions ahead of the clock. Safe to run in every process at once.
+// What time asks of the engine: expire what is due though nobody asks for its units, and keep partitions ahead of the
+// clock. Safe to run in every process at once.
 import { limits } from '../../base/limits.ts'
 import { addMs, type Instant, instant } from '../../base/time.ts'
 import type { Database } from '../../runtime/pg.ts'
-import { keysLock, keyTables } from './store.ts'
+import { keysLock } from './store.ts'
 import type { CommandOutcome, Submission } from './types.ts'
 
 const dueSql = `
@@ -22,26 +22,6 @@ export async function sweep(
     const command = { kind: 'expire_due', limit: limits.sweepBatchMax } as const
     await submit({ command, key: null, deadline: addMs(now(), limits.commandDeadlineMs) })
   }
-}
-
-const lockKeysSql = `select pg_advisory_xact_lock(${keysLock})`
-const generationSql = `
-  select generation, started_at <= clock_timestamp() - $1 * interval '1 millisecond' as over from orders.key_generation`
-const nextGenerationSql = 'update orders.key_generation set generation = $1, started_at = clock_timestamp()'
-
-/** When the present generation's day is over, empties the oldest table of the ring and makes it the present one. */
-export async function rotateKeys(database: Database, generationMs: number = limits.keyGenerationMs): Promise<boolean> {
-  const [seen] = await database.query<{ over: boolean }>(generationSql, [generationMs])
-  if (!seen?.over) return false
-  return database.transaction(async (session) => {
-    await session.run(lockKeysSql)
-    const [current] = await session.run<{ generation: number; over: boolean }>(generationSql, [generationMs])
-    if (!current?.over) return false // another process was first
-    const next = (current.generation + 1) % keyTables.length
-    await session.run(`truncate ${keyTables[next]}`)
-    await session.run(nextGenerationSql, [next])
-    return true
-  })
 }
 
 /** Tables that are partitioned on a UUIDv7 and so by month. */

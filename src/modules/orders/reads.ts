@@ -62,7 +62,8 @@ export type OrderFilter = {
 // Conditions are added only when they are asked for, so that each combination has a plan of its own (at most 64).
 const conditions = {
   status: (n: number) => `s.status = $${n}`,
-  customer: (n: number) => `o.customer = $${n}`,
+  customer: (n: number) =>
+    `s.id in (select c.id from orders.orders c where c.shop_id = $1 and c.customer = $${n} and c.id < $2::uuid and c.id >= $3::uuid)`,
   email: (n: number) =>
     `s.id in (select p.order_id from orders.personal p where p.shop_id = $1 and lower(p.email) = lower($${n}))`,
   reference: (n: number) =>

@@ -82,16 +82,18 @@ export const lockDueOrders = (session: Session, due: DueQuery) =>
 export const findOtherDueOrder = (session: Session, of: readonly ShopSku[], loaded: readonly { id: Uuid }[]) =>
   session.run<{ id: Uuid }>(otherDueOrderSql, [...shopSkus(of), bareArray(loaded.map((order) => order.id))])
 
-/** Advisory lock that a batch shares while it looks up and writes keys, and the rotator takes alone. */
+/** Advisory lock that a batch shares while it looks up and writes keys; who moves or empties their tables takes it alone. */
 export const keysLock = 4_207_001
-export const keyTables = Array.from({ length: limits.keyGenerations }, (_, generation) => `orders.keys_${generation}`)
+export const generationTables = Array.from({ length: limits.keyGenerations }, (_, number) => `orders.keys_${number}`)
+export const youngTables = ['orders.keys_young_0', 'orders.keys_young_1'] as const
+export const keyTables = [...youngTables, ...generationTables]
 
-// One statement behind the locks. Its share of the keys' lock keeps the oldest generation from being emptied; a generation
-// that was read just before the ring turned is still kept for two turns more.
+const shareKeysSql = `select pg_advisory_xact_lock_shared(${keysLock})`
+// A later statement than the lock's: one that began before it was granted would name a table that is being emptied.
 const afterLocksSql = `
-  select generation, floor(extract(epoch from clock_timestamp()) * 1000)::bigint as now, (
+  select (turns % 2)::integer as young, floor(extract(epoch from clock_timestamp()) * 1000)::bigint as now, (
     select count(*) from unnest($1::integer[], $2::text[]) u(shop_id, sku) join stock.rows using (shop_id, sku)) as rows
-  from orders.key_generation cross join pg_advisory_xact_lock_shared(${keysLock})`
+  from orders.key_generation`
 const lookUpKeysSql = `
   select u.shop_id, u.hash, k.request, k.result_id from unnest($1::integer[], $2::uuid[]) u(shop_id, hash)
   cross join lateral (
@@ -99,9 +101,11 @@ const lookUpKeysSql = `
 
 type KeyRecord = { shop_id: ShopId; hash: string; request: string; result_id: Uuid | null }
 
-/** Shares the keys' lock; answers the present generation, the clock, and how many stock rows the SKUs have by now. */
+export const shareKeys = (session: Session) => session.run(shareKeysSql)
+
+/** Which of the young tables takes keys, the clock, and how many stock rows the SKUs have by now. */
 export const readAfterLocks = (session: Session, of: readonly { shopId: ShopId; sku: Sku }[]) =>
-  session.run<{ generation: number; now: Instant; rows: number }>(afterLocksSql, shopSkus(of))
+  session.run<{ young: number; now: Instant; rows: number }>(afterLocksSql, shopSkus(of))
 export const lookUpKeys = (session: Session, keys: readonly { shopId: ShopId; hash: string }[]) =>
   session.run<KeyRecord>(lookUpKeysSql, [shopIds(keys), bareArray(keys.map((key) => key.hash))])
 
@@ -113,13 +117,13 @@ export const keyRowOf = (record: KeyRecord): KeyRow => ({
 })
 
 // Sorted, here and for references: processes that wait for each other's unique keys wait in one order.
-const insertKeysSql = keyTables.map(
+const insertKeysSql = youngTables.map(
   (table) => `
   insert into ${table} (shop_id, hash, request, result_id)
   select * from unnest($1::integer[], $2::uuid[], $3::uuid[], $4::uuid[]) order by 1, 2`,
 )
-export const insertKeys = (session: Session, generation: number, keys: readonly KeyRow[]) =>
-  session.run(insertKeysSql[generation]!, [
+export const insertKeys = (session: Session, young: number, keys: readonly KeyRow[]) =>
+  session.run(insertKeysSql[young]!, [
     shopIds(keys),
     bareArray(keys.map((key) => key.hash)),
     bareArray(keys.map((key) => key.request)),

@@ -2,8 +2,10 @@
 // stepped here, two lanes or two processes against each other, and must come out right.
 import { randomUUID } from 'node:crypto'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { limits } from '../../../src/base/limits.ts'
 import type { EngineTx } from '../../../src/modules/orders/engine.ts'
-import { rotateKeys } from '../../../src/modules/orders/housekeeping.ts'
+import { carryKeysOver, rotateKeys } from '../../../src/modules/orders/key-tables.ts'
+import { keysLock, keyTables } from '../../../src/modules/orders/store.ts'
 import type { Submission } from '../../../src/modules/orders/types.ts'
 import type { Database } from '../../../src/runtime/pg.ts'
 import { failureClass } from '../../../src/runtime/pg-failure.ts'
@@ -326,12 +328,73 @@ describe('keys in generations', () => {
     const key = newKey()
     const again = async () => told(await engine.run(submission({ ...placeOrder({ [hot]: 1 }) }, key)))
     await engine.run(submission(order, key))
+    expect(await again()).toEqual(['earlier'])
+    await carryKeysOver(database, everything)
+    expect(await keysIn('orders.keys_young_0', 'orders.keys_young_1')).toBe(0)
+    expect(await again()).toEqual(['earlier'])
     for (let turn = 0; turn < 2; turn++) {
       expect(await rotateKeys(database, 0)).toBe(true)
       expect(await again()).toEqual(['earlier'])
     }
     await rotateKeys(database, 0)
     expect(await again()).toEqual(['order'])
+  })
+
+  test('keys of many slices are carried over whole, and found at every moment', async () => {
+    const hot = sku()
+    const engine = engineOf()
+    await engine.run(submission(receive({ [hot]: 10 })))
+    const key = newKey()
+    await engine.run(submission(placeOrder({ [hot]: 1 }), key))
+    const manySql = `insert into orders.keys_young_${await youngNow()} select 9, gen_random_uuid(), gen_random_uuid(), null
+      from generate_series(1, $1)`
+    await database.transaction((session) => session.run(manySql, [2 * limits.carriedKeysMax + 1]))
+    const before = await keysIn(...keyTables)
+    let isOver = false
+    const carrying = carryKeysOver(database, { ...everything, pauseShare: 1 }).then((count) => {
+      isOver = true
+      return count
+    })
+    while (!isOver)
+      expect(told(await engine.run(submission({ ...placeOrder({ [hot]: 1 }) }, key)))).toEqual(['earlier'])
+    expect(await carrying).toBeGreaterThan(2 * limits.carriedKeysMax)
+    expect(await keysIn(...keyTables)).toBe(before)
+    expect(await keysIn('orders.keys_young_0', 'orders.keys_young_1')).toBe(0)
+  })
+
+  test('a carrier that was cut off is followed by one that carries the rest, and does not change the tables’ places again', async () => {
+    const hot = sku()
+    const engine = engineOf()
+    await engine.run(submission(receive({ [hot]: 10 })))
+    const key = newKey()
+    await engine.run(submission(placeOrder({ [hot]: 1 }), key))
+    const old = await youngNow()
+    await database.transaction((session) => session.run('update orders.key_generation set turns = turns + 1'))
+    expect(await youngNow()).toBe(1 - old)
+    expect(await carryKeysOver(database)).toBeGreaterThan(0)
+    expect(await youngNow()).toBe(1 - old)
+    expect(await keysIn(`orders.keys_young_${old}`)).toBe(0)
+    expect(told(await engine.run(submission({ ...placeOrder({ [hot]: 1 }) }, key)))).toEqual(['earlier'])
+    expect(await carryKeysOver(database)).toBe(0)
+  })
+
+  test('a batch that waited while the young tables changed places writes to the new one', async () => {
+    const hot = sku()
+    const engine = engineOf()
+    await engine.run(submission(receive({ [hot]: 10 })))
+    await carryKeysOver(database, everything)
+    const old = await youngNow()
+    const key = newKey()
+    const waiting = await database.transaction(async (session) => {
+      await session.run(`select pg_advisory_xact_lock(${keysLock})`)
+      await session.run('update orders.key_generation set turns = turns + 1')
+      const order = engine.run(submission(placeOrder({ [hot]: 1 }), key))
+      await somebodyWaitsForKeys()
+      return { order }
+    })
+    expect(told(await waiting.order)).toEqual(['order'])
+    expect(await keysIn(`orders.keys_young_${old}`)).toBe(0)
+    expect(await keysIn(`orders.keys_young_${1 - old}`)).toBe(1)
   })
 
   test('the rotator waits for batches under way, so that none looks a key up in one generation and writes it to none', async () => {
@@ -346,12 +409,7 @@ describe('keys in generations', () => {
     const rotation = rotateKeys(database, 0).then(() => {
       rotated = true
     })
-    await eventually(async () => {
-      const [row] = await database.query<{ n: number }>(
-        `select count(*)::bigint as n from pg_locks where locktype = 'advisory' and not granted`,
-      )
-      return row!.n > 0
-    })
+    await somebodyWaitsForKeys()
     expect(rotated).toBe(false)
     slow.go()
     expect(told(await order)).toEqual(['order'])
@@ -359,3 +417,27 @@ describe('keys in generations', () => {
     expect(rotated).toBe(true)
   })
 })
+
+const everything = { youngBytesMax: 0, pauseShare: 0 }
+
+const somebodyWaitsForKeys = () =>
+  eventually(async () => {
+    const [row] = await database.query<{ n: number }>(
+      `select count(*)::bigint as n from pg_locks where locktype = 'advisory' and not granted`,
+    )
+    return row!.n > 0
+  })
+
+async function youngNow(): Promise<number> {
+  const [row] = await database.query<{ young: number }>(
+    'select (turns % 2)::integer as young from orders.key_generation',
+  )
+  return row!.young
+}
+
+async function keysIn(...tables: string[]): Promise<number> {
+  const counts = await Promise.all(
+    tables.map((table) => database.query<{ n: number }>(`select count(*)::bigint as n from ${table}`)),
+  )
+  return counts.reduce((sum, [row]) => sum + row!.n, 0)
+}

@@ -1,0 +1,112 @@
+// Where idempotency keys live: two small young tables that change places, and a ring of generations of four days. Keys are
+// random, and in a large index each would touch a page of its own; so they are written to the young table, whose index is
+// small, and carried over to the present generation sorted, many of them a page. Safe to run in every process at once.
+import { setTimeout as pause } from 'node:timers/promises'
+import { limits } from '../../base/limits.ts'
+import type { Database } from '../../runtime/pg.ts'
+import type { Session } from '../../runtime/pg-session.ts'
+import { generationTables, keysLock, youngTables } from './store.ts'
+
+const lockKeysSql = `select pg_advisory_xact_lock(${keysLock})`
+
+const generationSql = `
+  select generation, started_at <= clock_timestamp() - $1 * interval '1 millisecond' as over from orders.key_generation`
+const nextGenerationSql = 'update orders.key_generation set generation = $1, started_at = clock_timestamp()'
+
+/** When the present generation's time is over, empties the oldest table of the ring and makes it the present one. */
+export async function rotateKeys(database: Database, generationMs: number = limits.keyGenerationMs): Promise<boolean> {
+  const [seen] = await database.query<{ over: boolean }>(generationSql, [generationMs])
+  if (!seen?.over) return false
+  return database.transaction(async (session) => {
+    await session.run(lockKeysSql)
+    const [current] = await session.run<{ generation: number; over: boolean }>(generationSql, [generationMs])
+    if (!current?.over) return false // another process was first
+    const next = (current.generation + 1) % generationTables.length
+    await session.run(`truncate ${generationTables[next]}`)
+    await session.run(nextGenerationSql, [next])
+    return true
+  })
+}
+
+const youngSql = `
+  select turns, pg_relation_size('orders.keys_young_0') as bytes_0, pg_relation_size('orders.keys_young_1') as bytes_1
+  from orders.key_generation`
+const turnSql = 'update orders.key_generation set turns = turns + 1 where turns = $1 returning turns'
+
+type Young = { turns: number; bytes_0: number; bytes_1: number }
+const bytesOf = (young: Young, turns: number): number => (turns % 2 === 0 ? young.bytes_0 : young.bytes_1)
+const youngTableAt = (turns: number): string => youngTables[turns % youngTables.length]!
+
+type CarryOptions = { youngBytesMax?: number; pauseShare?: number }
+
+/**
+ * When the young table has grown to `youngBytesMax`, puts the empty one in its place and carries its keys over. What an earlier run
+ * has left half done is done first. Resolves with how many keys were carried over.
+ */
+export async function carryKeysOver(
+  database: Database,
+  { youngBytesMax = limits.youngKeysBytesMax, pauseShare = limits.carryPauseShare }: CarryOptions = {},
+): Promise<number> {
+  const [young] = await database.query<Young>(youngSql)
+  if (!young) return 0
+  const hasRest = bytesOf(young, young.turns - 1) > 0
+  if (!hasRest && bytesOf(young, young.turns) < youngBytesMax) return 0
+  const turns = hasRest ? young.turns : await turn(database, young.turns)
+  return turns === null ? 0 : carryOver(database, turns, pauseShare)
+}
+
+/** The batches under way hold a share of the lock: when it is ours, none of them writes to the old young table any more. */
+function turn(database: Database, turns: number): Promise<number | null> {
+  return database.transaction(async (session) => {
+    await session.run(lockKeysSql)
+    const [moved] = await session.run<{ turns: number }>(turnSql, [turns])
+    return moved?.turns ?? null // another process was first
+  })
+}
+
+type Place = { shop_id: number; hash: string }
+
+const carrySql = (from: string, to: string) => `
+  with slice as materialized (
+    select * from ${from} where (shop_id, hash) > ($1::integer, $2::uuid) order by shop_id, hash limit $3
+  ), carried as (
+    insert into ${to} (shop_id, hash, request, result_id)
+    select shop_id, hash, request, result_id from slice order by shop_id, hash on conflict do nothing returning 1
+  )
+  select shop_id, hash, (select count(*) from carried) as carried from slice order by shop_id desc, hash desc limit 1`
+
+/** In slices, each followed by a pause in proportion. A key stands in both tables until the old one is emptied. */
+async function carryOver(database: Database, turns: number, pauseShare: number): Promise<number> {
+  let place: Place | null = { shop_id: 0, hash: '00000000-0000-0000-0000-000000000000' }
+  let carried = 0
+  while (place !== null) {
+    const startedAt = performance.now()
+    const from: Place = place
+    const slice: (Place & { carried: number }) | null = await database.transaction((session) =>
+      carrySlice(session, turns, from),
+    )
+    carried += slice?.carried ?? 0
+    place = slice
+    await pause((performance.now() - startedAt) * pauseShare, undefined, { ref: false })
+  }
+  await database.transaction((session) => emptyOld(session, turns))
+  return carried
+}
+
+async function carrySlice(session: Session, turns: number, { shop_id, hash }: Place) {
+  const [current] = await session.run<{ generation: number }>('select generation from orders.key_generation for share')
+  const [from, to] = [youngTableAt(turns - 1), generationTables[current!.generation]!]
+  const [last] = await session.run<Place & { carried: number }>(carrySql(from, to), [
+    shop_id,
+    hash,
+    limits.carriedKeysMax,
+  ])
+  return last ?? null
+}
+
+/** Unless the tables have changed places again meanwhile: then it was another process that carried over and emptied. */
+async function emptyOld(session: Session, turns: number): Promise<void> {
+  await session.run(lockKeysSql)
+  const [young] = await session.run<{ turns: number }>('select turns from orders.key_generation')
+  if (young!.turns === turns) await session.run(`truncate ${youngTableAt(turns - 1)}`)
+}
