@@ -18,6 +18,7 @@ import { openEngine, openStore, receiveUnits, type Store } from './store.ts'
 
 const kibPerOrder = 2.5 // with indexes; 2 were measured
 const sessions = 2
+const warmUpSeconds = 15 // the pages of its indexes come from the disk one by one after the restart
 const batch = 5_000
 const eventsPerOrder = 2
 
@@ -30,7 +31,7 @@ export const growth: Bench = {
     const connections = options.connections ?? 256
     const grown = await startServer(context, 'grown')
     const empty = await startServer(context, 'empty')
-    await warmUp(context, [grown.url, empty.url], connections)
+    await warmUp(context, [grown.url, empty.url], connections, warmUpSeconds)
     const turns = await takeTurns(options.rounds, {
       grown: async (turn) => {
         const slice = await placeOrders(context, grown, { connections, seconds: options.seconds, skus: skusSpread })

@@ -105,8 +105,13 @@ export const orders: Bench = {
 }
 
 /** Code compiled, plans cached, tables no longer empty; nothing of it is counted. */
-export async function warmUp(context: BenchContext, urls: readonly string[], connections: number): Promise<void> {
-  for (const url of urls) await runLoad(context, { url, connections, seconds: warmUpSeconds, skus: skusSpread })
+export async function warmUp(
+  context: BenchContext,
+  urls: readonly string[],
+  connections: number,
+  seconds = warmUpSeconds,
+): Promise<void> {
+  for (const url of urls) await runLoad(context, { url, connections, seconds, skus: skusSpread })
 }
 
 function summary(placed: readonly Slice[], noop: readonly Slice[]): Record<string, Field> {

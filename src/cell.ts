@@ -151,7 +151,7 @@ function startRecurring({ database, batcher, reader, auditor, log, clock }: Recu
     every(limits.auditEveryMs, async () => void (await auditor.run()), warn(log, 'audit')),
     // Apart, so that one that fails stops none of the others.
     regularly('key generations', async () => void (await rotateKeys(database))),
-    regularly('young keys', async () => void (await carryKeysOver(database))),
+    regularly('young keys', async () => void (await carryKeysOver(database, clock))),
     regularly('month partitions', () => makeMonthPartitions(database, clock.now())),
     regularly('event partitions', async () => void (await ensureEventPartitions(database))),
     every(

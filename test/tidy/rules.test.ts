@@ -54,15 +54,22 @@ it('imports, exports and requests are read from code', () => {
 
 it('a statement counts for every table that its parts name, also in another file or a loop', () => {
   const paths = ['orders/store.ts', 'stock/store.ts'].map((path) => parseSource(`src/modules/${path}`))
-  const tables = ['orders.orders', 'orders.states', 'orders.keys_2', 'stock.rows', 'stock.policies']
+  const tables = [
+    'orders.orders',
+    'orders.states',
+    'orders.keys_2',
+    'orders.keys_young_0',
+    'stock.rows',
+    'stock.policies',
+  ]
   const found = new Map(statementsIn(paths, tables).map(({ name, uses }) => [name, uses]))
   const does = (name: string, table: string) => [...(found.get(name)?.get(table) ?? [])]
   expect(does('lockOrdersSql', 'orders.states')).toEqual(['locks'])
   expect(does('lockOrdersSql', 'orders.orders')).toEqual(['reads'])
-  expect(does('lockDueOrdersSql', 'stock.rows')).toEqual(['reads'])
+  expect(does('dueOrdersSql', 'stock.rows')).toEqual(['reads'])
   expect(does('updateStatesSql', 'orders.states')).toEqual(['updates'])
   expect(does('lookUpKeysSql', 'orders.keys_2')).toEqual(['reads'])
-  expect(does('insertKeysSql', 'orders.keys_2')).toEqual(['inserts'])
+  expect(does('insertKeysSql', 'orders.keys_young_0')).toEqual(['inserts'])
   expect(does('removeRowsSql', 'stock.rows')).toEqual(['deletes'])
   expect(does('writePolicySql', 'stock.policies')).toEqual(['inserts', 'updates'])
   expect(found.has('orderOf')).toBe(false)

@@ -1,8 +1,8 @@
 // Where idempotency keys live: two small young tables that change places, and a ring of generations of four days. Keys are
 // random, and in a large index each would touch a page of its own; so they are written to the young table, whose index is
 // small, and carried over to the present generation sorted, many of them a page. Safe to run in every process at once.
-import { setTimeout as pause } from 'node:timers/promises'
 import { limits } from '../../base/limits.ts'
+import type { Clock } from '../../runtime/clock.ts'
 import type { Database } from '../../runtime/pg.ts'
 import type { Session } from '../../runtime/pg-session.ts'
 import { generationTables, keysLock, youngTables } from './store.ts'
@@ -45,6 +45,7 @@ type CarryOptions = { youngBytesMax?: number; pauseShare?: number }
  */
 export async function carryKeysOver(
   database: Database,
+  clock: Clock,
   { youngBytesMax = limits.youngKeysBytesMax, pauseShare = limits.carryPauseShare }: CarryOptions = {},
 ): Promise<number> {
   const [young] = await database.query<Young>(youngSql)
@@ -52,7 +53,7 @@ export async function carryKeysOver(
   const hasRest = bytesOf(young, young.turns - 1) > 0
   if (!hasRest && bytesOf(young, young.turns) < youngBytesMax) return 0
   const turns = hasRest ? young.turns : await turn(database, young.turns)
-  return turns === null ? 0 : carryOver(database, turns, pauseShare)
+  return turns === null ? 0 : carryOver(database, clock, turns, pauseShare)
 }
 
 /** The batches under way hold a share of the lock: when it is ours, none of them writes to the old young table any more. */
@@ -76,18 +77,18 @@ const carrySql = (from: string, to: string) => `
   select shop_id, hash, (select count(*) from carried) as carried from slice order by shop_id desc, hash desc limit 1`
 
 /** In slices, each followed by a pause in proportion. A key stands in both tables until the old one is emptied. */
-async function carryOver(database: Database, turns: number, pauseShare: number): Promise<number> {
+async function carryOver(database: Database, clock: Clock, turns: number, pauseShare: number): Promise<number> {
   let place: Place | null = { shop_id: 0, hash: '00000000-0000-0000-0000-000000000000' }
   let carried = 0
   while (place !== null) {
-    const startedAt = performance.now()
+    const startedAt = clock.elapsedMs()
     const from: Place = place
     const slice: (Place & { carried: number }) | null = await database.transaction((session) =>
       carrySlice(session, turns, from),
     )
     carried += slice?.carried ?? 0
     place = slice
-    await pause((performance.now() - startedAt) * pauseShare, undefined, { ref: false })
+    await clock.sleep((clock.elapsedMs() - startedAt) * pauseShare)
   }
   await database.transaction((session) => emptyOld(session, turns))
   return carried

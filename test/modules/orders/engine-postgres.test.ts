@@ -7,6 +7,7 @@ import type { EngineTx } from '../../../src/modules/orders/engine.ts'
 import { carryKeysOver, rotateKeys } from '../../../src/modules/orders/key-tables.ts'
 import { keysLock, keyTables } from '../../../src/modules/orders/store.ts'
 import type { Submission } from '../../../src/modules/orders/types.ts'
+import { systemClock } from '../../../src/runtime/clock.ts'
 import type { Database } from '../../../src/runtime/pg.ts'
 import { failureClass } from '../../../src/runtime/pg-failure.ts'
 import {
@@ -329,7 +330,7 @@ describe('keys in generations', () => {
     const again = async () => told(await engine.run(submission({ ...placeOrder({ [hot]: 1 }) }, key)))
     await engine.run(submission(order, key))
     expect(await again()).toEqual(['earlier'])
-    await carryKeysOver(database, everything)
+    await carryKeysOver(database, systemClock, everything)
     expect(await keysIn('orders.keys_young_0', 'orders.keys_young_1')).toBe(0)
     expect(await again()).toEqual(['earlier'])
     for (let turn = 0; turn < 2; turn++) {
@@ -351,7 +352,7 @@ describe('keys in generations', () => {
     await database.transaction((session) => session.run(manySql, [2 * limits.carriedKeysMax + 1]))
     const before = await keysIn(...keyTables)
     let isOver = false
-    const carrying = carryKeysOver(database, { ...everything, pauseShare: 1 }).then((count) => {
+    const carrying = carryKeysOver(database, systemClock, { ...everything, pauseShare: 1 }).then((count) => {
       isOver = true
       return count
     })
@@ -371,18 +372,18 @@ describe('keys in generations', () => {
     const old = await youngNow()
     await database.transaction((session) => session.run('update orders.key_generation set turns = turns + 1'))
     expect(await youngNow()).toBe(1 - old)
-    expect(await carryKeysOver(database)).toBeGreaterThan(0)
+    expect(await carryKeysOver(database, systemClock)).toBeGreaterThan(0)
     expect(await youngNow()).toBe(1 - old)
     expect(await keysIn(`orders.keys_young_${old}`)).toBe(0)
     expect(told(await engine.run(submission({ ...placeOrder({ [hot]: 1 }) }, key)))).toEqual(['earlier'])
-    expect(await carryKeysOver(database)).toBe(0)
+    expect(await carryKeysOver(database, systemClock)).toBe(0)
   })
 
   test('a batch that waited while the young tables changed places writes to the new one', async () => {
     const hot = sku()
     const engine = engineOf()
     await engine.run(submission(receive({ [hot]: 10 })))
-    await carryKeysOver(database, everything)
+    await carryKeysOver(database, systemClock, everything)
     const old = await youngNow()
     const key = newKey()
     const waiting = await database.transaction(async (session) => {
