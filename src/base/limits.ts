@@ -34,9 +34,9 @@ export const limits = {
   batchRerunsMax: 5,
   answersPerTurnMax: 32,
   decidingMsMax: 50,
-  queueRowsMin: 1_200, // a queue this short is never full, whatever the rate seems to be
+  queueRowsMin: 3_000, // two batches: a queue this short is never full, whatever the rate seems to be
   queueRowsMax: 40_000,
-  queueWaitMsMax: 60, // a queue that would take longer than this to drain answers 503 at once
+  queueWaitMsMax: 100, // a queue that would take longer than this to drain answers 503 at once
   commandDeadlineMs: 10_000,
   dueExpiredPerBatchMax: 200,
   sweepEveryMs: 250,
