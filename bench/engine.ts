@@ -6,6 +6,7 @@ import { type ShopId, type Sku, uuidV7 } from '../src/base/ids.ts'
 import type { Currency, MinorUnits } from '../src/base/money.ts'
 import { addMs } from '../src/base/time.ts'
 import type { EngineStore, EngineTx } from '../src/modules/orders/engine.ts'
+import { defaultTerms } from '../src/modules/orders/life.ts'
 import type { Submission } from '../src/modules/orders/types.ts'
 import { systemClock } from '../src/runtime/clock.ts'
 import { openSql } from '../src/runtime/database-url.ts'
@@ -165,6 +166,9 @@ function randomOrder(shopId: ShopId): Submission {
       customer: customerOf(Math.floor(Math.random() * customers)),
       reference: null,
       provider: null,
+      payment: null,
+      terms: defaultTerms,
+      review: null,
       placedAt: null,
       personal: null,
       annotations: null,

@@ -42,6 +42,7 @@ function placed(command: PlaceOrder): Order {
     cancelled: null,
     expiresAt: addMs(now, 900_000),
     updatedAt: now,
+    life: null,
     personal: command.personal,
     annotations: command.annotations,
   }
@@ -63,6 +64,7 @@ const app = await createApp({
     retryAfterSeconds: () => 1,
   },
   database: noDatabase,
+  providers: new Map(),
   keys: createKeys(
     noDatabase,
     systemClock.now,

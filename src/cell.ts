@@ -7,7 +7,7 @@ import { limits } from './base/limits.ts'
 import { addMs, type Instant, instant } from './base/time.ts'
 import { createApp, drainApp } from './gateway/app.ts'
 import { countTraffic } from './gateway/traffic.ts'
-import { keyOf } from './modules/orders/decide.ts'
+import { keyOf } from './modules/orders/batch-state.ts'
 import { createEngine, rowsOf } from './modules/orders/engine.ts'
 import { createPostgresStore } from './modules/orders/engine-postgres.ts'
 import { makeMonthPartitions, sweep } from './modules/orders/housekeeping.ts'
@@ -68,6 +68,7 @@ export async function buildCell({ cell, database, config, log, clock = systemClo
   const app = await createApp({
     cell,
     commands: batcher,
+    providers: new Map(),
     database,
     keys: createKeys(database, clock.now, config.profile === 'development' ? developmentPrincipals(shop) : undefined),
     log,

@@ -9,7 +9,7 @@ import type { Instant } from '../base/time.ts'
 import { bulkOrderRoute } from '../modules/orders/bulk.ts'
 import { createOrderReader } from '../modules/orders/reads.ts'
 import { orderRoutes } from '../modules/orders/routes.ts'
-import { type Commands, submissionOf } from '../modules/orders/service.ts'
+import { type Commands, type Providers, submissionOf } from '../modules/orders/service.ts'
 import type { Keys } from '../modules/shops/service.ts'
 import { bulkStockRoute } from '../modules/stock/bulk.ts'
 import { stockRoutes } from '../modules/stock/routes.ts'
@@ -35,6 +35,7 @@ export type AppOptions = Omit<HealthOptions, 'guard' | 'position'> & {
   events: EventRoutesOptions['events']
   cell: CellName
   commands: Commands
+  providers: Providers
   database: Pick<Database, 'query' | 'transaction'>
   keys: Keys
   log: Pick<Log, 'error' | 'warn'>
@@ -85,7 +86,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   await describeApi(app)
   const guard = createGuard(options.keys, clock.elapsedMs)
   const shared = { cell, guard, commands, database: options.database, now: clock.now }
-  const ordersShared = { ...shared, readOrder: createOrderReader(options.database) }
+  const ordersShared = { ...shared, providers: options.providers, readOrder: createOrderReader(options.database) }
   docsRoutes(app)
   healthRoutes(app, { ...options, guard, position: options.events.position })
   eventRoutes(app, { cell, guard, events: options.events })

@@ -1,7 +1,8 @@
 // What the engine's contract suite needs of a store: processes on it, a look at everything it holds, and time.
 import type { Uuid } from '../../src/base/ids.ts'
 import type { EngineTx } from '../../src/modules/orders/engine.ts'
-import type { CommandOutcome, OrderStatus, Submission } from '../../src/modules/orders/types.ts'
+import type { OrderStatus } from '../../src/modules/orders/states.ts'
+import type { CommandOutcome, Submission } from '../../src/modules/orders/types.ts'
 import type { HoldStatus, StockRow } from '../../src/modules/stock/types.ts'
 
 export type TestProcess = {

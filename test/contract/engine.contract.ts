@@ -142,7 +142,8 @@ export function engineContract(storeName: string, open: () => Promise<EngineBenc
         const order = await placed({ [a]: 2 }, more)
         const [outcome] = await run(cancel(order.id, { [a]: 1 }))
         const stored = outcome!.ok && outcome!.value.kind === 'order' ? outcome!.value.order : null
-        const changed = { cancelled: [1], version: 2, updatedAt: stored!.updatedAt }
+        const changed = { cancelled: [1], version: 2, updatedAt: stored!.updatedAt, life: stored!.life }
+        expect(stored!.life).toMatchObject({ credited: 500, creditedUnits: [1], payments: [], open: null })
         expect(stored).toEqual({ ...order, ...changed })
       })
     })

@@ -44,6 +44,7 @@ async function openDoor() {
       whenRoom: async () => {},
       retryAfterSeconds: () => 7,
     },
+    providers: new Map(),
     database: database as never,
     keys: createKeys(
       database as never,

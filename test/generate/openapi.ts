@@ -18,6 +18,7 @@ export async function openApiText(): Promise<string> {
       whenRoom: nobody,
       retryAfterSeconds: () => 1,
     },
+    providers: new Map(),
     database: { query: nobody, transaction: nobody },
     keys: { known: nobody, find: nobody },
     log: { error: nobody, warn: nobody },

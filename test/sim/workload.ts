@@ -4,6 +4,7 @@ import type { LocationCode, ShopId, Sku, Uuid } from '../../src/base/ids.ts'
 import type { Currency, MinorUnits } from '../../src/base/money.ts'
 import type { Prng } from '../../src/base/prng.ts'
 import type { Instant } from '../../src/base/time.ts'
+import { defaultTerms } from '../../src/modules/orders/life.ts'
 import type { CancelReason, PlaceOrder } from '../../src/modules/orders/types.ts'
 import type { AdjustReason, RequestedLine } from '../../src/modules/stock/types.ts'
 import { blankId, type Intent, type Request } from './intents.ts'
@@ -48,6 +49,9 @@ export function createWorkload(plan: Plan, random: Prng, known: Known, clock: ()
       customer: random.chance(0.2) ? `c-${random.between(1, 5)}` : null,
       reference: random.chance(0.25) ? `R-${random.between(1, 12)}` : null,
       provider: random.chance(0.5) ? 'none' : null,
+      payment: null,
+      terms: defaultTerms,
+      review: null,
       placedAt: null,
       personal: random.chance(0.1) ? { email: 'a@example.com', address: { country: 'DE' }, note: null } : null,
       annotations: null,

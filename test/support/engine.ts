@@ -6,6 +6,7 @@ import { addMs, instant } from '../../src/base/time.ts'
 import { createEngine, type EngineStore, type EngineTx } from '../../src/modules/orders/engine.ts'
 import { createPostgresStore } from '../../src/modules/orders/engine-postgres.ts'
 import { makeMonthPartitions } from '../../src/modules/orders/housekeeping.ts'
+import { defaultTerms } from '../../src/modules/orders/life.ts'
 import type { CommandOutcome, PlaceOrder, Submission } from '../../src/modules/orders/types.ts'
 import type { AdjustStock, PlaceHold } from '../../src/modules/stock/types.ts'
 import { migrate, readMigrations } from '../../src/runtime/migrate.ts'
@@ -67,6 +68,9 @@ export function placeOrder(units: Record<string, number>, more: Partial<PlaceOrd
     customer: null,
     reference: null,
     provider: null,
+    payment: null,
+    terms: defaultTerms,
+    review: null,
     placedAt: null,
     personal: null,
     annotations: null,

@@ -8,7 +8,13 @@ export type Layer = (typeof layers)[number] | 'runtime'
 const fileLayers: Record<string, Layer> = {
   'types.ts': 'types',
   'schemas.ts': 'types',
+  'life.ts': 'types',
+  'states.ts': 'types',
   'decide.ts': 'decide',
+  'money.ts': 'decide',
+  'batch-state.ts': 'decide',
+  'decide-payment.ts': 'decide',
+  'decide-fulfilment.ts': 'decide',
   'sourcing.ts': 'decide',
   'store.ts': 'store',
   'routes.ts': 'routes',

@@ -374,7 +374,7 @@ export interface components {
             status: number;
             detail?: string;
             /** @enum {string} */
-            code: "invalid_json" | "invalid_body" | "invalid_parameter" | "unknown_field" | "idempotency_key_required" | "idempotency_key_invalid" | "visitor_required" | "cursor_invalid" | "malformed_request" | "unauthorized" | "forbidden" | "no_catalogue_price" | "not_found" | "method_not_allowed" | "request_timeout" | "position_expired" | "precondition_failed" | "body_too_large" | "unsupported_media_type" | "headers_too_large" | "insufficient_stock" | "hold_expired" | "hold_consumed" | "hold_released" | "order_cancelled" | "reference_taken" | "idempotency_key_reused" | "sku_not_found" | "location_not_found" | "cell_not_found" | "hold_not_found" | "hold_too_small" | "line_not_found" | "units_too_large" | "quantity_too_large" | "currency_mismatch" | "currency_unknown" | "country_unknown" | "amount_too_large" | "amount_mismatch" | "time_in_future" | "price_required" | "not_available" | "reason_mismatch" | "overloaded" | "unavailable" | "outcome_unknown" | "draining" | "internal";
+            code: "invalid_json" | "invalid_body" | "invalid_parameter" | "unknown_field" | "idempotency_key_required" | "idempotency_key_invalid" | "visitor_required" | "cursor_invalid" | "malformed_request" | "unauthorized" | "forbidden" | "no_catalogue_price" | "not_found" | "method_not_allowed" | "request_timeout" | "position_expired" | "precondition_failed" | "body_too_large" | "unsupported_media_type" | "headers_too_large" | "insufficient_stock" | "hold_expired" | "hold_consumed" | "hold_released" | "order_not_confirmed" | "order_shipped" | "order_paid" | "payment_in_progress" | "nothing_to_capture" | "nothing_to_ship" | "not_shipped" | "return_received" | "refund_too_large" | "not_in_review" | "order_cancelled" | "reference_taken" | "idempotency_key_reused" | "sku_not_found" | "location_not_found" | "cell_not_found" | "hold_not_found" | "hold_too_small" | "line_not_found" | "units_too_large" | "quantity_too_large" | "currency_mismatch" | "currency_unknown" | "country_unknown" | "amount_too_large" | "amount_mismatch" | "time_in_future" | "price_required" | "provider_unknown" | "payment_method_unknown" | "not_available" | "reason_mismatch" | "overloaded" | "unavailable" | "outcome_unknown" | "draining" | "internal";
             errors?: {
                 /** @description A JSON pointer into the body, or into what `in` names. */
                 pointer: string;
@@ -392,7 +392,7 @@ export interface components {
             id: string;
             reference: string | null;
             /** @enum {string} */
-            status: "pending" | "confirmed" | "cancelled";
+            status: "pending" | "in_review" | "confirmed" | "completed" | "cancelled";
             cancel_reason: ("unpaid" | "buyer" | "merchant" | "fraud" | "duplicate" | "short") | null;
             cell: string;
             /** @description ISO 4217. */
@@ -402,6 +402,7 @@ export interface components {
                 sku: string;
                 quantity: number;
                 cancelled_quantity: number;
+                shipped_quantity: number;
                 unit_price: {
                     /** @description Minor units. */
                     amount: number;
@@ -460,13 +461,25 @@ export interface components {
             };
             payment: {
                 /** @enum {string} */
-                status: "none" | "captured" | "partially_refunded" | "refunded";
+                status: "none" | "pending" | "requires_action" | "authorized" | "captured" | "failed" | "voided" | "partially_refunded" | "refunded";
                 provider: string | null;
+                error?: {
+                    code: string;
+                };
+                next_action?: Record<string, never> | null;
             };
             fulfilment: {
                 /** @enum {string} */
-                status: "unfulfilled";
+                status: "unfulfilled" | "partially_fulfilled" | "fulfilled";
             };
+            shipments: components["schemas"]["Shipment"][];
+            returns: components["schemas"]["Return"][];
+            refunds: components["schemas"]["Refund"][];
+            risk: {
+                /** @enum {string} */
+                review: "open" | "approved";
+                reasons: string[];
+            } | null;
             hold_id: string | null;
             customer: {
                 email?: string;
@@ -506,6 +519,65 @@ export interface components {
              */
             updated_at: string;
             version: number;
+        };
+        Shipment: {
+            id: string;
+            /** @enum {string} */
+            status: "shipped" | "delivered";
+            carrier: string;
+            tracking_number: string;
+            lines: {
+                /** @description Case matters; no control characters. */
+                sku: string;
+                quantity: number;
+                location: string;
+            }[];
+            /**
+             * Format: date-time
+             * @description RFC 3339.
+             */
+            created_at: string;
+            delivered_at: string | null;
+        };
+        Return: {
+            id: string;
+            /** @enum {string} */
+            status: "requested" | "received";
+            reason: string;
+            lines: {
+                /** @description Case matters; no control characters. */
+                sku: string;
+                quantity: number;
+            }[];
+            received: {
+                /** @description Case matters; no control characters. */
+                sku: string;
+                quantity: number;
+                resellable: boolean;
+            }[];
+            /**
+             * Format: date-time
+             * @description RFC 3339.
+             */
+            created_at: string;
+        };
+        Refund: {
+            id: string;
+            payment_id: string;
+            /** @enum {string} */
+            status: "pending" | "refunded" | "failed";
+            /** @description Integer minor units of an ISO 4217 currency. */
+            amount: {
+                /** @description Minor units. */
+                amount: number;
+                /** @description ISO 4217. */
+                currency: string;
+            };
+            /**
+             * Format: date-time
+             * @description RFC 3339.
+             */
+            created_at: string;
         };
         OrderList: {
             data: components["schemas"]["Order"][];
@@ -2031,7 +2103,7 @@ export interface operations {
                 limit?: number;
                 /** @description `next_cursor` of the page before. */
                 cursor?: string;
-                status?: "pending" | "confirmed" | "cancelled";
+                status?: "pending" | "in_review" | "confirmed" | "completed" | "cancelled";
                 /** @description The customer’s `external_id`. */
                 customer?: string;
                 email?: string;
@@ -2076,15 +2148,6 @@ export interface operations {
             };
             /** @description `forbidden` */
             403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `not_available` */
-            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2164,8 +2227,10 @@ export interface operations {
                         country: string;
                     };
                     payment?: {
-                        /** @enum {string} */
-                        provider: "none";
+                        /** @description `none`: paid elsewhere; `test`, `stripe`. */
+                        provider: string;
+                        /** @description The provider’s word for it. */
+                        method?: string;
                     };
                     /** @description The caller’s own number; unique per shop. */
                     reference?: string;
@@ -2255,7 +2320,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `sku_not_found`, `hold_not_found`, `hold_too_small`, `currency_mismatch`, `currency_unknown`, `country_unknown`, `price_required`, `amount_mismatch`, `amount_too_large`, `time_in_future`, `not_available`, `idempotency_key_reused` */
+            /** @description `sku_not_found`, `hold_not_found`, `hold_too_small`, `currency_mismatch`, `currency_unknown`, `country_unknown`, `price_required`, `amount_mismatch`, `amount_too_large`, `time_in_future`, `not_available`, `payment_method_unknown`, `provider_unknown`, `idempotency_key_reused` */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -2526,7 +2591,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `order_cancelled` */
+            /** @description `order_cancelled`, `order_shipped` */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -2640,8 +2705,10 @@ export interface operations {
                         country: string;
                     };
                     payment?: {
-                        /** @enum {string} */
-                        provider: "none";
+                        /** @description `none`: paid elsewhere; `test`, `stripe`. */
+                        provider: string;
+                        /** @description The provider’s word for it. */
+                        method?: string;
                     };
                     /** @description The caller’s own number; unique per shop. */
                     reference?: string;

@@ -1,13 +1,11 @@
 // POST /v1/orders/bulk: an order a line, an answer a line, for as many lines as the caller has. A line is the same request
 // as POST /v1/orders with its key, so either may repeat what the other began.
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import { uuidV7 } from '../../base/ids.ts'
 import type { Json } from '../../base/json.ts'
 import { compileBody, readJson, schemaRefusal } from '../../runtime/http.ts'
 import { documentedLines } from '../../runtime/http-document.ts'
 import { acceptLines, problemLine, sendLines } from '../../runtime/http-lines.ts'
-import { randomIdBytes } from '../../runtime/random.ts'
-import { type OrderRoutesOptions, orderOf } from './routes.ts'
+import { type OrderRoutesOptions, orderOf, placing } from './routes.ts'
 import * as schemas from './schemas.ts'
 import { orderJson, placeOrderOf, submissionOf } from './service.ts'
 
@@ -49,7 +47,7 @@ async function placeLine(
   const key = guard.keyOfLine(request, keyText, 'POST /v1/orders', body as Json)
   if ('code' in key) return problemLine(key)
   const at = now()
-  const command = placeOrderOf(body, { principal, cell, orderId: uuidV7(at, randomIdBytes()), now: at })
+  const command = placeOrderOf(body, placing(options, principal, at))
   if ('ok' in command) return problemLine(command)
   const outcome = await commands.submit(submissionOf(command, key, at))
   if (!outcome.ok) return problemLine(outcome)

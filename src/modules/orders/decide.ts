@@ -1,14 +1,12 @@
 // What becomes of a batch of commands. Pure: rows were locked and read, the time was read after the locks, and the
 // commands are decided one after the other, so that a batch behaves as if its commands had run alone in that order.
-import { assert, unreachable } from '../../base/assert.ts'
-import { type CellName, type ShopId, type Sku, toWireId, type Uuid } from '../../base/ids.ts'
-import { limits } from '../../base/limits.ts'
+import { unreachable } from '../../base/assert.ts'
+import { type ShopId, type Sku, toWireId, type Uuid } from '../../base/ids.ts'
 import { amountMax, type MinorUnits } from '../../base/money.ts'
 import { accepted, type Outcome, type Refused, refused, replayed } from '../../base/result.ts'
-import { addMs, type Instant } from '../../base/time.ts'
+import { addMs } from '../../base/time.ts'
 import {
   allotToLines,
-  commitReserved,
   decideAdjustStock,
   decideExtendHold,
   decidePlaceHold,
@@ -20,67 +18,56 @@ import {
   quantityBySku,
   refusalOfHold,
   reserve,
-  type StockState,
   sourceLines,
   takeUnits,
   uncommit,
   unreserve,
 } from '../stock/decide.ts'
-import type { Allocation, Hold, RequestedLine, StockRowId } from '../stock/types.ts'
+import type { Allocation, Hold, RequestedLine } from '../stock/types.ts'
+import {
+  type BatchState,
+  changeLife,
+  copyOf,
+  keyOf,
+  openAllocations,
+  orderEvent,
+  orderFor,
+  referenceKey,
+  spreadOverLines,
+  unitsOpen,
+} from './batch-state.ts'
+import {
+  cancelOpenUnits,
+  decideDeliver,
+  decideReceiveReturn,
+  decideRequestReturn,
+  decideShip,
+  decideShortPick,
+} from './decide-fulfilment.ts'
+import {
+  advance,
+  beginPayment,
+  confirmOrder,
+  decideCapture,
+  decideRefund,
+  decideSettle,
+  decideStartPayment,
+} from './decide-payment.ts'
+import { costOf, emptyLife, lifeOf } from './money.ts'
+import { next, orderTable } from './states.ts'
 import type {
   CancelOrder,
   CancelReason,
   Command,
   CommandOutcome,
+  EditOrder,
   IdempotencyKey,
+  LifeCommand,
   Order,
-  OrderLine,
   PlaceOrder,
+  ReviewOrder,
   Submission,
 } from './types.ts'
-
-export type KeyRow = IdempotencyKey & { shopId: ShopId; resultId: Uuid | null }
-export type ReferenceRow = { shopId: ShopId; reference: string; orderId: Uuid }
-
-export type BatchState = StockState & {
-  orders: Map<Uuid, Order>
-  /** Keys seen before, and those of this batch; by `keyOf`. */
-  keys: Map<string, KeyRow>
-  /** By `referenceKey`. */
-  references: Map<string, Uuid>
-  newOrders: Order[]
-  dirtyOrders: Set<Order>
-  newKeys: KeyRow[]
-  newReferences: ReferenceRow[]
-}
-
-export const keyOf = (shopId: ShopId, hash: string): string => `${shopId} ${hash}`
-export const referenceKey = (shopId: ShopId, reference: string): string => `${shopId} ${reference}`
-
-export function emptyState(cell: CellName, now: Instant): BatchState {
-  return {
-    cell,
-    now,
-    rows: new Map(),
-    rowById: new Map(),
-    made: new Set(),
-    holds: new Map(),
-    policies: new Map(),
-    dirtyRows: new Set(),
-    newHolds: [],
-    dirtyHolds: new Set(),
-    dirtyPolicies: new Set(),
-    events: [],
-    shorts: [],
-    orders: new Map(),
-    keys: new Map(),
-    references: new Map(),
-    newOrders: [],
-    dirtyOrders: new Set(),
-    newKeys: [],
-    newReferences: [],
-  }
-}
 
 /** One outcome per submission, in order; `state` then holds what to write. */
 export function decideBatch(state: BatchState, submissions: readonly Submission[]): CommandOutcome[] {
@@ -105,7 +92,18 @@ function decideCommand(state: BatchState, command: Exclude<Command, { kind: 'exp
     case 'place_order':
       return valued(decidePlaceOrder(state, command), (order) => ({ kind: 'order', order }))
     case 'cancel_order':
-      return valued(decideCancelOrder(state, command), (order) => ({ kind: 'order', order }))
+    case 'start_payment':
+    case 'settle':
+    case 'capture_order':
+    case 'refund_order':
+    case 'ship_order':
+    case 'deliver_shipment':
+    case 'short_pick':
+    case 'request_return':
+    case 'receive_return':
+    case 'review_order':
+    case 'edit_order':
+      return valued(decideOnOrder(state, command), (order) => ({ kind: 'order', order }))
     case 'place_hold':
       return valued(decidePlaceHold(state, command), (hold) => ({ kind: 'hold', hold }))
     case 'extend_hold':
@@ -121,6 +119,37 @@ function decideCommand(state: BatchState, command: Exclude<Command, { kind: 'exp
   }
 }
 
+function decideOnOrder(state: BatchState, command: LifeCommand | CancelOrder): Outcome<Order> {
+  switch (command.kind) {
+    case 'cancel_order':
+      return decideCancelOrder(state, command)
+    case 'start_payment':
+      return decideStartPayment(state, command)
+    case 'settle':
+      return decideSettle(state, command)
+    case 'capture_order':
+      return decideCapture(state, command)
+    case 'refund_order':
+      return decideRefund(state, command)
+    case 'ship_order':
+      return decideShip(state, command)
+    case 'deliver_shipment':
+      return decideDeliver(state, command)
+    case 'short_pick':
+      return decideShortPick(state, command)
+    case 'request_return':
+      return decideRequestReturn(state, command)
+    case 'receive_return':
+      return decideReceiveReturn(state, command)
+    case 'review_order':
+      return decideReview(state, command)
+    case 'edit_order':
+      return decideEdit(state, command)
+    default:
+      return unreachable(command)
+  }
+}
+
 function valued<T, V>(outcome: Outcome<T>, wrap: (value: T) => V): Outcome<V> {
   return outcome.ok ? accepted(wrap(outcome.value)) : outcome
 }
@@ -131,28 +160,34 @@ function rememberKey(state: BatchState, shopId: ShopId, key: IdempotencyKey, res
   state.newKeys.push(row)
 }
 
+/** The id of what a command makes, drawn before it was queued. */
 function newIdOf(command: Command): Uuid | null {
-  if (command.kind === 'place_order') return command.orderId
-  return command.kind === 'place_hold' ? command.holdId : null
-}
-
-function resultIdOf(command: Command): Uuid | null {
   switch (command.kind) {
     case 'place_order':
-    case 'cancel_order':
       return command.orderId
     case 'place_hold':
-    case 'extend_hold':
-    case 'release_hold':
       return command.holdId
+    case 'start_payment':
+      return command.payment.id
+    case 'ship_order':
+      return command.shipmentId
+    case 'request_return':
+      return command.returnId
     default:
       return null
   }
 }
 
+function resultIdOf(command: Command): Uuid | null {
+  const made = newIdOf(command)
+  if (made !== null) return made
+  if ('orderId' in command) return command.orderId
+  return 'holdId' in command ? command.holdId : null
+}
+
 /**
  * Places an order: units from the stock rows, or from the hold it names (what is left of the hold is released).
- * Without a provider it waits `pending` with its units reserved; paid elsewhere, it is confirmed at once.
+ * Without a payment it waits `pending` with its units reserved; paid elsewhere, it is confirmed at once.
  */
 function decidePlaceOrder(state: BatchState, command: PlaceOrder): Outcome<Order> {
   const total = command.lines.reduce((sum, line) => sum + line.amount, 0)
@@ -184,8 +219,20 @@ function decidePlaceOrder(state: BatchState, command: PlaceOrder): Outcome<Order
     total: order.total,
     lines: order.lines.map(({ sku, quantity }) => ({ sku, quantity })),
   })
-  if (order.provider === 'none') confirmOrder(state, order)
+  const { terms, review } = command
+  if (review !== null || terms.captureRule !== 'now') {
+    const reviewed = review === null ? {} : { review: 'open' as const, riskReasons: review }
+    order.life = { ...emptyLife, captureRule: terms.captureRule, ...reviewed }
+  }
+  if (command.payment !== null) beginPayment(state, order, command.payment)
+  else if (order.provider === 'none') payElsewhere(state, order)
   return accepted(order)
+}
+
+/** Nearly always there is nothing to note but that it is paid. */
+function payElsewhere(state: BatchState, order: Order): void {
+  if (order.life === null) confirmOrder(state, order)
+  else beginPayment(state, order, { id: order.id, provider: 'none', method: '' })
 }
 
 function newOrder(state: BatchState, command: PlaceOrder, total: MinorUnits, allocations: Allocation[][]): Order {
@@ -204,8 +251,9 @@ function newOrder(state: BatchState, command: PlaceOrder, total: MinorUnits, all
     version: 0,
     cancelReason: null,
     cancelled: null,
-    expiresAt: addMs(state.now, limits.orderReservationMsDefault),
+    expiresAt: addMs(state.now, command.terms.reservationMs),
     updatedAt: state.now,
+    life: null,
     personal: command.personal,
     annotations: command.annotations,
   }
@@ -235,99 +283,87 @@ function unitsOfHold(hold: Hold, lines: readonly RequestedLine[]): Map<Sku, Allo
   return sources
 }
 
-function confirmOrder(state: BatchState, order: Order): void {
-  const moves: number[] = []
-  for (const line of order.lines) moveUnits(state, line.allocations, commitReserved, moves)
-  order.status = 'confirmed'
-  order.expiresAt = null
-  orderEvent(state, order, 'order.confirmed', moves, {})
-}
-
-/** Cancels all that is left, or the units asked for, taking them from the last lines of a SKU first. */
+/** Cancels all that is open, or the units asked for, taking them from the last lines of a SKU first. What was shipped stays. */
 function decideCancelOrder(state: BatchState, command: CancelOrder): Outcome<Order> {
-  const order = state.orders.get(command.orderId)
-  if (!order || order.shopId !== command.shopId) return refused('not_found')
-  if (command.ifVersion !== null && command.ifVersion !== order.version) return refused('precondition_failed')
+  const order = orderFor(state, command)
+  if ('ok' in order) return order
   if (order.status === 'cancelled') return refused('order_cancelled')
-  const left = unitsLeft(order)
-  const taken = command.lines === null ? left : unitsToCancel(order, left, command.lines)
+  const left = unitsOpen(order)
+  if (left.every((units) => units === 0)) return refused('order_shipped')
+  const taken = command.lines === null ? left : spreadOverLines(order.lines, left, command.lines)
   if (!Array.isArray(taken)) return taken
-  if (taken.every((units, index) => units === left[index])) cancelWhole(state, order, command.reason)
+  const isAll = taken.every((units, index) => units === left[index])
+  if (isAll && lifeOf(order).shipments.length === 0) cancelWhole(state, order, command.reason)
   else cancelUnits(state, order, taken, command.reason)
+  advance(state, order)
   return accepted(order)
-}
-
-/** Units of each line that are not cancelled. */
-const unitsLeft = (order: Pick<Order, 'lines' | 'cancelled'>): number[] =>
-  order.lines.map((line, index) => line.quantity - (order.cancelled?.[index] ?? 0))
-
-function unitsToCancel(order: Order, left: readonly number[], asked: readonly RequestedLine[]): number[] | Refused {
-  const taken = order.lines.map(() => 0)
-  for (const [sku, quantity] of quantityBySku(asked)) {
-    const pointer = `/lines/${asked.findIndex((line) => line.sku === sku)}`
-    if (!order.lines.some((line) => line.sku === sku)) {
-      return refused('line_not_found', undefined, [{ pointer, code: 'line_not_found', sku }])
-    }
-    let rest = quantity
-    for (let index = order.lines.length - 1; index >= 0; index--) {
-      if (order.lines[index]!.sku !== sku) continue
-      const units = Math.min(rest, left[index]!)
-      taken[index] = units
-      rest -= units
-    }
-    if (rest > 0) return refused('quantity_too_large', undefined, [{ pointer, code: 'quantity_too_large', sku }])
-  }
-  return taken
-}
-
-/** The allocations of a line that still count: cancelled units are taken off the end. */
-function allocationsLeft(line: OrderLine, cancelled: number): Allocation[] {
-  if (cancelled === 0) return line.allocations
-  return takeUnits(
-    line.allocations.map((allocation) => ({ ...allocation })),
-    line.quantity - cancelled,
-  )
-}
-
-/** Units of the order that still lie on the row. */
-export function unitsOnRow(order: Pick<Order, 'lines' | 'cancelled'>, row: StockRowId): number {
-  let units = 0
-  for (const [index, line] of order.lines.entries()) {
-    for (const allocation of allocationsLeft(line, order.cancelled?.[index] ?? 0)) {
-      if (allocation.row === row) units += allocation.quantity
-    }
-  }
-  return units
 }
 
 function cancelWhole(state: BatchState, order: Order, reason: CancelReason): void {
   const moves: number[] = []
-  for (const [index, line] of order.lines.entries()) {
-    moveUnits(state, allocationsLeft(line, order.cancelled?.[index] ?? 0), givingBack(order), moves)
+  for (let index = 0; index < order.lines.length; index++) {
+    moveUnits(state, openAllocations(order, index), givingBack(order), moves)
   }
-  order.status = 'cancelled'
+  const credited = order.status === 'confirmed' ? { credited: costOf(order), currency: order.currency } : {}
+  order.status = next(orderTable, order.status, 'cancelled')
   order.cancelReason = reason
   order.expiresAt = null
-  orderEvent(state, order, 'order.cancelled', moves, { reason })
+  orderEvent(state, order, 'order.cancelled', moves, { reason, ...credited })
 }
 
 function cancelUnits(state: BatchState, order: Order, taken: readonly number[], reason: CancelReason): void {
   const moves: number[] = []
-  const before = order.cancelled ?? order.lines.map(() => 0)
-  for (const [index, line] of order.lines.entries()) {
-    if (taken[index] === 0) continue
-    const kept = allocationsLeft(line, before[index]!).map((allocation) => ({ ...allocation }))
-    takeUnits(kept, line.quantity - before[index]! - taken[index]!) // what stays; `kept` is now what goes
+  const left = unitsOpen(order)
+  const rest = order.lines.map((_, index) => {
+    const kept = copyOf(openAllocations(order, index))
+    const stays = takeUnits(kept, left[index]! - taken[index]!)
     moveUnits(state, kept, givingBack(order), moves)
-  }
-  order.cancelled = before.map((units, index) => units + taken[index]!)
-  orderEvent(state, order, 'order.lines_cancelled', moves, {
-    reason,
-    lines: order.lines.flatMap(({ sku }, index) => (taken[index] ? [{ sku, quantity: taken[index] }] : [])),
+    return stays
   })
+  if (order.life?.open) changeLife(order, { open: rest })
+  cancelOpenUnits(state, order, taken, reason, moves)
 }
 
-const givingBack = (order: Order) => (order.status === 'pending' ? unreserve : uncommit)
+const givingBack = (order: Order) => (order.status === 'confirmed' ? uncommit : unreserve)
+
+/** Approved, the order goes on as if nobody had asked; refused, it is cancelled and its money goes back. */
+function decideReview(state: BatchState, command: ReviewOrder): Outcome<Order> {
+  const order = orderFor(state, command)
+  if ('ok' in order) return order
+  if (order.status === 'cancelled') return refused('order_cancelled')
+  if (lifeOf(order).review !== 'open') return refused('not_in_review')
+  if (command.approve) {
+    changeLife(order, { review: 'approved' })
+    orderEvent(state, order, 'order.approved', [], {})
+  } else {
+    cancelWhole(state, order, 'fraud')
+  }
+  advance(state, order)
+  return accepted(order)
+}
+
+/** Where goods went is not rewritten once some have left. */
+function decideEdit(state: BatchState, command: EditOrder): Outcome<Order> {
+  const order = orderFor(state, command)
+  if ('ok' in order) return order
+  if (command.address !== undefined && lifeOf(order).shipments.length > 0) return refused('order_shipped')
+  const { email, address, note } = { email: null, address: null, note: null, ...order.personal }
+  order.personal = {
+    email: command.email === undefined ? email : command.email,
+    address: command.address === undefined ? address : command.address,
+    note: command.note === undefined ? note : command.note,
+  }
+  order.annotations = {
+    tags: command.tags ?? order.annotations?.tags ?? [],
+    metadata: command.metadata ?? order.annotations?.metadata ?? {},
+  }
+  state.editedOrders.add(order)
+  const fields = (['email', 'address', 'note', 'tags', 'metadata'] as const).filter(
+    (name) => command[name] !== undefined,
+  )
+  orderEvent(state, order, 'order.edited', [], { fields })
+  return accepted(order)
+}
 
 /** Unpaid orders whose reservation has run out give their units back. */
 function expireOrders(state: BatchState): number {
@@ -335,28 +371,8 @@ function expireOrders(state: BatchState): number {
   for (const order of state.orders.values()) {
     if (order.status !== 'pending' || order.expiresAt === null || order.expiresAt > state.now) continue
     cancelWhole(state, order, 'unpaid')
+    advance(state, order)
     count++
   }
   return count
-}
-
-function orderEvent(
-  state: BatchState,
-  order: Order,
-  type: string,
-  moves: number[],
-  data: Record<string, unknown>,
-): void {
-  assert(state.orders.get(order.id) === order, `order ${order.id} is not of this batch`)
-  const id = toWireId('ord', state.cell, order.id)
-  order.updatedAt = state.now
-  state.dirtyOrders.add(order)
-  state.events.push({
-    shopId: order.shopId,
-    subject: id,
-    subjectVersion: ++order.version,
-    type,
-    data: { order_id: id, ...data },
-    moves,
-  })
 }

@@ -7,7 +7,7 @@ import { type Instant, instantMax } from '../../base/time.ts'
 import { DatabaseUnavailable, StatementFailed } from '../../runtime/pg-failure.ts'
 import { skuKey } from '../stock/decide.ts'
 import type { DueQuery, Hold, ShopSku, ShopUuid, StockRow, StockRowId } from '../stock/types.ts'
-import { type BatchState, type KeyRow, keyOf, type ReferenceRow, referenceKey, unitsOnRow } from './decide.ts'
+import { type BatchState, type KeyRow, keyOf, type ReferenceRow, referenceKey, unitsOnRow } from './batch-state.ts'
 import type { EngineStore, EngineTx, Footprint, LookUp, NewRow } from './engine.ts'
 import { type MemoryCommit, type MemoryDatabase, type MemoryTables, publish } from './memory-database.ts'
 import type { LockOwner } from './memory-locks.ts'
@@ -93,6 +93,7 @@ function begin(database: MemoryDatabase, lane: number): Transaction {
       policies: [],
       keys: [],
       references: [],
+      parts: [],
       events: [],
       due,
     },
@@ -232,7 +233,7 @@ function dueOf(
   const skus = skusAsked === 'any' ? null : new Set(skusAsked.map((one) => skuKey(one.shopId, one.sku)))
   const ids = [...live].filter((id) => {
     const { shopId, expiresAt, lines } = thingOf(id)
-    return expiresAt! <= now && (!skus || lines.some(({ sku }) => skus.has(`${shopId} ${sku}`)))
+    return expiresAt !== null && expiresAt <= now && (!skus || lines.some(({ sku }) => skus.has(`${shopId} ${sku}`)))
   })
   return ids.toSorted((a, b) => thingOf(a).expiresAt! - thingOf(b).expiresAt!)
 }
@@ -340,6 +341,7 @@ function writeThings(
 ): void {
   change.now = state.now
   change.orders = [...new Set([...state.newOrders, ...state.dirtyOrders])].map(copyOfOrder)
+  change.parts = [...state.newParts]
   change.holds = [...new Set([...state.newHolds, ...state.dirtyHolds])].map((hold) => ({
     ...hold,
     lines: frozen(hold.lines),
@@ -354,7 +356,7 @@ function writeThings(
   }
   for (const order of change.orders) {
     check((order.status === 'cancelled') === (order.cancelReason !== null), 'cancelled without reason')
-    check((order.status === 'pending') === (order.expiresAt !== null), 'pending without expiry')
+    check(order.status === 'pending' || order.expiresAt === null, 'an expiry though not pending')
   }
   for (const id of unusedRows) {
     assert(made.has(id), `row ${id} was not made here`)

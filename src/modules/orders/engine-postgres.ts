@@ -12,7 +12,7 @@ import { randomUuid } from '../../runtime/random.ts'
 import type { EngineEvent } from '../stock/decide.ts'
 import * as stock from '../stock/store.ts'
 import type { DueQuery, Hold, ShopSku, ShopUuid, StockRow, StockRowId } from '../stock/types.ts'
-import { type BatchState, unitsOnRow } from './decide.ts'
+import { type BatchState, unitsOnRow } from './batch-state.ts'
 import type { EngineStore, EngineTx, Footprint, LookUp, NewRow } from './engine.ts'
 import * as orders from './store.ts'
 import type { Order } from './types.ts'
@@ -205,25 +205,27 @@ function writeAll(
   unusedRows: readonly StockRowId[],
   young: number,
 ): Promise<void> {
-  const { newOrders, newHolds, newKeys, newReferences, events } = state
+  const { newOrders, newHolds, newKeys, newReferences, newParts, editedOrders, events } = state
   const newOnes = new Set<unknown>([...newOrders, ...newHolds])
   const changedOrders = [...state.dirtyOrders].filter((order) => !newOnes.has(order))
   const changedHolds = [...state.dirtyHolds].filter((hold) => !newOnes.has(hold))
-  const personal = newOrders.filter((order) => order.personal !== null)
-  const annotated = newOrders.filter((order) => order.annotations !== null)
+  const told = new Set([...newOrders, ...editedOrders])
+  const personal = [...told].filter((order) => order.personal !== null)
+  const annotated = [...told].filter((order) => order.annotations !== null)
   const writes: Promise<unknown>[] = []
   const write = <T>(items: readonly T[], statement: (session: Session, items: readonly T[]) => Promise<unknown>) => {
     if (items.length > 0) writes.push(statement(session, items))
   }
   write(newOrders, orders.insertOrders)
   write(changedOrders, orders.updateStates)
-  write(personal, orders.insertPersonal)
-  write(annotated, orders.insertAnnotations)
+  write(personal, orders.writePersonal)
+  write(annotated, orders.writeAnnotations)
   write(newHolds, stock.insertHolds)
   write(changedHolds, stock.updateHolds)
   write([...state.dirtyRows], stock.updateRows)
   write(unusedRows, stock.removeRows)
   for (const policy of state.dirtyPolicies) writes.push(stock.writePolicy(session, policy))
+  write(newParts, orders.insertParts)
   write(newReferences, orders.insertReferences)
   write(newKeys, (on, keys) => orders.insertKeys(on, young, keys))
   write(events, (on, list) =>

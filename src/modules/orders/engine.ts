@@ -5,7 +5,8 @@ import { limits } from '../../base/limits.ts'
 import { type Instant, laterOf } from '../../base/time.ts'
 import { skuKey } from '../stock/decide.ts'
 import type { DueQuery, Hold, Policy, ShopSku, ShopUuid, StockRow, StockRowId } from '../stock/types.ts'
-import { type BatchState, decideBatch, emptyState, type KeyRow, keyOf, referenceKey, unitsOnRow } from './decide.ts'
+import { type BatchState, emptyState, type KeyRow, keyOf, referenceKey, unitsOnRow } from './batch-state.ts'
+import { decideBatch } from './decide.ts'
 import type { CommandOutcome, Order, Submission } from './types.ts'
 
 export type NewRow = ShopSku & { location: LocationCode }
@@ -125,7 +126,7 @@ async function ordersHit(tx: EngineTx, state: BatchState, row: StockRow, units: 
   if (left <= 0) return named
   // The store does not know yet what this batch has cancelled, and would count it.
   const changed = [...state.dirtyOrders].filter((order) => !named.includes(order.id))
-  const counted = changed.reduce((sum, order) => sum + unitsOnRow({ ...order, cancelled: null }, row.id), 0)
+  const counted = changed.reduce((sum, order) => sum + unitsOnRow({ ...order, cancelled: null, life: null }, row.id), 0)
   const standing = await tx.ordersOn(row, left + counted)
   return [...named, ...standing.filter((id) => state.orders.get(id)?.status !== 'cancelled')]
 }
@@ -198,11 +199,12 @@ function addFootprint(footprint: Footprint, skus: Map<string, ShopSku>, { comman
       footprint.newRows.push({ shopId, sku: command.policy.sku, location: 'main' as LocationCode })
       footprint.policies.push({ shopId, sku: command.policy.sku })
       break
-    case 'cancel_order':
-      footprint.orders.push({ shopId, id: command.orderId })
+    case 'extend_hold':
+    case 'release_hold':
+      footprint.holds.push({ shopId, id: command.holdId })
       break
     default:
-      footprint.holds.push({ shopId, id: command.holdId })
+      footprint.orders.push({ shopId, id: command.orderId })
   }
 }
 

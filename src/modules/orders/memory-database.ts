@@ -4,7 +4,7 @@ import type { LocationCode, ShopId, Uuid } from '../../base/ids.ts'
 import type { Instant } from '../../base/time.ts'
 import { type EngineEvent, skuKey } from '../stock/decide.ts'
 import type { Hold, Policy, Site, StockRow, StockRowId } from '../stock/types.ts'
-import { type KeyRow, keyOf, type ReferenceRow, referenceKey } from './decide.ts'
+import { type KeyRow, keyOf, type PartRow, type ReferenceRow, referenceKey } from './batch-state.ts'
 import { createLocks, type LockOwner, type Locks } from './memory-locks.ts'
 import type { Order } from './types.ts'
 
@@ -21,6 +21,7 @@ export type MemoryCommit = {
   policies: Policy[]
   keys: KeyRow[]
   references: ReferenceRow[]
+  parts: PartRow[]
   events: LoggedEvent[]
   /** When the batch looked for what was due, how much of the log it could see, and what its bound kept it from freeing. */
   due: { at: Instant; logLength: number; beyondLimit: Uuid[] }
@@ -34,6 +35,8 @@ export type MemoryTables = {
   /** By `keyOf`, `referenceKey`, `skuKey`, and shop and code. */
   keys: Map<string, KeyRow>
   references: Map<string, Uuid>
+  /** The orders of shipments and returns, by shop and id. */
+  parts: Map<string, Uuid>
   policies: Map<string, Policy>
   locations: Map<string, Site>
   /** In the order of their numbers. */
@@ -66,6 +69,7 @@ export function createMemoryDatabase(options: {
       rows: new Map(),
       keys: new Map(),
       references: new Map(),
+      parts: new Map(),
       policies: new Map(),
       locations: new Map(),
       events: [],
@@ -113,6 +117,7 @@ export function publish(tables: MemoryTables, change: MemoryCommit, made: Iterab
   for (const { shopId, reference, orderId } of change.references) {
     tables.references.set(referenceKey(shopId, reference), orderId)
   }
+  for (const { shopId, id, orderId } of change.parts) tables.parts.set(`${shopId} ${id}`, orderId)
   for (const event of change.events) insertInOrder(tables.events, event)
 }
 

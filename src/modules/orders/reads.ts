@@ -5,8 +5,9 @@ import { limits } from '../../base/limits.ts'
 import { type Instant, instant } from '../../base/time.ts'
 import type { Database } from '../../runtime/pg.ts'
 import { bareArray, type Param } from '../../runtime/pg-values.ts'
+import type { OrderStatus } from './states.ts'
 import { type OrderRecord, orderColumns, orderOf, orderTables } from './store.ts'
-import type { Order, OrderStatus } from './types.ts'
+import type { Order } from './types.ts'
 
 type Reader = Pick<Database, 'query'>
 

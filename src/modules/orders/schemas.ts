@@ -21,7 +21,8 @@ import {
   Sku,
   Time,
 } from '../../base/schemas.ts'
-import type { CancelReason, OrderStatus } from './types.ts'
+import { type OrderStatus, orderTable, paymentTable, returnTable, shipmentTable } from './states.ts'
+import type { CancelReason } from './types.ts'
 
 const OrderLine = closed({
   sku: Sku,
@@ -59,8 +60,14 @@ export const OrderBody = closed({
   shipping_address: Type.Optional(Address),
   payment: Type.Optional(
     closed({
-      provider: Type.String({ minLength: 1, maxLength: 64, told: { type: 'string', enum: ['none'] } }),
-      method: Type.Optional(Type.String({ maxLength: 200, told: null })),
+      provider: Type.String({
+        minLength: 1,
+        maxLength: 64,
+        description: '`none`: paid elsewhere; `test`, `stripe`.',
+      }),
+      method: Type.Optional(
+        Type.String({ maxLength: limits.textCharactersMax, description: 'The provider’s word for it.' }),
+      ),
     }),
   ),
   reference: Type.Optional(line(limits.referenceCharactersMax, 'The caller’s own number; unique per shop.')),
@@ -89,11 +96,10 @@ export type CancelBody = Static<typeof CancelBody>
 
 export const IdParams = closed({ id: AnyText })
 
-const statuses = ['pending', 'confirmed', 'cancelled'] as const satisfies OrderStatus[]
-export const laterStatuses = ['in_review', 'completed'] as const
+const statuses = Object.keys(orderTable) as OrderStatus[]
 export const OrdersQuery = closed({
   ...page,
-  status: Type.Optional(oneOf([...statuses, ...laterStatuses], { told: oneOf(statuses) })),
+  status: Type.Optional(oneOf(statuses)),
   customer: Type.Optional(line(limits.referenceCharactersMax, 'The customer’s `external_id`.')),
   email: Type.Optional(line(limits.emailCharactersMax)),
   reference: Type.Optional(line(limits.referenceCharactersMax)),
@@ -111,9 +117,37 @@ const AnswerLine = Type.Object({
   sku: Sku,
   quantity: Quantity,
   cancelled_quantity: Count,
+  shipped_quantity: Count,
   unit_price: nullable(Money),
   amount: Money,
   allocations: Type.Optional(Type.Array(Type.Object({ location: LocationCode, quantity: Quantity }))),
+})
+
+const SomeUnits = Type.Object({ sku: Sku, quantity: Quantity })
+
+export const ShipmentAnswer = Type.Object({
+  id: Type.String(),
+  status: oneOf(Object.keys(shipmentTable)),
+  carrier: Type.String(),
+  tracking_number: Type.String(),
+  lines: Type.Array(Type.Object({ sku: Sku, quantity: Quantity, location: LocationCode })),
+  created_at: Time,
+  delivered_at: nullable(Time),
+})
+export const ReturnAnswer = Type.Object({
+  id: Type.String(),
+  status: oneOf(Object.keys(returnTable)),
+  reason: Type.String(),
+  lines: Type.Array(SomeUnits),
+  received: Type.Array(Type.Object({ sku: Sku, quantity: Quantity, resellable: Type.Boolean() })),
+  created_at: Time,
+})
+export const RefundAnswer = Type.Object({
+  id: Type.String(),
+  payment_id: Type.String(),
+  status: oneOf(['pending', 'refunded', 'failed']),
+  amount: Money,
+  created_at: Time,
 })
 
 export const OrderAnswer = Type.Object({
@@ -133,10 +167,16 @@ export const OrderAnswer = Type.Object({
     tax_included: Type.Boolean(),
   }),
   payment: Type.Object({
-    status: oneOf(['none', 'captured', 'partially_refunded', 'refunded']),
+    status: oneOf(['none', ...Object.keys(paymentTable), 'partially_refunded', 'refunded']),
     provider: nullable(Type.String()),
+    error: Type.Optional(Type.Object({ code: Type.String() })),
+    next_action: Type.Optional(nullable(Type.Unsafe<object>({ type: 'object' }))),
   }),
-  fulfilment: Type.Object({ status: oneOf(['unfulfilled']) }),
+  fulfilment: Type.Object({ status: oneOf(['unfulfilled', 'partially_fulfilled', 'fulfilled']) }),
+  shipments: Type.Array(ref('Shipment')),
+  returns: Type.Array(ref('Return')),
+  refunds: Type.Array(ref('Refund')),
+  risk: nullable(Type.Object({ review: oneOf(['open', 'approved']), reasons: Type.Array(Type.String()) })),
   hold_id: nullable(HoldId),
   customer: nullable(Type.Object({ email: Type.Optional(Type.String()), external_id: Type.Optional(Type.String()) })),
   shipping_address: nullable(Address),
@@ -175,6 +215,9 @@ export const BulkOrderAnswer = Line({
 /** Named in OpenAPI. */
 export const components = {
   Order: OrderAnswer,
+  Shipment: ShipmentAnswer,
+  Return: ReturnAnswer,
+  Refund: RefundAnswer,
   OrderList: listOf(ref('Order')),
   Event: EventAnswer,
   EventList: listOf(ref('Event')),

@@ -10,8 +10,11 @@ import { addMs, type Instant, parseRfc3339, toRfc3339 } from '../../base/time.ts
 import type { LogEvent } from '../../runtime/event-log.ts'
 import type { KeyHashes } from '../../runtime/idempotency.ts'
 import type { Principal } from '../shops/types.ts'
+import { unitsOpen } from './batch-state.ts'
+import type { Life, Terms } from './life.ts'
+import { lifeOf, paymentStatusOf } from './money.ts'
 import type { BulkOrderBody, CancelBody, OrderBody } from './schemas.ts'
-import type { CancelOrder, CommandOutcome, Order, OrderLine, PlaceOrder, Submission } from './types.ts'
+import type { CancelOrder, CommandOutcome, NewPayment, Order, PlaceOrder, Submission } from './types.ts'
 
 /** The engine behind its queue, as routes use it. */
 export type Commands = {
@@ -31,7 +34,19 @@ export function orderIdOf(text: string, cell: CellName): Uuid | undefined {
   return id && id.prefix === 'ord' && id.cell === cell ? id.uuid : undefined
 }
 
-type Context = { principal: Principal; cell: CellName; orderId: Uuid; now: Instant }
+/** What the shop's payment providers understand: 'none' is not among them. */
+export type Providers = ReadonlyMap<string, { accepts(method: string): boolean }>
+
+type Context = {
+  principal: Principal
+  cell: CellName
+  orderId: Uuid
+  /** Of the attempt to pay, if there is one. */
+  paymentId: Uuid
+  providers: Providers
+  terms: Terms
+  now: Instant
+}
 
 /** Refused by every rule that neither the schema nor the state of stock decides. */
 export function placeOrderOf(body: OrderBody | BulkOrderBody, context: Context): PlaceOrder | Refused {
@@ -48,6 +63,8 @@ export function placeOrderOf(body: OrderBody | BulkOrderBody, context: Context):
     if (!hold || hold.cell !== cell) return refusedField('hold_not_found', '/hold_id')
     holdId = hold.uuid
   }
+  const payment = body.payment ? paymentOf(body.payment, context) : null
+  if (payment && 'ok' in payment) return payment
   const { customer, shipping_address: address = null, note = null, tags, metadata } = body
   const email = customer?.email ?? null
   return {
@@ -59,7 +76,10 @@ export function placeOrderOf(body: OrderBody | BulkOrderBody, context: Context):
     holdId,
     customer: customer?.external_id ?? null,
     reference: body.reference ?? null,
-    provider: body.payment ? 'none' : null,
+    provider: body.payment?.provider === 'none' ? 'none' : null,
+    payment,
+    terms: context.terms,
+    review: null,
     placedAt: body.placed_at === undefined ? null : parseRfc3339(body.placed_at)!,
     personal: email === null && address === null && note === null ? null : { email, address, note },
     annotations: tags || metadata ? { tags: tags ?? [], metadata: metadata ?? {} } : null,
@@ -67,11 +87,22 @@ export function placeOrderOf(body: OrderBody | BulkOrderBody, context: Context):
 }
 
 /** Fields and values that a later version brings. */
-function refusedLater({ payment, customer }: OrderBody): Refused | undefined {
-  if (payment && payment.provider !== 'none') return refusedField('not_available', '/payment/provider')
-  if (payment?.method !== undefined) return refusedField('not_available', '/payment/method')
+function refusedLater({ customer }: OrderBody): Refused | undefined {
   if (customer?.id !== undefined) return refusedField('not_available', '/customer/id')
   return undefined
+}
+
+/** The attempt that a body asks for; null for what is paid elsewhere. */
+export function paymentOf(
+  { provider, method = '' }: { provider: string; method?: string },
+  { providers, paymentId }: Pick<Context, 'providers' | 'paymentId'>,
+  pointer = '/payment',
+): NewPayment | null | Refused {
+  if (provider === 'none') return method === '' ? null : refusedField('payment_method_unknown', `${pointer}/method`)
+  const known = providers.get(provider)
+  if (!known) return refusedField('provider_unknown', `${pointer}/provider`)
+  if (!known.accepts(method)) return refusedField('payment_method_unknown', `${pointer}/method`)
+  return { id: paymentId, provider, method }
 }
 
 /** Times and amounts of one's own are for imports; a country must exist. */
@@ -131,16 +162,14 @@ export function orderJson(order: Order, { cell, principal }: Reader): string {
   let lines = ''
   for (let index = 0; index < order.lines.length; index++) {
     if (index > 0) lines += ','
-    lines += lineJson(order.lines[index]!, order.cancelled?.[index] ?? 0, currency, principal.kind === 'sk')
+    lines += lineJson(order, index, currency, principal.kind === 'sk')
   }
   const zero = moneyJson(0, currency)
   const total = moneyJson(order.total, currency)
   const { personal, annotations } = order
   return `{"id":"${id}","reference":${textJson(order.reference)},"status":"${order.status}","cancel_reason":${textJson(
     order.cancelReason,
-  )},"cell":"${cell}","currency":${currency},"lines":[${lines}],"amounts":{"items":${total},"discount":${zero},"shipping":${zero},"tax":${zero},"total":${total},"tax_included":false},"payment":{"status":"${paymentStatus(
-    order,
-  )}","provider":${textJson(order.provider)}},"fulfilment":{"status":"unfulfilled"},"hold_id":${
+  )},"cell":"${cell}","currency":${currency},"lines":[${lines}],"amounts":{"items":${total},"discount":${zero},"shipping":${zero},"tax":${zero},"total":${total},"tax_included":false},"payment":${paymentJson(order)},${order.life === null ? unfulfilledJson : partsJson(order, order.life, cell)},"hold_id":${
     order.holdId === null ? 'null' : `"${toWireId('hld', cell, order.holdId)}"`
   },"customer":${customerJson(order)},"shipping_address":${
     personal?.address ? JSON.stringify(personal.address) : 'null'
@@ -156,9 +185,14 @@ export function orderJson(order: Order, { cell, principal }: Reader): string {
 const textJson = (text: string | null): string => (text === null ? 'null' : quoted(text))
 const moneyJson = (amount: number, currency: string): string => `{"amount":${amount},"currency":${currency}}`
 
-function lineJson(line: OrderLine, cancelled: number, currency: string, withAllocations: boolean): string {
+const unfulfilledJson = '"fulfilment":{"status":"unfulfilled"},"shipments":[],"returns":[],"refunds":[],"risk":null'
+
+function lineJson(order: Order, index: number, currency: string, withAllocations: boolean): string {
+  const line = order.lines[index]!
+  const cancelled = order.cancelled?.[index] ?? 0
   const unitPrice = line.unitPrice === null ? 'null' : moneyJson(line.unitPrice, currency)
-  const text = `{"sku":${quoted(line.sku)},"quantity":${line.quantity},"cancelled_quantity":${cancelled},"unit_price":${unitPrice},"amount":${moneyJson(line.amount, currency)}`
+  const shipped = order.life === null ? 0 : shippedUnits(order.life, index)
+  const text = `{"sku":${quoted(line.sku)},"quantity":${line.quantity},"cancelled_quantity":${cancelled},"shipped_quantity":${shipped},"unit_price":${unitPrice},"amount":${moneyJson(line.amount, currency)}`
   if (!withAllocations) return `${text}}`
   let allocations = ''
   for (const { location, quantity } of line.allocations) {
@@ -173,11 +207,59 @@ function customerJson({ customer, personal }: Order): string {
   return JSON.stringify({ email: email ?? undefined, external_id: customer ?? undefined })
 }
 
-/** Paid elsewhere means captured at once, and given back there when units are cancelled. */
-function paymentStatus(order: Order): 'none' | 'captured' | 'partially_refunded' | 'refunded' {
-  if (order.provider === null) return 'none'
-  if (order.status === 'cancelled') return 'refunded'
-  return order.cancelled === null ? 'captured' : 'partially_refunded'
+function paymentJson(order: Order): string {
+  if (order.life === null)
+    return order.provider === null ? '{"status":"none","provider":null}' : '{"status":"captured","provider":"none"}'
+  const { payments } = lifeOf(order)
+  const last = payments.at(-1)
+  const error = last?.status === 'failed' && last.error !== null ? { error: { code: last.error } } : {}
+  const action = last?.status === 'requires_action' ? { next_action: last.nextAction } : {}
+  return JSON.stringify({ status: paymentStatusOf(order), provider: last?.provider ?? null, ...error, ...action })
+}
+
+/** What has happened to the order's goods and money. */
+function partsJson(order: Order, life: Life, cell: CellName): string {
+  const money = (amount: number) => ({ amount, currency: order.currency })
+  const skuAt = (line: number) => order.lines[line]!.sku
+  return JSON.stringify({
+    fulfilment: { status: fulfilmentStatusOf(order) },
+    shipments: life.shipments.map((one) => ({
+      id: toWireId('shp', cell, one.id),
+      status: one.status,
+      carrier: one.carrier,
+      tracking_number: one.trackingNumber,
+      lines: one.lines.map(({ line, quantity, location }) => ({ sku: skuAt(line), quantity, location })),
+      created_at: toRfc3339(one.at),
+      delivered_at: one.deliveredAt === null ? null : toRfc3339(one.deliveredAt),
+    })),
+    returns: life.returns.map((one) => ({
+      id: toWireId('ret', cell, one.id),
+      status: one.status,
+      reason: one.reason,
+      lines: one.lines.map(({ line, quantity }) => ({ sku: skuAt(line), quantity })),
+      received: one.received.map(({ line, quantity, resellable }) => ({ sku: skuAt(line), quantity, resellable })),
+      created_at: toRfc3339(one.at),
+    })),
+    refunds: life.refunds.map((one) => ({
+      id: toWireId('rfd', cell, one.id),
+      payment_id: toWireId('pay', cell, one.paymentId),
+      status: one.status,
+      amount: money(one.amount),
+      created_at: toRfc3339(one.at),
+    })),
+    risk: life.review === null ? null : { review: life.review, reasons: life.riskReasons },
+  }).slice(1, -1)
+}
+
+const shippedUnits = (life: Life, index: number): number =>
+  life.shipments.reduce(
+    (sum, { lines }) => sum + lines.reduce((units, one) => (one.line === index ? units + one.quantity : units), 0),
+    0,
+  )
+
+function fulfilmentStatusOf(order: Order): 'unfulfilled' | 'partially_fulfilled' | 'fulfilled' {
+  if (order.life === null || order.life.shipments.length === 0) return 'unfulfilled'
+  return unitsOpen(order).every((units) => units === 0) ? 'fulfilled' : 'partially_fulfilled'
 }
 
 /** CloudEvents 1.0; `data` is JSON text already. */

@@ -6,13 +6,15 @@ import type { Session } from '../../runtime/pg-session.ts'
 import { bareArray, jsonLines, textArray } from '../../runtime/pg-values.ts'
 import { rowIdsOf, rowIdsOfSkus, shopSkus } from '../stock/store.ts'
 import type { DueQuery, ShopSku, ShopUuid, StockRowId } from '../stock/types.ts'
-import type { KeyRow, ReferenceRow } from './decide.ts'
-import type { Annotations, CancelReason, Order, OrderDocument, OrderStatus } from './types.ts'
+import type { KeyRow, PartRow, ReferenceRow } from './batch-state.ts'
+import type { Life } from './life.ts'
+import type { OrderStatus } from './states.ts'
+import type { Annotations, CancelReason, Order, OrderDocument } from './types.ts'
 
 const shopIds = (items: readonly { shopId: ShopId }[]): string => bareArray(items.map((item) => item.shopId))
 
 export const orderColumns = `s.shop_id, s.id, s.status, s.version, s.expires_at, s.updated_at, s.cancel_reason,
-  to_json(s.cancelled) as cancelled, o.placed_at, o.document, p.order_id as personal, p.email, p.address, p.note,
+  to_json(s.cancelled) as cancelled, s.life, o.placed_at, o.document, p.order_id as personal, p.email, p.address, p.note,
   a.tags, a.metadata`
 
 /** Everything about an order. Only the state `s` changes, and only it is ever locked: the rest is written once. */
@@ -30,6 +32,7 @@ export type OrderRecord = {
   updated_at: Instant
   cancel_reason: CancelReason | null
   cancelled: number[] | null
+  life: Life | null
   placed_at: Instant
   document: Omit<OrderDocument, 'placedAt'>
   personal: Uuid | null
@@ -51,6 +54,7 @@ export const orderOf = (record: OrderRecord): Order => ({
   updatedAt: record.updated_at,
   cancelReason: record.cancel_reason,
   cancelled: record.cancelled,
+  life: record.life,
   personal: record.personal === null ? null : { email: record.email, address: record.address, note: record.note },
   annotations: record.tags === null ? null : { tags: record.tags, metadata: record.metadata! },
 })
@@ -154,23 +158,25 @@ const insertOrdersSql = `
   with placed as materialized (
     select * from rows from (
       unnest($1::integer[], $2::uuid[], $3::text[], $4::integer[], $5::bigint[], $6::bigint[], $7::bigint[], $8::text[]),
-      string_to_table($9, E'\\n'), string_to_table($10, E'\\n'))
-      u(shop_id, id, status, version, expires_at, updated_at, placed_at, customer, document, row_ids)
+      unnest($9::text[]), string_to_table($10, E'\\n'), string_to_table($11, E'\\n'))
+      u(shop_id, id, status, version, expires_at, updated_at, placed_at, customer, life, document, row_ids)
   ), documents as (
     insert into orders.orders (shop_id, id, placed_at, customer, document)
     select shop_id, id, to_timestamp(placed_at / 1000.0), customer, document::json from placed
   )
-  insert into orders.states (shop_id, id, status, version, expires_at, updated_at, row_ids)
-  select shop_id, id, status, version, to_timestamp(expires_at / 1000.0), to_timestamp(updated_at / 1000.0), row_ids::bigint[]
+  insert into orders.states (shop_id, id, status, version, expires_at, updated_at, life, row_ids)
+  select shop_id, id, status, version, to_timestamp(expires_at / 1000.0), to_timestamp(updated_at / 1000.0), life::json,
+    row_ids::bigint[]
   from placed`
 const updateStatesSql = `
   with updated as (
     update orders.states s set status = u.status, version = u.version, expires_at = to_timestamp(u.expires_at / 1000.0),
-      updated_at = to_timestamp(u.updated_at / 1000.0), cancel_reason = u.cancel_reason, cancelled = u.cancelled::integer[]
-    from unnest($1::integer[], $2::uuid[], $3::text[], $4::integer[], $5::bigint[], $6::bigint[], $7::text[], $8::text[])
-      u(shop_id, id, status, version, expires_at, updated_at, cancel_reason, cancelled)
+      updated_at = to_timestamp(u.updated_at / 1000.0), cancel_reason = u.cancel_reason, cancelled = u.cancelled::integer[],
+      life = u.life::json
+    from unnest($1::integer[], $2::uuid[], $3::text[], $4::integer[], $5::bigint[], $6::bigint[], $7::text[], $8::text[], $9::text[])
+      u(shop_id, id, status, version, expires_at, updated_at, cancel_reason, cancelled, life)
     where s.shop_id = u.shop_id and s.id = u.id returning 1)
-  select runtime.expect_rows(count(*), $9) from updated`
+  select runtime.expect_rows(count(*), $10) from updated`
 
 const stateColumns = (orders: readonly Order[]): string[] => [
   shopIds(orders),
@@ -187,6 +193,7 @@ export const insertOrders = (session: Session, orders: readonly Order[]) =>
     ...stateColumns(orders),
     bareArray(orders.map((order) => order.placedAt)),
     textArray(orders.map((order) => order.customer)),
+    textArray(orders.map(lifeText)),
     jsonLines(orders.map(documentText)),
     orders.map((order) => rowIdsOf(order.lines)).join('\n'),
   ])
@@ -201,21 +208,35 @@ export const updateStates = (session: Session, orders: readonly Order[]) =>
     ...stateColumns(orders),
     bareArray(orders.map((order) => order.cancelReason ?? 'null')),
     textArray(orders.map((order) => order.cancelled && bareArray(order.cancelled))),
+    textArray(orders.map(lifeText)),
     orders.length,
   ])
 
-const insertPersonalSql = `
+const lifeText = ({ life }: Order): string | null => life && JSON.stringify(life)
+
+const insertPartsSql = `
+  insert into orders.parts (shop_id, id, order_id) select * from unnest($1::integer[], $2::uuid[], $3::uuid[])`
+export const insertParts = (session: Session, parts: readonly PartRow[]) =>
+  session.run(insertPartsSql, [
+    shopIds(parts),
+    bareArray(parts.map((part) => part.id)),
+    bareArray(parts.map((part) => part.orderId)),
+  ])
+
+const writePersonalSql = `
   insert into orders.personal (shop_id, order_id, email, address, note)
   select shop_id, order_id, email, address::json, note
-  from unnest($1::integer[], $2::uuid[], $3::text[], $4::text[], $5::text[]) u(shop_id, order_id, email, address, note)`
-const insertAnnotationsSql = `
+  from unnest($1::integer[], $2::uuid[], $3::text[], $4::text[], $5::text[]) u(shop_id, order_id, email, address, note)
+  on conflict (shop_id, order_id) do update set email = excluded.email, address = excluded.address, note = excluded.note`
+const writeAnnotationsSql = `
   insert into orders.annotations (shop_id, order_id, tags, metadata)
   select shop_id, order_id, tags::json, metadata::json
-  from unnest($1::integer[], $2::uuid[], $3::text[], $4::text[]) u(shop_id, order_id, tags, metadata)`
+  from unnest($1::integer[], $2::uuid[], $3::text[], $4::text[]) u(shop_id, order_id, tags, metadata)
+  on conflict (shop_id, order_id) do update set tags = excluded.tags, metadata = excluded.metadata`
 
 /** Of the orders that have any. */
-export const insertPersonal = (session: Session, orders: readonly Order[]) =>
-  session.run(insertPersonalSql, [
+export const writePersonal = (session: Session, orders: readonly Order[]) =>
+  session.run(writePersonalSql, [
     shopIds(orders),
     bareArray(orders.map((order) => order.id)),
     textArray(orders.map((order) => order.personal!.email)),
@@ -223,8 +244,8 @@ export const insertPersonal = (session: Session, orders: readonly Order[]) =>
     textArray(orders.map((order) => order.personal!.note)),
   ])
 
-export const insertAnnotations = (session: Session, orders: readonly Order[]) =>
-  session.run(insertAnnotationsSql, [
+export const writeAnnotations = (session: Session, orders: readonly Order[]) =>
+  session.run(writeAnnotationsSql, [
     shopIds(orders),
     bareArray(orders.map((order) => order.id)),
     textArray(orders.map((order) => JSON.stringify(order.annotations!.tags))),
@@ -233,18 +254,16 @@ export const insertAnnotations = (session: Session, orders: readonly Order[]) =>
 
 // Newest first, among the newest few: a count that finds too little hits the orders that came last.
 const ordersOnRowSql = `
-  select s.id, o.document -> 'lines' as lines, to_json(s.cancelled) as cancelled
+  select s.id, o.document -> 'lines' as lines, to_json(s.cancelled) as cancelled, s.life
   from (select * from orders.states where shop_id = $1 order by id desc limit $3) s
   join orders.orders o on o.shop_id = s.shop_id and o.id = s.id
-  where s.status <> 'cancelled' and s.row_ids @> array[$2::bigint] order by s.id desc limit $4`
+  where s.status not in ('cancelled', 'completed') and s.row_ids @> array[$2::bigint] order by s.id desc limit $4`
 
 export const ordersOnRow = (
   session: Session,
   of: { shopId: ShopId; row: StockRowId; scannedMax: number; namedMax: number },
 ) =>
-  session.run<{ id: Uuid; lines: OrderDocument['lines']; cancelled: number[] | null }>(ordersOnRowSql, [
-    of.shopId,
-    of.row,
-    of.scannedMax,
-    of.namedMax,
-  ])
+  session.run<{ id: Uuid; lines: OrderDocument['lines']; cancelled: number[] | null; life: Life | null }>(
+    ordersOnRowSql,
+    [of.shopId, of.row, of.scannedMax, of.namedMax],
+  )

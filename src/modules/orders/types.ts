@@ -1,9 +1,11 @@
-// Words of orders: what is immutable (the document), what changes (the state), what is personal, and the commands.
-import type { ShopId, Sku, Uuid } from '../../base/ids.ts'
+// Words of orders: what is immutable (the document), what changes (the state and the life), what is personal, and the commands.
+import type { LocationCode, ShopId, Sku, Uuid } from '../../base/ids.ts'
 import type { Currency, MinorUnits } from '../../base/money.ts'
 import type { Outcome } from '../../base/result.ts'
 import type { Instant } from '../../base/time.ts'
-import type { AdjustedRow, Allocation, Hold, Policy, StockCommand } from '../stock/types.ts'
+import type { AdjustedRow, Allocation, Hold, Policy, RequestedLine, StockCommand } from '../stock/types.ts'
+import type { Life, Terms } from './life.ts'
+import type { OrderStatus } from './states.ts'
 
 export type OrderLine = {
   sku: Sku
@@ -27,13 +29,6 @@ export type OrderDocument = {
   placedAt: Instant
 }
 
-/*
- * An order's life, as far as orders without a payment provider go. Units are reserved in `pending`, committed in `confirmed`.
- *   pending   -> confirmed   paid
- *   pending   -> cancelled   by someone, or `unpaid` when its reservation ran out
- *   confirmed -> cancelled   by someone
- */
-export type OrderStatus = 'pending' | 'confirmed' | 'cancelled'
 export type CancelReason = 'unpaid' | 'buyer' | 'merchant' | 'fraud' | 'duplicate' | 'short'
 
 /** The narrow row that changes. */
@@ -45,6 +40,8 @@ export type OrderState = {
   cancelled: number[] | null
   expiresAt: Instant | null
   updatedAt: Instant
+  /** Null as long as nothing has happened but placing, confirming and cancelling. */
+  life: Life | null
 }
 
 /** Has a table of its own; never in events, logs or keys. */
@@ -64,11 +61,17 @@ export type PlaceOrder = {
   customer: string | null
   reference: string | null
   provider: 'none' | null
+  /** An attempt to pay that begins with the order. */
+  payment: NewPayment | null
+  terms: Terms
+  /** Why somebody has to look at the order before it is confirmed; null when nobody has to. */
+  review: string[] | null
   /** An import's own time; null means now. */
   placedAt: Instant | null
   personal: Personal | null
   annotations: Annotations | null
 }
+export type NewPayment = { id: Uuid; provider: string; method: string }
 export type CancelOrder = {
   kind: 'cancel_order'
   shopId: ShopId
@@ -78,10 +81,73 @@ export type CancelOrder = {
   lines: { sku: Sku; quantity: number }[] | null
   ifVersion: number | null
 }
+type OnOrder = { shopId: ShopId; orderId: Uuid; ifVersion: number | null }
+
+export type StartPayment = OnOrder & { kind: 'start_payment'; payment: NewPayment }
+/** What a provider says of a payment or a refund. Said twice, or by a webhook and an answer, it counts once. */
+export type Settle = { kind: 'settle'; shopId: ShopId; orderId: Uuid; settlement: Settlement }
+export type Settlement =
+  | { of: 'payment'; id: Uuid; says: 'authorized'; reference: string | null }
+  | { of: 'payment'; id: Uuid; says: 'captured'; reference: string | null; amount: MinorUnits }
+  | { of: 'payment'; id: Uuid; says: 'requires_action'; reference: string | null; nextAction: Record<string, unknown> }
+  | { of: 'payment'; id: Uuid; says: 'failed'; error: string }
+  | { of: 'payment'; id: Uuid; says: 'voided' }
+  | { of: 'refund'; id: Uuid; says: 'refunded' }
+  | { of: 'refund'; id: Uuid; says: 'failed'; error: string }
+/** Takes the money of an authorized payment now. */
+export type CaptureOrder = OnOrder & { kind: 'capture_order' }
+/** Gives money back: an amount, the price of some units, or all that is left. */
+export type RefundOrder = OnOrder & {
+  kind: 'refund_order'
+  amount: MinorUnits | null
+  lines: RequestedLine[] | null
+  reason: string
+}
+/** Null lines: all that is left. */
+export type ShipOrder = OnOrder & {
+  kind: 'ship_order'
+  shipmentId: Uuid
+  lines: RequestedLine[] | null
+  location: LocationCode | null
+  carrier: string
+  trackingNumber: string
+}
+export type DeliverShipment = OnOrder & { kind: 'deliver_shipment'; shipmentId: Uuid }
+/** Units that were not found where they should be: found elsewhere, or cancelled and refunded. */
+export type ShortPick = OnOrder & { kind: 'short_pick'; location: LocationCode; lines: RequestedLine[] }
+export type RequestReturn = OnOrder & { kind: 'request_return'; returnId: Uuid; lines: RequestedLine[]; reason: string }
+export type ReceiveReturn = OnOrder & {
+  kind: 'receive_return'
+  returnId: Uuid
+  lines: (RequestedLine & { resellable: boolean })[]
+}
+export type ReviewOrder = OnOrder & { kind: 'review_order'; approve: boolean }
+/** What is undefined stays as it is. */
+export type EditOrder = OnOrder & {
+  kind: 'edit_order'
+  email?: string | null
+  address?: Record<string, string> | null
+  note?: string | null
+  tags?: string[]
+  metadata?: Record<string, string>
+}
+export type LifeCommand =
+  | StartPayment
+  | Settle
+  | CaptureOrder
+  | RefundOrder
+  | ShipOrder
+  | DeliverShipment
+  | ShortPick
+  | RequestReturn
+  | ReceiveReturn
+  | ReviewOrder
+  | EditOrder
+
 /** Sent by the sweeper: expires what is due, whatever its SKU. */
 export type ExpireDue = { kind: 'expire_due'; limit: number }
 
-export type Command = StockCommand | PlaceOrder | CancelOrder | ExpireDue
+export type Command = StockCommand | PlaceOrder | CancelOrder | LifeCommand | ExpireDue
 
 /** SHA-256 prefixes as 32 hex characters: of (visitor, key), and of (method, path, canonical body). */
 export type IdempotencyKey = { hash: string; request: string }

@@ -42,7 +42,7 @@ export type AuditDeps = {
   now(): Instant
 }
 
-// Groups of five in `moves`: row id, on hand, reserved, committed, shipped. Only adjustments say where units came from.
+// Groups of five in `moves`: row id, on hand, reserved, committed, shipped. Only adjustments and returns say where units came from.
 // What is taken out of a row of the log is taken out once, behind `offset 0`: `|| '{}'` unpacks the array, which every
 // subscript of a packed one would do again (a year of a real shop, 46,000 events of 33 moves: 3 s instead of more than 30 s).
 const movesIn = (range: string): string => `
@@ -52,7 +52,7 @@ const movesIn = (range: string): string => `
     coalesce(sum(e.moves[i + 1]) filter (where e.reason = 'returned'), 0) as returned,
     coalesce(sum(e.moves[i + 1]) filter (where e.reason in ('correction', 'counted', 'damaged', 'lost')), 0) as corrected
   from (
-    select e.moves || '{}'::bigint[] as moves, case when e.type = 'stock.adjusted' then e.data ->> 'reason' end as reason
+    select e.moves || '{}'::bigint[] as moves, case e.type when 'stock.adjusted' then e.data ->> 'reason' when 'return.received' then 'returned' end as reason
     from runtime.events e where ${range} offset 0
   ) e cross join lateral generate_series(1, cardinality(e.moves), 5) i group by 1`
 

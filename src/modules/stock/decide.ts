@@ -66,13 +66,17 @@ export function quantityBySku(lines: readonly RequestedLine[]): Map<Sku, number>
 }
 
 /** How many times each allocation's units are added to a counter: 1, -1, or 0. */
-export type UnitChange = { reserved: -1 | 0 | 1; committed: -1 | 0 | 1 }
-export const reserve: UnitChange = { reserved: 1, committed: 0 }
-export const unreserve: UnitChange = { reserved: -1, committed: 0 }
-export const commitReserved: UnitChange = { reserved: -1, committed: 1 }
-export const uncommit: UnitChange = { reserved: 0, committed: -1 }
+export type UnitChange = { onHand: -1 | 0 | 1; reserved: -1 | 0 | 1; committed: -1 | 0 | 1; shipped: 0 | 1 }
+const unchanged: UnitChange = { onHand: 0, reserved: 0, committed: 0, shipped: 0 }
+export const reserve: UnitChange = { ...unchanged, reserved: 1 }
+export const unreserve: UnitChange = { ...unchanged, reserved: -1 }
+export const commitReserved: UnitChange = { ...unchanged, reserved: -1, committed: 1 }
+export const commitUnits: UnitChange = { ...unchanged, committed: 1 }
+export const uncommit: UnitChange = { ...unchanged, committed: -1 }
+export const shipUnits: UnitChange = { onHand: -1, reserved: 0, committed: -1, shipped: 1 }
+export const putBack: UnitChange = { ...unchanged, onHand: 1 }
 
-/** Changes the rows' counters and adds the moves that say so. */
+/** Changes the rows' counters and adds the moves that say so. Goods that nobody counts are only sold: never on hand nor shipped. */
 export function moveUnits(
   state: StockState,
   allocations: readonly Allocation[],
@@ -82,22 +86,28 @@ export function moveUnits(
   for (const { row: id, quantity } of allocations) {
     const row = state.rowById.get(id)
     assert(row, `stock row ${id} was not locked`)
+    const counted = row.tracking === 'counted' ? quantity : 0
+    const onHand = change.onHand * counted
     const reserved = change.reserved * quantity
     const committed = change.committed * quantity
+    const shipped = change.shipped * counted
+    row.onHand += onHand
     row.reserved += reserved
     row.committed += committed
-    assert(row.reserved >= 0 && row.committed >= 0, `a counter of stock row ${id} below zero`)
+    row.shipped += shipped
+    assert(row.reserved >= 0 && row.committed >= 0 && row.onHand >= 0, `a counter of stock row ${id} below zero`)
     state.dirtyRows.add(row)
-    moves.push(id, 0, reserved, committed, 0)
+    moves.push(id, onHand, reserved, committed, shipped)
   }
 }
 
-/** Units for each line, or the refusal. Nothing has moved yet; lines of one SKU share what is available. */
+/** Units for each line, or the refusal. Nothing has moved yet; lines of one SKU share what is available, `except` at one location. */
 export function sourceLines(
   state: StockState,
   shopId: ShopId,
   lines: readonly RequestedLine[],
   destination: Destination | null,
+  except?: LocationCode,
 ): Map<Sku, Allocation[]> | Refused {
   const sources = new Map<Sku, Allocation[]>()
   const missing: Sku[] = []
@@ -108,7 +118,8 @@ export function sourceLines(
       missing.push(sku)
       continue
     }
-    const allocations = sourceUnits(rows, quantity, destination)
+    const usable = except === undefined ? rows : rows.filter((row) => row.location !== except)
+    const allocations = sourceUnits(usable, quantity, destination)
     if (allocations) sources.set(sku, allocations)
     else short.set(sku, { requested: quantity, available: availableOf(rows) })
   }
@@ -320,6 +331,20 @@ export function decideSetPolicy(state: StockState, command: SetPolicy): Outcome<
     moves: [],
   })
   return accepted(policy)
+}
+
+/** Units that were to be picked and are not there. */
+export function lose(state: StockState, allocations: readonly Allocation[]): void {
+  for (const { row: id, quantity } of allocations) {
+    const row = state.rowById.get(id)
+    assert(row, `stock row ${id} was not locked`)
+    if (row.tracking === 'none') continue
+    const before = availableInRow(row)
+    row.onHand -= quantity
+    state.dirtyRows.add(row)
+    adjustedEvent(state, { row, delta: -quantity, onHand: row.onHand, reason: 'lost' })
+    announceShort(state, row, before)
+  }
 }
 
 /** One step of an adjustment, and what it left on hand. */

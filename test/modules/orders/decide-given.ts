@@ -2,7 +2,8 @@
 import type { CellName, LocationCode, ShopId, Sku, Uuid } from '../../../src/base/ids.ts'
 import type { Currency, MinorUnits } from '../../../src/base/money.ts'
 import { addMs, instant, instantMax } from '../../../src/base/time.ts'
-import { type BatchState, emptyState } from '../../../src/modules/orders/decide.ts'
+import { type BatchState, emptyState } from '../../../src/modules/orders/batch-state.ts'
+import { defaultTerms } from '../../../src/modules/orders/life.ts'
 import type { CancelOrder, Command, IdempotencyKey, PlaceOrder, Submission } from '../../../src/modules/orders/types.ts'
 import { skuKey } from '../../../src/modules/stock/decide.ts'
 import type {
@@ -106,6 +107,9 @@ export function orderOf(units: Record<string, number>, more: Partial<PlaceOrder>
     customer: null,
     reference: null,
     provider: null,
+    payment: null,
+    terms: defaultTerms,
+    review: null,
     placedAt: null,
     personal: null,
     annotations: null,

@@ -1,0 +1,348 @@
+// Money of an order. What a provider says is recorded as it is; what follows from it is one rule, `advance`, that runs after
+// every change: confirm what is paid, take what is due, give back what is held beyond what the standing order costs, and
+// complete what is done. So money that arrives late, twice or for a cancelled order goes back whatever way it came.
+import { assert, unreachable } from '../../base/assert.ts'
+import { toWireId, type Uuid } from '../../base/ids.ts'
+import type { MinorUnits } from '../../base/money.ts'
+import { accepted, type Outcome, refused } from '../../base/result.ts'
+import { commitReserved, moveUnits } from '../stock/decide.ts'
+import {
+  type BatchState,
+  changeLife,
+  openAllocations,
+  orderEvent,
+  orderFor,
+  spreadOverLines,
+  unitsOpen,
+} from './batch-state.ts'
+import type { Payment, Refund } from './life.ts'
+import { authorizedOf, costOf, heldOf, isOpen, lifeOf, priceOf, refundableOf } from './money.ts'
+import { mayBecome, next, orderTable, paymentTable } from './states.ts'
+import type { CaptureOrder, NewPayment, Order, RefundOrder, Settle, Settlement, StartPayment } from './types.ts'
+
+/** Begins an attempt. Its order keeps its units until the attempt has ended, however long the provider takes. */
+export function beginPayment(state: BatchState, order: Order, { id, provider, method }: NewPayment): void {
+  const life = lifeOf(order)
+  const amount = (costOf(order) - heldOf(life)) as MinorUnits
+  const isPaidAtOnce = provider === 'none' || amount === 0
+  const payment: Payment = {
+    id,
+    provider,
+    method,
+    amount,
+    capture: life.captureRule === 'now' && life.review !== 'open' ? 'now' : 'later',
+    status: 'pending',
+    captured: 0 as MinorUnits,
+    asked: null,
+    reference: null,
+    error: null,
+    nextAction: null,
+    openedAt: state.now,
+  }
+  changeLife(order, { payments: [...life.payments, payment], reservedUntil: order.expiresAt ?? life.reservedUntil })
+  order.expiresAt = null
+  if (isPaidAtOnce) {
+    record(state, order, payment, { of: 'payment', id, says: 'captured', amount, reference: null })
+    advance(state, order)
+    return
+  }
+  orderEvent(state, order, 'payment.requested', [], {
+    ...told(state, order, payment),
+    method,
+    capture: payment.capture,
+  })
+}
+
+export function decideStartPayment(state: BatchState, command: StartPayment): Outcome<Order> {
+  const order = orderFor(state, command)
+  if ('ok' in order) return order
+  if (order.status === 'cancelled') return refused('order_cancelled')
+  const life = lifeOf(order)
+  if (life.payments.some(isOpen)) return refused('payment_in_progress')
+  if (order.status !== 'pending' && heldOf(life) + authorizedOf(life) >= costOf(order)) return refused('order_paid')
+  beginPayment(state, order, command.payment)
+  return accepted(order)
+}
+
+/** Records what a provider says. What it has said before, or what no longer matters, changes nothing. */
+export function decideSettle(state: BatchState, { shopId, orderId, settlement }: Settle): Outcome<Order> {
+  const order = orderFor(state, { shopId, orderId, ifVersion: null })
+  if ('ok' in order) return order
+  const life = lifeOf(order)
+  if (settlement.of === 'refund') {
+    const refund = life.refunds.find(({ id }) => id === settlement.id)
+    if (!refund) return refused('not_found')
+    if (refund.status === settlement.says || refund.status === 'refunded') return accepted(order)
+    settleRefund(state, order, refund, settlement)
+  } else {
+    const payment = life.payments.find(({ id }) => id === settlement.id)
+    if (!payment) return refused('not_found')
+    if (!mayBecome(paymentTable, payment.status, settlement.says)) return accepted(order)
+    record(state, order, payment, settlement)
+  }
+  advance(state, order)
+  return accepted(order)
+}
+
+type PaymentSettlement = Extract<Settlement, { of: 'payment' }>
+
+function record(state: BatchState, order: Order, before: Payment, settlement: PaymentSettlement): void {
+  const payment: Payment = {
+    ...before,
+    status: next(paymentTable, before.status, settlement.says),
+    error: null,
+    nextAction: null,
+  }
+  switch (settlement.says) {
+    case 'requires_action':
+      payment.nextAction = settlement.nextAction
+      payment.reference = settlement.reference
+      break
+    case 'authorized':
+      payment.reference = settlement.reference ?? before.reference
+      break
+    case 'captured':
+      payment.reference = settlement.reference ?? before.reference
+      payment.captured = settlement.amount
+      payment.asked = null
+      break
+    case 'failed':
+      payment.error = settlement.error
+      payment.asked = null
+      break
+    case 'voided':
+      payment.asked = null
+      break
+    default:
+      unreachable(settlement)
+  }
+  replacePayment(order, payment)
+  if (settlement.says === 'captured' && before.status !== 'authorized' && payment.provider !== 'none')
+    orderEvent(state, order, 'payment.authorized', [], told(state, order, payment))
+  orderEvent(state, order, `payment.${settlement.says}`, [], {
+    ...told(state, order, payment),
+    ...(settlement.says === 'captured' ? { amount: payment.captured } : {}),
+    ...(settlement.says === 'failed' ? { error: settlement.error } : {}),
+    ...(settlement.says === 'requires_action' ? { next_action: settlement.nextAction } : {}),
+  })
+}
+
+function replacePayment(order: Order, payment: Payment): void {
+  changeLife(order, { payments: lifeOf(order).payments.map((one) => (one.id === payment.id ? payment : one)) })
+}
+
+/** What every event of a payment tells. */
+const told = (state: BatchState, order: Order, payment: Payment) => ({
+  payment_id: toWireId('pay', state.cell, payment.id),
+  provider: payment.provider,
+  amount: payment.amount,
+  currency: order.currency,
+})
+
+/** What follows from the order's facts, whatever has just changed them. */
+export function advance(state: BatchState, order: Order): void {
+  confirmWhenPaid(state, order)
+  askForMoneyDue(state, order)
+  giveBackSurplus(state, order)
+  resumeReservation(order)
+  completeWhenDone(state, order)
+}
+
+function confirmWhenPaid(state: BatchState, order: Order): void {
+  if (order.status !== 'pending' && order.status !== 'in_review') return
+  const life = lifeOf(order)
+  const cost = costOf(order)
+  const held = heldOf(life)
+  const covered = held + authorizedOf(life)
+  if (life.review === 'open') {
+    if (order.status === 'in_review' || covered < cost) return
+    order.status = next(orderTable, order.status, 'in_review')
+    order.expiresAt = null
+    orderEvent(state, order, 'order.in_review', [], { reasons: life.riskReasons })
+  } else if ((life.captureRule === 'now' ? held : covered) >= cost) {
+    confirmOrder(state, order)
+  }
+}
+
+/** Its units are sold: committed from now on. */
+export function confirmOrder(state: BatchState, order: Order): void {
+  const moves: number[] = []
+  for (let index = 0; index < order.lines.length; index++) {
+    moveUnits(state, openAllocations(order, index), commitReserved, moves)
+  }
+  order.status = next(orderTable, order.status, 'confirmed')
+  order.expiresAt = null
+  const paidElsewhere = order.life === null ? { provider: 'none' } : {}
+  orderEvent(state, order, 'order.confirmed', moves, {
+    amount: costOf(order),
+    currency: order.currency,
+    ...paidElsewhere,
+  })
+}
+
+/** Asks for money that is set aside, once it is ours: with the order, or when the first parcel has left. */
+function askForMoneyDue(state: BatchState, order: Order): void {
+  const life = lifeOf(order)
+  if (order.status === 'cancelled' || life.review === 'open') return
+  if (life.captureRule === 'at_shipment' && life.shipments.length === 0) return
+  let missing = costOf(order) - heldOf(life) - underway(life.payments)
+  for (const payment of life.payments) {
+    if (missing <= 0) break
+    if (payment.status !== 'authorized' || payment.asked !== null) continue
+    missing -= ask(state, order, payment, Math.min(payment.amount, missing))
+  }
+}
+
+/** Of money that is on its way, the most that can come. */
+const underway = (payments: readonly Payment[]): number =>
+  payments.reduce((sum, { asked, amount }) => (asked === 'capture' ? sum + amount : sum), 0)
+
+function ask(state: BatchState, order: Order, payment: Payment, amount: number): number {
+  replacePayment(order, { ...payment, asked: 'capture' })
+  orderEvent(state, order, 'payment.capture_requested', [], {
+    ...told(state, order, payment),
+    amount,
+    reference: payment.reference,
+  })
+  return amount
+}
+
+/** Authorizations that nothing needs are voided; money beyond what the standing order costs is refunded, the newest first. */
+function giveBackSurplus(state: BatchState, order: Order): void {
+  const cost = costOf(order)
+  let needed = cost - heldOf(lifeOf(order))
+  for (const payment of lifeOf(order).payments) {
+    if (payment.status !== 'authorized' && payment.status !== 'requires_action') continue
+    if (payment.asked === 'capture') needed -= payment.amount
+    else if (payment.asked === null && needed > 0) needed -= payment.amount
+    else if (payment.asked === null) askVoid(state, order, payment)
+  }
+  let surplus = heldOf(lifeOf(order)) - cost
+  for (const payment of lifeOf(order).payments.toReversed()) {
+    const amount = Math.min(surplus, refundableOf(payment, lifeOf(order).refunds))
+    if (amount <= 0) continue
+    refund(state, order, payment, amount)
+    surplus -= amount
+  }
+}
+
+function askVoid(state: BatchState, order: Order, payment: Payment): void {
+  replacePayment(order, { ...payment, asked: 'void' })
+  orderEvent(state, order, 'payment.void_requested', [], {
+    ...told(state, order, payment),
+    reference: payment.reference,
+  })
+}
+
+function refund(state: BatchState, order: Order, payment: Payment, amount: number): void {
+  const { refunds } = lifeOf(order)
+  const made: Refund = {
+    id: nthIdAfter(payment.id, refunds.length + 1),
+    paymentId: payment.id,
+    amount: amount as MinorUnits,
+    status: 'pending',
+    at: state.now,
+    error: null,
+  }
+  changeLife(order, { refunds: [...refunds, made] })
+  if (payment.provider === 'none') {
+    settleRefund(state, order, made, { of: 'refund', id: made.id, says: 'refunded' })
+    return
+  }
+  orderEvent(state, order, 'payment.refund_requested', [], {
+    ...toldOfRefund(state, order, made, payment),
+    reference: payment.reference,
+  })
+}
+
+const toldOfRefund = (state: BatchState, order: Order, { id, amount }: Refund, payment: Payment) => ({
+  ...told(state, order, payment),
+  refund_id: toWireId('rfd', state.cell, id),
+  amount,
+})
+
+type RefundSettlement = Extract<Settlement, { of: 'refund' }>
+
+function settleRefund(state: BatchState, order: Order, before: Refund, settlement: RefundSettlement): void {
+  const error = settlement.says === 'failed' ? settlement.error : null
+  const settled: Refund = { ...before, status: settlement.says, error }
+  const life = lifeOf(order)
+  changeLife(order, { refunds: life.refunds.map((one) => (one.id === settled.id ? settled : one)) })
+  const payment = life.payments.find(({ id }) => id === settled.paymentId)
+  assert(payment, `the payment of refund ${settled.id} is missing`)
+  orderEvent(state, order, settlement.says === 'refunded' ? 'payment.refunded' : 'payment.refund_failed', [], {
+    ...toldOfRefund(state, order, settled, payment),
+    ...(error === null ? {} : { error }),
+  })
+}
+
+/** Ids that the decision makes itself: the same on every rerun, and nobody else's. */
+export function nthIdAfter(id: Uuid, n: number): Uuid {
+  const tail = (Number.parseInt(id.slice(-6), 16) + n) & 0xffffff
+  return (id.slice(0, -6) + tail.toString(16).padStart(6, '0')) as Uuid
+}
+
+/** Once no attempt is under way, the reservation runs out when it would have. */
+function resumeReservation(order: Order): void {
+  if (order.status !== 'pending' || order.life === null) return
+  const isUnderWay = order.life.payments.some(
+    (payment) => payment.status === 'pending' || payment.status === 'authorized',
+  )
+  order.expiresAt = isUnderWay ? null : (order.expiresAt ?? order.life.reservedUntil)
+}
+
+function completeWhenDone(state: BatchState, order: Order): void {
+  if (order.status !== 'confirmed' || !unitsOpen(order).every((units) => units === 0)) return
+  const life = lifeOf(order)
+  if (life.payments.some((payment) => payment.asked === 'capture') || heldOf(life) < costOf(order)) return
+  order.status = next(orderTable, order.status, 'completed')
+  orderEvent(state, order, 'order.completed', [], {})
+}
+
+export function decideCapture(state: BatchState, command: CaptureOrder): Outcome<Order> {
+  const order = orderFor(state, command)
+  if ('ok' in order) return order
+  if (order.status === 'cancelled') return refused('order_cancelled')
+  const life = lifeOf(order)
+  const missing = costOf(order) - heldOf(life) - underway(life.payments)
+  const payment = life.payments.find(({ status, asked }) => status === 'authorized' && asked === null)
+  if (!payment || missing <= 0 || life.review === 'open') return refused('nothing_to_capture')
+  ask(state, order, payment, Math.min(payment.amount, missing))
+  return accepted(order)
+}
+
+/** Gives back an amount, the price of some units, or all. The order then costs that much less. */
+export function decideRefund(state: BatchState, command: RefundOrder): Outcome<Order> {
+  const order = orderFor(state, command)
+  if ('ok' in order) return order
+  const life = lifeOf(order)
+  const most = Math.min(costOf(order), heldOf(life))
+  let units: number[] | null = null
+  let amount = command.amount ?? most
+  if (command.lines !== null) {
+    const left = order.lines.map((line, index) => line.quantity - (life.creditedUnits[index] ?? 0))
+    const spread = spreadOverLines(order.lines, left, command.lines)
+    if (!Array.isArray(spread)) return spread
+    units = order.lines.map((_, index) => (life.creditedUnits[index] ?? 0) + spread[index]!)
+    amount = priceOfCredit(order, units) as MinorUnits
+  }
+  if (amount > most || most === 0) return refused('refund_too_large')
+  const creditedUnits = units ?? life.creditedUnits
+  changeLife(order, { creditedUnits, credited: (life.credited + amount) as MinorUnits })
+  orderEvent(state, order, 'order.credited', [], { credited: amount, currency: order.currency, reason: command.reason })
+  advance(state, order)
+  return accepted(order)
+}
+
+/**
+ * The price of the units credited by now beyond those before, as far as the order still costs so much: an amount that was
+ * given back for nothing in particular is not given back again with the goods.
+ */
+export function priceOfCredit(order: Order, creditedUnits: readonly number[]): number {
+  const before = lifeOf(order).creditedUnits
+  let price = 0
+  for (const [index, line] of order.lines.entries()) {
+    price += priceOf(line, creditedUnits[index] ?? 0) - priceOf(line, before[index] ?? 0)
+  }
+  return Math.min(price, costOf(order))
+}

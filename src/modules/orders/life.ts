@@ -1,0 +1,87 @@
+// What happens to an order after its placing: payments, refunds, shipments, returns. A life is one value, never changed in place.
+import type { LocationCode, Uuid } from '../../base/ids.ts'
+import { limits } from '../../base/limits.ts'
+import type { MinorUnits } from '../../base/money.ts'
+import type { Instant } from '../../base/time.ts'
+import type { Allocation, StockRowId } from '../stock/types.ts'
+import type { PaymentStatus, ReturnStatus, ShipmentStatus } from './states.ts'
+
+/** When a shop takes the money: with the order, or when the first parcel leaves. */
+export type CaptureRule = 'now' | 'at_shipment'
+
+/** The shop's settings as they were when the order was placed. */
+export type Terms = { captureRule: CaptureRule; reservationMs: number }
+export const defaultTerms: Terms = { captureRule: 'now', reservationMs: limits.orderReservationMsDefault }
+
+/** One attempt to pay. Its id is the key under which the provider knows it. */
+export type Payment = {
+  id: Uuid
+  provider: string
+  method: string
+  amount: MinorUnits
+  /** Whether the provider is asked to take the money with the authorization. */
+  capture: 'now' | 'later'
+  status: PaymentStatus
+  captured: MinorUnits
+  /** What the provider has been asked beyond the authorization and has not answered yet. */
+  asked: 'capture' | 'void' | null
+  /** The provider's own name for it. */
+  reference: string | null
+  /** Why it failed, in the provider's words. */
+  error: string | null
+  /** What the buyer has to do, as the provider says it. */
+  nextAction: Record<string, unknown> | null
+  openedAt: Instant
+}
+
+/** Money on its way back. `failed`: the provider will not; it stands in the dead letters until somebody sees to it. */
+export type Refund = {
+  id: Uuid
+  paymentId: Uuid
+  amount: MinorUnits
+  status: 'pending' | 'refunded' | 'failed'
+  at: Instant
+  error: string | null
+}
+
+export type ShippedLine = { line: number; quantity: number; row: StockRowId; location: LocationCode }
+export type Shipment = {
+  id: Uuid
+  status: ShipmentStatus
+  lines: ShippedLine[]
+  carrier: string
+  trackingNumber: string
+  at: Instant
+  deliveredAt: Instant | null
+}
+
+export type ReturnedLine = { line: number; quantity: number }
+export type ReceivedLine = { line: number; quantity: number; resellable: boolean }
+export type Return = {
+  id: Uuid
+  status: ReturnStatus
+  reason: string
+  lines: ReturnedLine[]
+  received: ReceivedLine[]
+  at: Instant
+}
+
+export type Life = {
+  captureRule: CaptureRule
+  /** `open`: somebody has to look at the order before it is confirmed. */
+  review: 'open' | 'approved' | null
+  /** Why the risk assessment asks for it. */
+  riskReasons: string[]
+  /** When the reservation ends, once no payment is under way. */
+  reservedUntil: Instant | null
+  payments: Payment[]
+  refunds: Refund[]
+  shipments: Shipment[]
+  returns: Return[]
+  /** Units of each line that are neither shipped nor cancelled, and where they are; null while nothing was shipped or moved. */
+  open: Allocation[][] | null
+  /** Units of each line whose price was given back or will never be taken. */
+  creditedUnits: number[]
+  /** All that was given back or will never be taken of the order's total. */
+  credited: MinorUnits
+}
