@@ -50,6 +50,14 @@ export const limits = {
   shortRowsNamedMax: 20, // a count of a whole warehouse names the orders of its first short rows only
   shortOrdersScannedMax: 50_000,
 
+  // Payments
+  providerKeyMsMax: 23 * 60 * 60 * 1000, // from then on a key is only looked up: providers forget them after 24 h
+  providerCallMsMax: 15_000,
+  authorizeMsMax: 10 * 60 * 1000, // a provider that says for so long that it did nothing has failed the buyer
+  operationMsMax: 3 * 24 * 60 * 60 * 1000, // then it goes to the dead letters
+  operationPauseMsMin: 100,
+  operationPauseMsMax: 5 * 60 * 1000,
+
   // The database, per process
   databaseTransactionsMax: 4, // sessions for cold-path transactions; lanes have their own
   databaseReadersMax: 2, // sessions that reads share, pipelined

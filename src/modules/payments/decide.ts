@@ -1,0 +1,112 @@
+// What to do next about an operation, and what an answer makes of it. Pure: the shell claims rows, calls and writes. The rules:
+// a row says that a call may have begun before it begins; what may have been done is asked after, never done again unasked; and
+// a key that the provider may have forgotten is only looked up. So a crash, a time-out or a lost answer charges nobody twice.
+import { unreachable } from '../../base/assert.ts'
+import { limits } from '../../base/limits.ts'
+import { addMs, type Instant } from '../../base/time.ts'
+import type { Settlement } from '../orders/types.ts'
+import type { Answer, Operation, OperationKind } from './types.ts'
+
+/**
+ * - `unsent`: no call has begun.
+ * - `unknown`: a call has begun, and no answer says what came of it; also while the buyer has something to do.
+ * - `not_done`: the provider says that it has done nothing under this key.
+ * - `settled`: it has answered, and the order knows.
+ * - `dead`: given up; it stands in the dead letters.
+ */
+export type OperationState = 'unsent' | 'unknown' | 'not_done' | 'settled' | 'dead'
+
+/** What a row of the table of operations keeps besides the operation. */
+export type Progress = { state: OperationState; tries: number; nextAt: Instant }
+export type TrackedOperation = Operation & Progress
+
+export type Step = 'send' | 'look_up' | 'wait' | 'give_up'
+
+/** What a call brought: an answer, or none that counts. `try_again` is the provider's word that it did nothing. */
+export type Heard = Answer | 'never_heard' | 'in_progress' | 'try_again' | 'unknown'
+
+export function nextStep(operation: TrackedOperation, now: Instant): Step {
+  const { state, kind, askedAt, nextAt } = operation
+  if (state === 'settled' || state === 'dead' || now < nextAt) return 'wait'
+  const ageMs = now - askedAt
+  if (ageMs >= limits.operationMsMax) return 'give_up'
+  if (state === 'not_done' && ageMs >= notDoneMsMax(kind)) return 'give_up'
+  if (state === 'unknown' || ageMs >= limits.providerKeyMsMax) return 'look_up'
+  return 'send'
+}
+
+/** A buyer is told that it did not work while he still waits; money that is owed is tried for as long as a key lives. */
+const notDoneMsMax = (kind: OperationKind): number =>
+  kind === 'authorize' ? limits.authorizeMsMax : limits.providerKeyMsMax
+
+/** As it is written before the call: another worker takes it up again only when this one must have ended. */
+export function begun<T extends TrackedOperation>(operation: T, step: 'send' | 'look_up', now: Instant): T {
+  const state = step === 'send' ? 'unknown' : operation.state
+  return { ...operation, state, tries: operation.tries + 1, nextAt: addMs(now, limits.providerCallMsMax * 2) }
+}
+
+/** The row after a call, and what to tell the order first. `chance` (0 ≤ x < 1) spreads the retries. */
+export function afterAnswer<T extends TrackedOperation>(
+  operation: T,
+  heard: Heard,
+  now: Instant,
+  chance: number,
+): { operation: T; settlement: Settlement | null } {
+  const later = addMs(now, pauseMs(operation.tries, chance))
+  if (heard === 'unknown' || heard === 'in_progress')
+    return { operation: { ...operation, nextAt: later }, settlement: null }
+  if (heard === 'never_heard' || heard === 'try_again')
+    return { operation: { ...operation, state: 'not_done', nextAt: later }, settlement: null }
+  const reference = 'reference' in heard ? (heard.reference ?? operation.reference) : operation.reference
+  const settlement = settlementOf(operation, heard)
+  if (heard.says === 'requires_action' && operation.kind === 'authorize')
+    return { operation: { ...operation, state: 'unknown', reference, nextAt: later }, settlement }
+  return { operation: { ...operation, state: settlement ? 'settled' : 'dead', reference }, settlement }
+}
+
+/**
+ * A charge or a refund that was given up has failed, which the order is told; the provider may still correct it. A capture or
+ * a void leaves the authorization where it was, and there is nothing to tell.
+ */
+export function afterGivingUp<T extends TrackedOperation>(
+  operation: T,
+): { operation: T; settlement: Settlement | null } {
+  const isEnd = operation.kind === 'authorize' && operation.state === 'not_done'
+  const failed = { says: 'failed', error: 'provider_unavailable' } as const
+  const tells = isEnd || operation.kind === 'refund'
+  return {
+    operation: { ...operation, state: isEnd ? 'settled' : 'dead' },
+    settlement: tells ? settlementOf(operation, failed) : null,
+  }
+}
+
+/** What an answer means for the order; null when it means nothing that we know. */
+export function settlementOf({ kind, paymentId, id }: Operation, answer: Answer): Settlement | null {
+  if (kind === 'refund') {
+    if (answer.says === 'refunded') return { of: 'refund', id, says: 'refunded' }
+    return answer.says === 'failed' ? { of: 'refund', id, says: 'failed', error: answer.error } : null
+  }
+  const payment = { of: 'payment', id: paymentId } as const
+  switch (answer.says) {
+    case 'authorized':
+      return { ...payment, says: 'authorized', reference: answer.reference }
+    case 'captured':
+    case 'refunded': // it was taken, or it could not have gone back
+      return { ...payment, says: 'captured', reference: answer.reference, amount: answer.amount }
+    case 'voided':
+      return { ...payment, says: 'voided' }
+    case 'requires_action':
+      return { ...payment, says: 'requires_action', reference: answer.reference, nextAction: answer.nextAction }
+    case 'failed':
+      // An authorization that cannot be voided stands, or has run out: somebody has to look.
+      return kind === 'void' ? null : { ...payment, says: 'failed', error: answer.error }
+    default:
+      return unreachable(answer)
+  }
+}
+
+/** Doubled with each try, and somewhere in its upper half, so that those that failed together do not come back together. */
+export function pauseMs(tries: number, chance: number): number {
+  const most = Math.min(limits.operationPauseMsMax, limits.operationPauseMsMin * 2 ** Math.min(tries, 30))
+  return Math.ceil(most * (0.5 + chance / 2))
+}
