@@ -17,6 +17,7 @@ import { createKeys, developmentPrincipals, ensureShop } from './modules/shops/s
 import { closeBalances, createAuditor } from './modules/stock/audit.ts'
 import { ensureMainLocation } from './modules/stock/reads.ts'
 import { createBatcher } from './runtime/batch.ts'
+import { postgresBus } from './runtime/bus-postgres.ts'
 import { type Clock, systemClock } from './runtime/clock.ts'
 import type { Config } from './runtime/config.ts'
 import { newestEventSql } from './runtime/event-log.ts'
@@ -51,6 +52,8 @@ export async function buildCell({ cell, database, config, log, clock = systemClo
   const [newest] = await database.query<{ at: Instant }>(newestEventSql)
   const engine = createEngine(store, { cell, startedAt: newest?.at ?? instant(0) })
   const reader = await startLogReader({ database, lives, now: clock.elapsedMs, onError: warn(log, 'log reader') })
+  const warnOfConsumer = warn(log, 'consumer')
+  const bus = postgresBus({ database, reader, clock, onError: (_, error) => warnOfConsumer(error) })
   const batcher = createBatcher<Submission, CommandOutcome>({
     lanes: config.lanes,
     batchRowsMax: config.batchRowsMax,
@@ -86,6 +89,7 @@ export async function buildCell({ cell, database, config, log, clock = systemClo
     app,
     async stop() {
       await Promise.all([drainApp(app), ...recurring.map((one) => one.stop())])
+      await bus.close()
       await batcher.stop()
       await reader.stop()
       await store.close()

@@ -59,7 +59,7 @@ export const limits = {
   operationPauseMsMax: 5 * 60 * 1000,
 
   // The database, per process
-  databaseTransactionsMax: 4, // sessions for cold-path transactions; lanes have their own
+  databaseTransactionsMax: 8, // sessions for cold-path transactions; lanes have their own
   databaseReadersMax: 2, // sessions that reads share, pipelined
   databaseWaitersMax: 1_000, // reads in flight, and likewise transactions waiting for a session
   databaseConnectSecondsMax: 5,

@@ -41,6 +41,15 @@ export function postgresBus(options: PostgresBusOptions): Bus {
 }
 
 async function loop(options: PostgresBusOptions, consumer: Consumer, signal: AbortSignal): Promise<void> {
+  const leave = options.reader.attend()
+  try {
+    await consume(options, consumer, signal)
+  } finally {
+    leave()
+  }
+}
+
+async function consume(options: PostgresBusOptions, consumer: Consumer, signal: AbortSignal): Promise<void> {
   const { clock, onError } = options
   let seq: number | undefined
   let failures = 0
@@ -78,7 +87,9 @@ async function deliver(
   from: { life: Uuid; seq: number },
   page: LogPage,
 ): Promise<number | undefined> {
-  return database.transaction(async (session) => {
+  let applied: readonly LogEvent[] = []
+  const seq = await database.transaction(async (session) => {
+    applied = []
     const stored = await lockPosition(session, consumer.name)
     if (stored?.incarnation !== from.life) return undefined
     if (stored.seq !== from.seq) return stored.seq // another process has been faster
@@ -87,6 +98,9 @@ async function deliver(
     const fresh: LogEvent[] = await takeFresh(session, consumer.name, page.events, consumer.types ? undefined : reread)
     if (fresh.length > 0) await consumer.apply(session, fresh)
     await storePosition(session, consumer.name, { incarnation: from.life, seq: page.seq })
+    applied = fresh
     return page.seq
   })
+  if (applied.length > 0) consumer.applied?.(applied)
+  return seq
 }

@@ -14,6 +14,11 @@ export type Consumer = {
    * and the same events come again, after a while and one by one: an event that cannot be applied holds up what follows it.
    */
   apply(session: Session, events: readonly LogEvent[]): Promise<void>
+  /**
+   * Called with the same events once that transaction has committed, in the process that applied them, before any others
+   * are applied. A process that dies in between never calls it: what must happen is written by `apply`.
+   */
+  applied?(events: readonly LogEvent[]): void
 }
 
 export type Bus = {

@@ -27,6 +27,8 @@ export type LogReader = {
   beyond(seq: number, signal: AbortSignal): Promise<void>
   /** Every event above this seq is still kept. */
   oldestKept(): Promise<number>
+  /** Until what it answers is called, new events are read at once and kept in memory for whoever reads on. */
+  attend(): () => void
   /** To be called after a commit that appended events: followers then see them sooner than by the poll. */
   poke(): void
   /** The position of a seq in the present life. */
@@ -96,6 +98,7 @@ export async function startLogReader(options: LogReaderOptions): Promise<LogRead
     oldestKept,
     position,
     beyond: horizon.beyond,
+    attend: horizon.follow,
     poke: horizon.poke,
     get horizon() {
       return horizon.seq

@@ -135,6 +135,22 @@ export function busContract(name: string, open: () => Promise<BusHarness>): void
       expect(one.errors).toHaveLength(2)
     })
 
+    test('a consumer is told of what was applied once it is committed, and of nothing that was not', async () => {
+      const told: string[] = []
+      let attempts = 0
+      one.bus.consume({
+        ...consumer('', async (session, events) => {
+          await write(session, shop, mine(events))
+          if (mine(events).length > 0 && ++attempts === 1) throw new Error('fell over after the write')
+        }),
+        applied: (events) => void told.push(...mine(events).map((event) => `${event.subject}:${event.subjectVersion}`)),
+      })
+      await harness.publish(history(`${shop}/a`, 20))
+      await expectOnceInOrder({ [`${shop}/a`]: 20 })
+      await eventually(() => told.length >= 20)
+      expect(told).toEqual(expected(`${shop}/a`, 20))
+    })
+
     test('an event that cannot be applied holds up what follows it and nothing else', async () => {
       let cured = false
       const apply: Consumer['apply'] = async (session, events) => {
