@@ -97,6 +97,7 @@ export const errorTable = {
   not_shipped: kind(409, 'More than was shipped, or is already coming back', false, fix, nothing),
   return_received: kind(409, 'The return was received', false, 'Read the order.', nothing),
   refund_too_large: kind(409, 'More than was captured and has not gone back', false, 'Refund less.', nothing),
+  nothing_to_refund: kind(409, 'What it names has cost nothing, or its price has gone back', false, fix, nothing),
   not_in_review: kind(409, 'The order is not in review', false, 'Read the order.', nothing),
   order_cancelled: kind(409, 'The order is cancelled', false, 'Read the order.', nothing),
   reference_taken: kind(
@@ -123,6 +124,7 @@ export const errorTable = {
   line_not_found: kind(422, 'The order has no such line', false, fix, nothing),
   units_too_large: kind(422, 'More units than can be counted', false, fix, nothing),
   quantity_too_large: kind(422, 'More than the line has left', false, fix, nothing),
+  amount_and_lines: kind(422, 'An amount and lines, where one says it all', false, 'Send one of the two.', nothing),
   currency_mismatch: kind(422, 'Prices are in more than one currency', false, fix, nothing),
   currency_unknown: kind(422, 'The currency is not in ISO 4217', false, fix, nothing),
   country_unknown: kind(422, 'The country is not in ISO 3166-1', false, fix, nothing),

@@ -4,7 +4,17 @@ import { assert } from '../../base/assert.ts'
 import { toWireId } from '../../base/ids.ts'
 import type { MinorUnits } from '../../base/money.ts'
 import { accepted, type Outcome, type Refused, refused } from '../../base/result.ts'
-import { commitUnits, lose, moveUnits, putBack, shipUnits, sourceLines, takeUnits, uncommit } from '../stock/decide.ts'
+import {
+  commitUnits,
+  lose,
+  moveUnits,
+  putBack,
+  shipUnits,
+  sourceLines,
+  takeUnits,
+  uncommit,
+  unreserve,
+} from '../stock/decide.ts'
 import type { Allocation } from '../stock/types.ts'
 import {
   type BatchState,
@@ -20,7 +30,7 @@ import {
 import { advance, priceOfCredit } from './decide-payment.ts'
 import type { ReceivedLine, Return, Shipment, ShippedLine } from './life.ts'
 import { costOf, lifeOf } from './money.ts'
-import { next, returnTable, shipmentTable } from './states.ts'
+import { next, orderTable, returnTable, shipmentTable } from './states.ts'
 import type {
   CancelReason,
   DeliverShipment,
@@ -170,15 +180,32 @@ export function decideShortPick(state: BatchState, command: ShortPick): Outcome<
     }
   }
   changeLife(order, { open: rest })
+  const isAllGone = lifeOf(order).shipments.length === 0 && rest.every((allocations) => allocations.length === 0)
   orderEvent(state, order, 'order.short_picked', moves, {
     location: command.location,
     lines: linesTold(order.lines, units),
     not_found: linesTold(order.lines, unfound),
   })
-  if (unfound.some((count) => count > 0)) cancelOpenUnits(state, order, unfound, 'short', [])
+  if (isAllGone) cancelWhole(state, order, 'short')
+  else if (unfound.some((count) => count > 0)) cancelOpenUnits(state, order, unfound, 'short', [])
   advance(state, order)
   return accepted(order)
 }
+
+/** Ends an order of which nothing was shipped; units that are still open go back. */
+export function cancelWhole(state: BatchState, order: Order, reason: CancelReason): void {
+  const moves: number[] = []
+  for (let index = 0; index < order.lines.length; index++) {
+    moveUnits(state, openAllocations(order, index), givingBack(order), moves)
+  }
+  const credited = order.status === 'confirmed' ? { credited: costOf(order), currency: order.currency } : {}
+  order.status = next(orderTable, order.status, 'cancelled')
+  order.cancelReason = reason
+  order.expiresAt = null
+  orderEvent(state, order, 'order.cancelled', moves, { reason, ...credited })
+}
+
+export const givingBack = (order: Order) => (order.status === 'confirmed' ? uncommit : unreserve)
 
 /** Books units as cancelled that are already out of `open` (or were never moved into it), and their price as credited. */
 export function cancelOpenUnits(
@@ -285,11 +312,12 @@ export function decideReceiveReturn(state: BatchState, command: ReceiveReturn): 
   return accepted(order)
 }
 
-/** The rows that so many units of a line were shipped from, the last parcel first. */
+/** The rows that so many more units of a line were shipped from, the last parcel first. */
 function cameFrom(order: Order, index: number, units: number): Allocation[] {
   const shipped = lifeOf(order)
     .shipments.toReversed()
     .flatMap(({ lines }) => lines.filter(({ line }) => line === index))
     .map(({ row, location, quantity }) => ({ row, location, quantity }))
+  takeUnits(shipped, returnedUnits(order, index))
   return takeUnits(shipped, units)
 }

@@ -16,7 +16,7 @@ import {
   unitsOpen,
 } from './batch-state.ts'
 import type { Payment, Refund } from './life.ts'
-import { authorizedOf, costOf, heldOf, isOpen, lifeOf, priceOf, refundableOf } from './money.ts'
+import { authorizedOf, costOf, heldOf, isOpen, isUnderWay, lifeOf, priceOf, refundableOf } from './money.ts'
 import { mayBecome, next, orderTable, paymentTable } from './states.ts'
 import type { CaptureOrder, NewPayment, Order, RefundOrder, Settle, Settlement, StartPayment } from './types.ts'
 
@@ -140,10 +140,10 @@ const told = (state: BatchState, order: Order, payment: Payment) => ({
 })
 
 /** What follows from the order's facts, whatever has just changed them. */
-export function advance(state: BatchState, order: Order): void {
+export function advance(state: BatchState, order: Order, refundId: Uuid | null = null): void {
   confirmWhenPaid(state, order)
   askForMoneyDue(state, order)
-  giveBackSurplus(state, order)
+  giveBackSurplus(state, order, refundId)
   resumeReservation(order)
   completeWhenDone(state, order)
 }
@@ -208,7 +208,7 @@ function ask(state: BatchState, order: Order, payment: Payment, amount: number):
 }
 
 /** Authorizations that nothing needs are voided; money beyond what the standing order costs is refunded, the newest first. */
-function giveBackSurplus(state: BatchState, order: Order): void {
+function giveBackSurplus(state: BatchState, order: Order, refundId: Uuid | null): void {
   const cost = costOf(order)
   let needed = cost - heldOf(lifeOf(order))
   for (const payment of lifeOf(order).payments) {
@@ -218,10 +218,12 @@ function giveBackSurplus(state: BatchState, order: Order): void {
     else if (payment.asked === null) askVoid(state, order, payment)
   }
   let surplus = heldOf(lifeOf(order)) - cost
+  let id = refundId
   for (const payment of lifeOf(order).payments.toReversed()) {
     const amount = Math.min(surplus, refundableOf(payment, lifeOf(order).refunds))
     if (amount <= 0) continue
-    refund(state, order, payment, amount)
+    refund(state, order, payment, { id: id ?? nthIdAfter(payment.id, lifeOf(order).refunds.length + 1), amount })
+    id = null
     surplus -= amount
   }
 }
@@ -234,10 +236,10 @@ function askVoid(state: BatchState, order: Order, payment: Payment): void {
   })
 }
 
-function refund(state: BatchState, order: Order, payment: Payment, amount: number): void {
+function refund(state: BatchState, order: Order, payment: Payment, { id, amount }: { id: Uuid; amount: number }): void {
   const { refunds } = lifeOf(order)
   const made: Refund = {
-    id: nthIdAfter(payment.id, refunds.length + 1),
+    id,
     paymentId: payment.id,
     amount: amount as MinorUnits,
     status: 'pending',
@@ -285,10 +287,7 @@ export function nthIdAfter(id: Uuid, n: number): Uuid {
 /** Once no attempt is under way, the reservation runs out when it would have. */
 function resumeReservation(order: Order): void {
   if (order.status !== 'pending' || order.life === null) return
-  const isUnderWay = order.life.payments.some(
-    (payment) => payment.status === 'pending' || payment.status === 'authorized',
-  )
-  order.expiresAt = isUnderWay ? null : (order.expiresAt ?? order.life.reservedUntil)
+  order.expiresAt = order.life.payments.some(isUnderWay) ? null : (order.expiresAt ?? order.life.reservedUntil)
 }
 
 function completeWhenDone(state: BatchState, order: Order): void {
@@ -327,10 +326,11 @@ export function decideRefund(state: BatchState, command: RefundOrder): Outcome<O
     amount = priceOfCredit(order, units) as MinorUnits
   }
   if (amount > most || most === 0) return refused('refund_too_large')
+  if (amount === 0 || heldOf(life) <= costOf(order) - amount) return refused('nothing_to_refund')
   const creditedUnits = units ?? life.creditedUnits
   changeLife(order, { creditedUnits, credited: (life.credited + amount) as MinorUnits })
   orderEvent(state, order, 'order.credited', [], { credited: amount, currency: order.currency, reason: command.reason })
-  advance(state, order)
+  advance(state, order, command.refundId)
   return accepted(order)
 }
 

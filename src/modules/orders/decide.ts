@@ -20,8 +20,6 @@ import {
   reserve,
   sourceLines,
   takeUnits,
-  uncommit,
-  unreserve,
 } from '../stock/decide.ts'
 import type { Allocation, Hold, RequestedLine } from '../stock/types.ts'
 import {
@@ -38,11 +36,13 @@ import {
 } from './batch-state.ts'
 import {
   cancelOpenUnits,
+  cancelWhole,
   decideDeliver,
   decideReceiveReturn,
   decideRequestReturn,
   decideShip,
   decideShortPick,
+  givingBack,
 } from './decide-fulfilment.ts'
 import {
   advance,
@@ -53,8 +53,7 @@ import {
   decideSettle,
   decideStartPayment,
 } from './decide-payment.ts'
-import { costOf, emptyLife, lifeOf } from './money.ts'
-import { next, orderTable } from './states.ts'
+import { emptyLife, lifeOf } from './money.ts'
 import type {
   CancelOrder,
   CancelReason,
@@ -173,6 +172,8 @@ function newIdOf(command: Command): Uuid | null {
       return command.shipmentId
     case 'request_return':
       return command.returnId
+    case 'refund_order':
+      return command.refundId
     default:
       return null
   }
@@ -299,18 +300,6 @@ function decideCancelOrder(state: BatchState, command: CancelOrder): Outcome<Ord
   return accepted(order)
 }
 
-function cancelWhole(state: BatchState, order: Order, reason: CancelReason): void {
-  const moves: number[] = []
-  for (let index = 0; index < order.lines.length; index++) {
-    moveUnits(state, openAllocations(order, index), givingBack(order), moves)
-  }
-  const credited = order.status === 'confirmed' ? { credited: costOf(order), currency: order.currency } : {}
-  order.status = next(orderTable, order.status, 'cancelled')
-  order.cancelReason = reason
-  order.expiresAt = null
-  orderEvent(state, order, 'order.cancelled', moves, { reason, ...credited })
-}
-
 function cancelUnits(state: BatchState, order: Order, taken: readonly number[], reason: CancelReason): void {
   const moves: number[] = []
   const left = unitsOpen(order)
@@ -324,8 +313,6 @@ function cancelUnits(state: BatchState, order: Order, taken: readonly number[], 
   cancelOpenUnits(state, order, taken, reason, moves)
 }
 
-const givingBack = (order: Order) => (order.status === 'confirmed' ? uncommit : unreserve)
-
 /** Approved, the order goes on as if nobody had asked; refused, it is cancelled and its money goes back. */
 function decideReview(state: BatchState, command: ReviewOrder): Outcome<Order> {
   const order = orderFor(state, command)
@@ -336,6 +323,7 @@ function decideReview(state: BatchState, command: ReviewOrder): Outcome<Order> {
     changeLife(order, { review: 'approved' })
     orderEvent(state, order, 'order.approved', [], {})
   } else {
+    changeLife(order, { review: 'refused' })
     cancelWhole(state, order, 'fraud')
   }
   advance(state, order)

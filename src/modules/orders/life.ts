@@ -69,7 +69,7 @@ export type Return = {
 export type Life = {
   captureRule: CaptureRule
   /** `open`: somebody has to look at the order before it is confirmed. */
-  review: 'open' | 'approved' | null
+  review: 'open' | 'approved' | 'refused' | null
   /** Why the risk assessment asks for it. */
   riskReasons: string[]
   /** When the reservation ends, once no payment is under way. */

@@ -31,7 +31,12 @@ export const refundableOf = (payment: Payment, refunds: readonly Refund[]): numb
 export const authorizedOf = ({ payments }: Pick<Life, 'payments'>): number =>
   sum(payments, (payment) => (payment.status === 'authorized' && payment.asked !== 'void' ? payment.amount : 0))
 
-export const isOpen = ({ status }: Payment): boolean => status === 'pending' || status === 'requires_action'
+/** Its end may still take money: no second attempt may begin beside it. */
+export const isOpen = ({ status, asked }: Payment): boolean =>
+  status === 'pending' || status === 'requires_action' || (status === 'authorized' && asked === 'capture')
+
+/** The provider has the next word, and its order keeps its units until then. */
+export const isUnderWay = ({ status }: Payment): boolean => status === 'pending' || status === 'authorized'
 
 /** The order's payment in one word, as API.md tells it. */
 export function paymentStatusOf(order: Order): PaymentStatus | 'none' | 'partially_refunded' | 'refunded' {

@@ -99,6 +99,8 @@ export type CaptureOrder = OnOrder & { kind: 'capture_order' }
 /** Gives money back: an amount, the price of some units, or all that is left. */
 export type RefundOrder = OnOrder & {
   kind: 'refund_order'
+  /** Of the refund; where it takes several, of the first. */
+  refundId: Uuid
   amount: MinorUnits | null
   lines: RequestedLine[] | null
   reason: string
