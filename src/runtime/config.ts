@@ -21,7 +21,11 @@ export type Config = {
   diskFreeMinMib: number
   logLevel: LogLevel
   jsonLogs: boolean
+  /** Null: not offered. */
+  stripe: StripeConfig | null
 }
+
+export type StripeConfig = { secretKey: string; webhookSecret: string; apiBase: string }
 
 export type Option = {
   /** Without the dashes. Its variable is HOLDFAST_ and the same in capitals. */
@@ -114,6 +118,35 @@ export const optionTable = [
   },
 ] as const satisfies readonly Option[]
 
+/** Set by their variables alone: what stands on a command line is read by everybody on the machine. */
+export const variableTable = [
+  {
+    name: 'HOLDFAST_STRIPE_SECRET_KEY',
+    meaning: 'Offers the payment provider `stripe`: a secret or restricted key of the account.',
+    problem: (text) =>
+      /^[sr]k_(test|live)_[A-Za-z0-9]+$/.test(text) ? undefined : 'must be a secret or restricted key of Stripe',
+  },
+  {
+    name: 'HOLDFAST_STRIPE_WEBHOOK_SECRET',
+    meaning: 'The signing secret of the webhook endpoint at Stripe that posts to `/v1/providers/stripe/webhooks`.',
+    problem: (text) => (/^whsec_\S+$/.test(text) ? undefined : 'must begin with whsec_'),
+  },
+  {
+    name: 'HOLDFAST_STRIPE_API_BASE',
+    default: 'https://api.stripe.com',
+    meaning: 'Where Stripe answers; another address for tests only.',
+    problem: apiBaseProblem,
+  },
+] as const satisfies readonly Variable[]
+
+export type Variable = {
+  name: string
+  default?: string
+  meaning: string
+  /** What is wrong with a text, to be read after the name. It never shows the text. */
+  problem(text: string): string | undefined
+}
+
 export type Flag = (typeof optionTable)[number]['flag']
 
 export const environmentName = (flag: string): string => `HOLDFAST_${flag.replaceAll('-', '_').toUpperCase()}`
@@ -146,9 +179,30 @@ export function readConfig(args: readonly string[], environment: Record<string, 
     diskFreeMinMib: Number(text('disk-free-min')),
     logLevel: text('log-level') as LogLevel,
     jsonLogs: text('json-logs') === 'true',
+    stripe: readStripe(environment),
   }
   refuseTogether(config)
   return config
+}
+
+function readStripe(environment: Record<string, string | undefined>): StripeConfig | null {
+  const text = (name: (typeof variableTable)[number]['name']): string | undefined => {
+    const variable: Variable = variableTable.find((one) => one.name === name)!
+    const found = environment[name] === '' ? undefined : environment[name]
+    const problem = found === undefined ? undefined : variable.problem(found)
+    if (problem) throw new StartFailure('usage', `${name} ${problem}.`)
+    return found ?? variable.default
+  }
+  const secretKey = text('HOLDFAST_STRIPE_SECRET_KEY')
+  const webhookSecret = text('HOLDFAST_STRIPE_WEBHOOK_SECRET')
+  const apiBase = text('HOLDFAST_STRIPE_API_BASE')!
+  if (secretKey === undefined && webhookSecret === undefined) return null
+  if (secretKey === undefined || webhookSecret === undefined)
+    throw new StartFailure(
+      'usage',
+      'HOLDFAST_STRIPE_SECRET_KEY and HOLDFAST_STRIPE_WEBHOOK_SECRET are set together, or neither is.',
+    )
+  return { secretKey, webhookSecret, apiBase }
 }
 
 /** The flags that make another process read the same configuration. */
@@ -185,6 +239,11 @@ function parseFlags(args: readonly string[]): Partial<Record<Flag, string>> {
 
 /** Values that are right one by one and wrong together. */
 function refuseTogether(config: Config): void {
+  if (config.profile === 'development' && config.stripe && /^.k_live_/.test(config.stripe.secretKey))
+    throw new StartFailure(
+      'usage',
+      'HOLDFAST_STRIPE_SECRET_KEY: the development profile, whose keys everybody knows, takes test keys only; use --profile production.',
+    )
   if (config.cells.length > 1)
     throw new StartFailure(
       'usage',
@@ -220,18 +279,26 @@ function databaseUrlProblem(text: string): string | undefined {
   return new URL(text).pathname.length > 1 ? undefined : 'names no database'
 }
 
+/** A plain address would show the key to the network; loopback is where a stand-in listens. */
+function apiBaseProblem(text: string): string | undefined {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  if (url?.pathname !== '/' || url.search !== '') return 'must look like https://host or http://127.0.0.1:port'
+  if (url.protocol === 'https:') return undefined
+  return url.protocol === 'http:' && isLoopback(url.hostname) ? undefined : 'must be https, or http on loopback'
+}
+
 /** What was given, unless it may hold a password. */
 const shown = (flag: Flag, found: string | undefined): string =>
   flag === 'database-url' ? '' : `, not ${JSON.stringify(found)}`
 
 /** The options as a text for a terminal. */
 export function optionsHelp(): string {
-  return optionTable
-    .map((option: Option) => {
-      const left = `  --${option.flag}${option.value ? ` ${option.value}` : ''}`
-      return `${left.padEnd(24)}${option.meaning}${option.default === undefined ? '' : ` [${option.default}]`}`
-    })
-    .join('\n')
+  const flags = optionTable.map((option: Option) => {
+    const left = `  --${option.flag}${option.value ? ` ${option.value}` : ''}`
+    return `${left.padEnd(24)}${option.meaning}${option.default === undefined ? '' : ` [${option.default}]`}`
+  })
+  const variables = variableTable.map((variable: Variable) => `  ${variable.name.padEnd(32)}${variable.meaning}`)
+  return [...flags, '', 'By variable only:', ...variables].join('\n')
 }
 
 /** docs/generated/CONFIG.md */
@@ -239,6 +306,10 @@ export function optionsPage(): string {
   const rows = optionTable.map((option: Option) => {
     const flag = `\`--${option.flag}${option.value ? ` ${option.value}` : ''}\``
     return `| ${flag} | \`${environmentName(option.flag)}\` | ${option.default === undefined ? '' : `\`${option.default}\``} | ${option.meaning} |`
+  })
+  const variables = variableTable.map((variable: Variable) => {
+    const standard = variable.default === undefined ? '' : `\`${variable.default}\``
+    return `|  | \`${variable.name}\` | ${standard} | ${variable.meaning} |`
   })
   return [
     '# Configuration of `holdfast start`',
@@ -248,6 +319,7 @@ export function optionsPage(): string {
     '| flag | variable | default | meaning |',
     '|---|---|---|---|',
     ...rows,
+    ...variables,
     '',
   ].join('\n')
 }

@@ -9,6 +9,7 @@ import {
   optionsPage,
   optionTable,
   readConfig,
+  variableTable,
 } from '../../src/runtime/config.ts'
 import { type Server, whyNot } from '../../src/runtime/preflight.ts'
 import { StartFailure } from '../../src/runtime/start-failure.ts'
@@ -77,6 +78,34 @@ describe('the configuration', () => {
     expect(problem(['--database-url=mysql://me:secret@a/b'])).not.toContain('secret')
   })
 
+  test('offers Stripe when its key and its webhook secret are set, and shows neither', () => {
+    const both = { HOLDFAST_STRIPE_SECRET_KEY: 'sk_test_1', HOLDFAST_STRIPE_WEBHOOK_SECRET: 'whsec_1' }
+    expect(readConfig([], {}).stripe).toBeNull()
+    expect(readConfig([], both).stripe).toEqual({
+      secretKey: 'sk_test_1',
+      webhookSecret: 'whsec_1',
+      apiBase: 'https://api.stripe.com',
+    })
+    expect(problem([], { ...both, HOLDFAST_STRIPE_SECRET_KEY: '' })).toMatch(/set together/)
+    expect(problem([], { ...both, HOLDFAST_STRIPE_SECRET_KEY: 'pk_test_1' })).toMatch(/secret or restricted key/)
+    expect(problem([], { ...both, HOLDFAST_STRIPE_SECRET_KEY: 'pk_test_1' })).not.toContain('pk_test')
+    expect(problem([], { ...both, HOLDFAST_STRIPE_WEBHOOK_SECRET: 'secret' })).toMatch(/whsec_/)
+    expect(problem([], { ...both, HOLDFAST_STRIPE_SECRET_KEY: 'sk_live_1' })).toMatch(/test keys only/)
+    expect(problem(['--stripe-secret-key=sk_test_1'])).toMatch(/Unknown option/)
+  })
+
+  test.each([
+    ['https://api.stripe.com', ''],
+    ['http://127.0.0.1:4242', ''],
+    ['http://api.stripe.com', 'must be https, or http on loopback'],
+    ['ftp://127.0.0.1', 'must be https, or http on loopback'],
+    ['https://a/v1', 'must look like'],
+    ['stripe', 'must look like'],
+  ])('asks Stripe at %s or says why not', (apiBase, why) => {
+    const variables = { HOLDFAST_STRIPE_SECRET_KEY: 'sk_test_1', HOLDFAST_STRIPE_WEBHOOK_SECRET: 'whsec_1' }
+    expect(problem([], { ...variables, HOLDFAST_STRIPE_API_BASE: apiBase })).toContain(why)
+  })
+
   test('knows loopback', () => {
     expect(['127.0.0.1', '127.8.8.8', '::1', 'localhost'].every(isLoopback)).toBe(true)
     expect(['0.0.0.0', '::', '10.0.0.1', 'localhost.example.com', '127.0.0.1.example.com'].some(isLoopback)).toBe(false)
@@ -86,6 +115,10 @@ describe('the configuration', () => {
     for (const { flag } of optionTable) {
       expect(optionsHelp()).toContain(`--${flag}`)
       expect(optionsPage()).toContain(environmentName(flag))
+    }
+    for (const { name } of variableTable) {
+      expect(optionsHelp()).toContain(name)
+      expect(optionsPage()).toContain(name)
     }
     expect(await readFile('docs/generated/CONFIG.md', 'utf8')).toBe(optionsPage())
   })
