@@ -15,6 +15,7 @@ export type GeneratorPlan = {
   ratePerSecond: number | null
   /** Opens lost connections again. */
   reconnect: boolean
+  pay?: { method: string; wait: boolean }
 }
 
 export type GeneratorReport = {
@@ -46,7 +47,8 @@ const plan = JSON.parse(process.argv[2]!) as GeneratorPlan
 const { hostname, port } = new URL(plan.url)
 const request: Stencil = makeStencil(
   (key, body) =>
-    `POST /v1/orders HTTP/1.1\r\nHost: ${hostname}:${port}\r\nAuthorization: Bearer sk_dev\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\nIdempotency-Key: ${key}\r\n\r\n${body}`,
+    `POST /v1/orders HTTP/1.1\r\nHost: ${hostname}:${port}\r\nAuthorization: Bearer sk_dev\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\nIdempotency-Key: ${key}${plan.pay?.wait ? '\r\nPrefer: wait=20' : ''}\r\n\r\n${body}`,
+  plan.pay?.method,
 )
 const pipes: Pipe[] = []
 const answers: Record<string, number> = {}

@@ -6,7 +6,9 @@ import { CommandFailure } from '../src/cli/failure.ts'
 import type { BenchContext } from './bench.ts'
 import type { GeneratorPlan, GeneratorReport } from './generator.ts'
 
-export type LoadPlan = { url: string; connections: number; seconds: number; skus: number }
+/** `pay`: how each order is paid, if it is; the answer then comes when it is confirmed, or at once. */
+export type Pay = { method: string; wait: boolean }
+export type LoadPlan = { url: string; connections: number; seconds: number; skus: number; pay?: Pay }
 export type Load = { answers: number; perSecond: number; p50Ms: number; p99Ms: number }
 
 const script = (name: string): string => fileURLToPath(new URL(name, import.meta.url))
@@ -30,9 +32,10 @@ export async function runLoad(context: BenchContext, plan: LoadPlan): Promise<Lo
   return wrkVersion === undefined ? runOwn(context, plan) : runWrk(context, plan)
 }
 
-async function runWrk(context: BenchContext, { url, connections, seconds, skus }: LoadPlan): Promise<Load> {
+async function runWrk(context: BenchContext, { url, connections, seconds, skus, pay }: LoadPlan): Promise<Load> {
   const flags = ['--threads=1', `--connections=${connections}`, `--duration=${seconds}s`, '--timeout=20s']
-  const child = spawn('wrk', [...flags, '--script', script('./orders.lua'), url, '--', String(skus)], {
+  const words = [String(skus), ...(pay ? [pay.method, pay.wait ? 'wait' : 'go'] : [])]
+  const child = spawn('wrk', [...flags, '--script', script('./orders.lua'), url, '--', ...words], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   const found = JSON.parse(await lastLine(context, child)) as Record<

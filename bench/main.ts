@@ -7,6 +7,7 @@ import { asFailure, CommandFailure } from '../src/cli/failure.ts'
 import { formatTable } from '../src/cli/table.ts'
 import type { Bench, BenchContext, BenchResult } from './bench.ts'
 import { bulk } from './bulk.ts'
+import { checkout } from './checkout.ts'
 import { engine } from './engine.ts'
 import { growth } from './growth.ts'
 import { hot } from './hot.ts'
@@ -15,8 +16,19 @@ import { type BenchName, type BenchOptions, benchHelp, readOptions } from './opt
 import { orders } from './orders.ts'
 import { overload } from './overload.ts'
 import { recovery } from './recovery.ts'
+import { slowProvider } from './slow-provider.ts'
 
-const benches: Record<BenchName, Bench> = { engine, orders, hot, bulk, growth, overload, recovery }
+const benches: Record<BenchName, Bench> = {
+  engine,
+  orders,
+  hot,
+  bulk,
+  growth,
+  overload,
+  recovery,
+  checkout,
+  'slow-provider': slowProvider,
+}
 const resultsFile = new URL('./results.jsonl', import.meta.url)
 
 async function main(args: string[]): Promise<number> {

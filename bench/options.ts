@@ -3,7 +3,17 @@ import { tmpdir } from 'node:os'
 import { parseArgs } from 'node:util'
 import { usage } from '../src/cli/failure.ts'
 
-export const benchNames = ['engine', 'orders', 'hot', 'bulk', 'growth', 'overload', 'recovery'] as const
+export const benchNames = [
+  'engine',
+  'orders',
+  'hot',
+  'bulk',
+  'growth',
+  'overload',
+  'recovery',
+  'checkout',
+  'slow-provider',
+] as const
 export type BenchName = (typeof benchNames)[number]
 
 export type BenchOptions = {
@@ -29,6 +39,8 @@ const secondsUsual: Record<BenchName, number> = {
   growth: 15,
   overload: 20,
   recovery: 50,
+  checkout: 10,
+  'slow-provider': 10,
 }
 
 const roundsUsual: Record<BenchName, number> = {
@@ -39,6 +51,8 @@ const roundsUsual: Record<BenchName, number> = {
   growth: 3,
   overload: 3,
   recovery: 1,
+  checkout: 3,
+  'slow-provider': 2,
 }
 
 export const benchHelp = `Usage: npm run bench -- NAME [options]
@@ -50,6 +64,8 @@ export const benchHelp = `Usage: npm run bench -- NAME [options]
   growth     with many stored orders, against an empty store
   overload   offered ten times the capacity
   recovery   kill -9 of the server, and of PostgreSQL, under load
+  checkout   placed, paid by the test provider and confirmed in one request
+  slow-provider  orders placed while the provider is slow and loses answers, against a healthy one
 
   --seconds N      of each measured slice
   --rounds N       turns of each contender, of which the middle one counts; in recovery the worst [3; recovery 1]

@@ -2,7 +2,7 @@
 import { CommandFailure } from '../src/cli/failure.ts'
 import { systemClock } from '../src/runtime/clock.ts'
 import { type Bench, type BenchContext, type Field, grouped } from './bench.ts'
-import { generatorName, type Load, runLoad } from './load.ts'
+import { generatorName, type Load, type LoadPlan, runLoad } from './load.ts'
 import { readSettings } from './machine.ts'
 import { median, medianRatio, round, takeTurns } from './rounds.ts'
 import {
@@ -23,12 +23,12 @@ const warmUpSeconds = 3
 export async function placeOrders(
   context: BenchContext,
   server: BenchServer,
-  { connections, seconds, skus }: { connections: number; seconds: number; skus: number },
+  { connections, seconds, skus, pay }: Omit<LoadPlan, 'url'>,
 ): Promise<Slice> {
   const startedAt = systemClock.now()
   const cpuBefore = await server.cpuSeconds()
   const [load] = await Promise.all([
-    runLoad(context, { url: server.url, connections, seconds, skus }),
+    runLoad(context, { url: server.url, connections, seconds, skus, ...(pay && { pay }) }),
     checkpointMidway(server.sql, seconds),
   ])
   const cpuAfter = await server.cpuSeconds()

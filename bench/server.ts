@@ -139,8 +139,17 @@ export async function checkpointMidway(sql: postgres.Sql, seconds: number): Prom
 }
 
 /** Orders whose ids were made since then: a short range of the key, however many are stored. */
-export async function countOrdersSince(sql: postgres.Sql, since: Instant): Promise<number> {
+export async function countOrdersSince(sql: postgres.Sql, since: Instant, status?: 'confirmed'): Promise<number> {
   const first = uuidV7(since, new Uint8Array(10))
-  const [row] = await sql<{ count: string }[]>`select count(*) from orders.orders where shop_id = 1 and id >= ${first}`
+  const [row] = await sql<{ count: string }[]>`
+    select count(*) from orders.states where shop_id = 1 and id >= ${first} and (${status ?? null}::text is null or status = ${status ?? null})`
   return Number(row!.count)
+}
+
+/** By the provider's own record: orders it has charged, and those of them that it has charged more than once. */
+export async function countCharges(sql: postgres.Sql): Promise<{ charges: number; doubled: number }> {
+  const [row] = await sql<{ charges: string; doubled: string }[]>`
+    select count(*) as charges, count(*) filter (where times > 1) as doubled from (
+      select order_id, count(*) filter (where captured > 0) as times from test_provider.charges group by order_id) one`
+  return { charges: Number(row!.charges), doubled: Number(row!.doubled) }
 }

@@ -1,5 +1,5 @@
-// The load, the same in every bench: an order of two lines over fifty SKUs by one of 100,000 customers, unpaid, each with
-// a random v4 key. `orders.lua` says the same to wrk.
+// The load, the same in every bench: an order of two lines over fifty SKUs by one of 100,000 customers, unpaid unless a
+// method says otherwise, each with a random v4 key. `orders.lua` says the same to wrk.
 
 export const skusSpread = 50
 export const customers = 100_000
@@ -17,18 +17,19 @@ export function pickTwo(skus: number): [number, number] {
 }
 
 /** The body as JSON; the places that vary have a fixed width. */
-function orderBody(skus: readonly [number, number], customer: number): string {
+function orderBody(skus: readonly [number, number], customer: number, method: string | undefined): string {
   const line = (sku: number) =>
     `{"sku":"${skuOf(sku)}","quantity":1,"unit_price":{"amount":${unitPrice},"currency":"EUR"}}`
-  return `{"currency":"EUR","lines":[${line(skus[0])},${line(skus[1])}],"customer":{"external_id":"${customerOf(customer)}"}}`
+  const payment = method === undefined ? '' : `,"payment":{"provider":"test","method":"${method}"}`
+  return `{"currency":"EUR","lines":[${line(skus[0])},${line(skus[1])}],"customer":{"external_id":"${customerOf(customer)}"}${payment}}`
 }
 
 /** A text that holds an order, written over and over in place: many thousand requests a second cost next to nothing. */
 export type Stencil = { bytes: Buffer; key: number; skus: [number, number]; customer: number }
 
 /** `wrap` puts the request or the line around key and body. */
-export function makeStencil(wrap: (key: string, body: string) => string): Stencil {
-  const bytes = Buffer.from(wrap('K'.repeat(36), orderBody([98, 99], 123_456)), 'latin1')
+export function makeStencil(wrap: (key: string, body: string) => string, method?: string): Stencil {
+  const bytes = Buffer.from(wrap('K'.repeat(36), orderBody([98, 99], 123_456, method)), 'latin1')
   return {
     bytes,
     key: bytes.indexOf('K'.repeat(36)),
