@@ -78,6 +78,8 @@ export const traceOf = (state: BatchState) =>
       state.dirtyHolds.size,
       state.newOrders.length,
       state.dirtyOrders.size,
+      state.editedOrders.size,
+      state.newParts.length,
     ],
   })
 
