@@ -229,6 +229,10 @@ describe('credit notes', () => {
       partly: 1,
       units: { matched: 5, unmatched: 8 },
       invoices: { matched: 1, unmatched: 7 },
+      found: [
+        { sale: '1', credit: 'C3', time: '2010-06-01 10:00:00', sku: 'A', quantity: 3 },
+        { sale: '1', credit: 'C4', time: '2010-06-01 11:00:00', sku: 'A', quantity: 2 },
+      ],
     })
   })
 
