@@ -37,6 +37,20 @@ export const errorTable = {
     nothing,
   ),
   cursor_invalid: kind(400, 'The cursor or position is not one of ours', false, 'Start again without it.', nothing),
+  webhook_signature_invalid: kind(
+    400,
+    'The signature is not the provider’s',
+    false,
+    nothing,
+    'Compare the webhook secret with the provider’s; else somebody forges events.',
+  ),
+  webhook_too_old: kind(
+    400,
+    'The event was signed too long ago',
+    false,
+    'Sign it anew: an old one may be a replay.',
+    'Compare the clocks.',
+  ),
 
   malformed_request: kind(400, 'The request is not HTTP as we speak it', false, fix, nothing),
 
@@ -97,9 +111,25 @@ export const errorTable = {
   not_shipped: kind(409, 'More than was shipped, or is already coming back', false, fix, nothing),
   return_received: kind(409, 'The return was received', false, 'Read the order.', nothing),
   refund_too_large: kind(409, 'More than was captured and has not gone back', false, 'Refund less.', nothing),
+  too_many_parts: kind(
+    409,
+    'The order has as many payments, refunds, shipments or returns as one may have',
+    false,
+    'Read the order.',
+    nothing,
+  ),
   nothing_to_refund: kind(409, 'What it names has cost nothing, or its price has gone back', false, fix, nothing),
+  webhook_endpoints_full: kind(409, 'The shop has as many endpoints as it may', false, 'Delete one.', nothing),
+  webhook_endpoint_disabled: kind(409, 'The endpoint is not enabled', false, 'Enable it first.', nothing),
   not_in_review: kind(409, 'The order is not in review', false, 'Read the order.', nothing),
   order_cancelled: kind(409, 'The order is cancelled', false, 'Read the order.', nothing),
+  dead_letter_blocked: kind(
+    409,
+    'An earlier one of the same subject stands in the dead letters',
+    true,
+    'Retry or drop that one first.',
+    nothing,
+  ),
   reference_taken: kind(
     409,
     'Another order has this reference',
@@ -134,8 +164,31 @@ export const errorTable = {
   price_required: kind(422, 'The catalogue has no price for the SKU', false, 'Send unit_price.', nothing),
   provider_unknown: kind(422, 'The payment provider is not known', false, fix, 'Configure the provider.'),
   payment_method_unknown: kind(422, 'The provider does not know this method', false, fix, nothing),
+  order_refused: kind(
+    422,
+    'The risk rules of the shop refuse the order',
+    false,
+    'Tell the buyer that it cannot be ordered.',
+    'Look at the risk rules in the settings.',
+  ),
+  position_ahead: kind(
+    422,
+    'The position is ahead of the consumer, or of the log',
+    false,
+    'Name an earlier one, or say force.',
+    nothing,
+  ),
   not_available: kind(422, 'Not available in this version', false, 'Leave the field out.', nothing),
   reason_mismatch: kind(422, 'The reason does not fit the change', false, fix, nothing),
+
+  url_not_allowed: kind(
+    422,
+    'The URL may not be called from here',
+    false,
+    'Give an https URL of a public host, without user name, on port 443 or 8443.',
+    'See --webhook-ports.',
+  ),
+  event_type_unknown: kind(422, 'No event types are written like this', false, fix, nothing),
 
   // 5xx: not now
   overloaded: kind(
@@ -158,6 +211,13 @@ export const errorTable = {
     true,
     'Send it again with the same key: the answer will be the one order.',
     'Look at /readyz and the database.',
+  ),
+  provider_unavailable: kind(
+    503,
+    'The payment provider does not answer',
+    true,
+    'Send it again.',
+    'Look at the provider’s status page and the log.',
   ),
   draining: kind(503, 'The server is stopping', true, 'Send it again with the same key.', nothing),
   internal: kind(500, 'A fault of ours', true, 'Send it again with the same key.', 'Find the request id in the log.'),

@@ -28,6 +28,11 @@ export const limits = {
   bulkInFlightMax: 1_024,
 
   // The engine
+  orderPaymentsMax: 100, // attempts, so that nobody's tries make a life that every batch then carries
+  orderPartsMax: 1_000, // shipments, returns and asked refunds, each
+  orderWaitSecondsMax: 30, // of `Prefer: wait`
+  orderWatchersMax: 10_000,
+  orderPollMs: 250, // for orders that another process has settled
   orderReservationMsDefault: 15 * 60 * 1000,
   lanes: 2,
   batchRowsMax: 1_500, // rows touched, not commands: one order of 2,000 lines is a batch of its own
@@ -52,7 +57,27 @@ export const limits = {
 
   // Payments
   providerKeyMsMax: 23 * 60 * 60 * 1000, // from then on a key is only looked up: providers forget them after 24 h
-  providerCallMsMax: 15_000,
+  providerCallMsMax: 5_000, // no answer for so long: unknown
+  providerCallsMax: 64, // at once, to one provider that does not say otherwise
+  operationLeaseMs: 20_000, // a process that took an operation up is done with it, or gone
+  operationFreshMsMax: 5_000, // an event older than this may have been acted on: ask first
+  operationsEveryMs: 250,
+  operationsPerStatementMax: 500,
+  strandedMs: 60 * 60 * 1000, // asked of a provider that no process knows: dead
+  testProviderCallsMax: 2_000,
+  testProviderRowsMax: 500,
+  testProviderSlowMs: 5_000,
+  settleTriesMax: 6,
+  settlePauseMs: 25, // doubled with each try
+  breakerOpenMs: 5_000,
+  breakerWindowMs: 10_000,
+  breakerCallsPerSecondMin: 5, // fewer say nothing about a provider
+  stripeUnderWayMsMax: 2 * 60 * 1000, // Stripe's own clients give a request up after 80 s
+  stripeUnheardMax: 10_000,
+  stripePagesMax: 100, // of 100 intents each: about half an hour of a shop that takes five payments a second
+  stripeEventMsKept: 30 * 24 * 60 * 60 * 1000, // Stripe repeats an event for three days
+  stripeEventsForgottenMax: 5_000,
+  webhookAgeSecondsMax: 300,
   authorizeMsMax: 10 * 60 * 1000, // a provider that says for so long that it did nothing has failed the buyer
   operationMsMax: 3 * 24 * 60 * 60 * 1000, // then it goes to the dead letters
   operationPauseMsMin: 100,
@@ -86,9 +111,36 @@ export const limits = {
   logWritersMsMax: 50, // between two looks at who still writes
   consumerChunkMax: 500,
   consumerBackoffMsMax: 5_000,
+  consumerTriesMax: 10, // of one event, which with their pauses take 5 s; then it stands aside
+  consumersMax: 1_000, // told at once
+  consumerWatchMs: 500, // between two looks at what was asked of consumers by hand
+  deadReasonCharactersMax: 1_000,
   inboxTrimMax: 5_000,
+  inboxTrimEveryMs: 60 * 60 * 1000, // it walks over all subjects
   logChunkMax: 2_000,
   streamBacklogMax: 10_000,
+
+  // Outgoing webhooks
+  webhookEndpointsMax: 50, // of a shop
+  webhookTypesMax: 20,
+  webhookUrlCharactersMax: 2_000,
+  webhookRequestMsMax: 15_000,
+  webhookAnswerBytesMax: 4 * 1024,
+  webhookInFlightMax: 32, // requests to one endpoint
+  webhookKeepAliveMs: 10_000,
+  webhookRetryAfterMsMax: 24 * 60 * 60 * 1000,
+  webhookFailingMsMax: 5 * 24 * 60 * 60 * 1000, // nothing but failure for so long disables the endpoint
+  webhookSecretOverlapMs: 24 * 60 * 60 * 1000,
+  webhookPollMs: 200, // between two looks for deliveries that are ready
+  webhookChunkMax: 500, // deliveries that are read, or changed, by one statement
+  webhookEndpointsAtOnceMax: 256, // to which one process sends
+  webhookDaysKept: 30, // less than eventDaysKept: the body of a delivery is read from the log
+
+  // Timers of jobs
+  jobsSessionsMax: 2,
+  jobsPollSeconds: 1,
+  jobsChunkMax: 50,
+  jobSecondsMax: 60, // then another process takes it
 
   // Keys: three generations of four days, so that a key is kept 8 to 12 days and looked up in three tables and two young ones
   keyGenerations: 3,

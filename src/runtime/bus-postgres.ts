@@ -1,101 +1,193 @@
 // The bus that needs nothing but the cell's own database: consumers read the event log through the process's reader, which
-// gives them everything in order, and store position and effect in one transaction.
+// gives them everything in order, and store position and effect in one transaction. What was asked of a consumer by hand
+// (pause, rewind, retry) stands in its row and is seen by every process within `consumerWatchMs`.
 
 import type { Uuid } from '../base/ids.ts'
 import { limits } from '../base/limits.ts'
+import { Overloaded } from './batch.ts'
 import type { Bus, Consumer, Consumption } from './bus.ts'
 import type { Clock } from './clock.ts'
+import { giveUp, reasonOf, retryOne, withoutBlocked } from './dead-events.ts'
 import { type LogEvent, type LogPage, readGaps } from './event-log.ts'
 import { alignPosition, lockPosition, type Reread, storePosition, takeFresh } from './inbox.ts'
 import { presentLife } from './incarnation.ts'
 import type { LogReader } from './logreader.ts'
 import type { Database } from './pg.ts'
+import { DatabaseUnavailable, failureClass } from './pg-failure.ts'
+import type { Session } from './pg-session.ts'
+import { textArray } from './pg-values.ts'
 
 export type PostgresBusOptions = {
   database: Database
   reader: LogReader
   clock: Clock
   onError: (consumer: string, error: unknown) => void
+  /** An event stands aside from now on, with all of its subject. */
+  onGivenUp?: (consumer: string, event: LogEvent) => void
+  /** How often an event is tried. */
+  triesMax?: number
+}
+
+/** One consumer in this process. */
+type Running = {
+  consumer: Consumer
+  ended: AbortSignal
+  /** Where it stands; undefined when that has to be found out. */
+  seq: number | undefined
+  /** It waits for events beyond `seq`. */
+  isIdle: boolean
+  isPaused: boolean
+  retryAsked: boolean
+  /** The event that failed last, alone, and how often. */
+  failing: { eventId: Uuid; tries: number } | undefined
+  /** Ends the wait that is going on. */
+  alarm: AbortController
 }
 
 export function postgresBus(options: PostgresBusOptions): Bus {
-  const running = new Set<Consumption>()
+  const running = new Map<Consumption, Running>()
+  const ended = new AbortController()
+  let watching: Promise<void> | undefined
   return {
     consume(consumer) {
-      const ended = new AbortController()
-      const looping = loop(options, consumer, ended.signal)
+      const stopping = new AbortController()
+      const one = started(consumer, stopping.signal)
+      const looping = loop(options, one)
       const consumption: Consumption = {
         async stop() {
-          ended.abort()
+          stopping.abort()
+          one.alarm.abort()
           await looping
           running.delete(consumption)
         },
       }
-      running.add(consumption)
+      running.set(consumption, one)
+      watching ??= watch(options, running, ended.signal)
       return consumption
     },
     async close() {
-      await Promise.all([...running].map((one) => one.stop()))
+      ended.abort()
+      await Promise.all([...running.keys()].map((one) => one.stop()))
+      await watching
     },
   }
 }
 
-async function loop(options: PostgresBusOptions, consumer: Consumer, signal: AbortSignal): Promise<void> {
+const started = (consumer: Consumer, ended: AbortSignal): Running => ({
+  consumer,
+  ended,
+  seq: undefined,
+  isIdle: false,
+  isPaused: false,
+  retryAsked: false,
+  failing: undefined,
+  alarm: new AbortController(),
+})
+
+async function loop(options: PostgresBusOptions, one: Running): Promise<void> {
   const leave = options.reader.attend()
   try {
-    await consume(options, consumer, signal)
+    await consume(options, one)
   } finally {
     leave()
   }
 }
 
-async function consume(options: PostgresBusOptions, consumer: Consumer, signal: AbortSignal): Promise<void> {
+async function consume(options: PostgresBusOptions, one: Running): Promise<void> {
   const { clock, onError } = options
-  let seq: number | undefined
   let failures = 0
   let singlyUpTo = 0 // after a failure events go one by one, so that one that cannot be applied holds up none before it
-  while (!signal.aborted) {
-    const life = presentLife(options.reader.lives).incarnation
+  while (!one.ended.aborted) {
+    if (one.alarm.signal.aborted) one.alarm = new AbortController()
     try {
-      seq ??= await align(options, consumer)
-      const max = seq < singlyUpTo ? 1 : limits.consumerChunkMax
-      const page = await options.reader.read(seq, { types: consumer.types }, max)
-      if (page === 'expired') throw new Error(`events after ${seq} were dropped before ${consumer.name} had read them`)
+      if (one.isPaused) {
+        await clock.sleep(limits.consumerWatchMs, one.alarm.signal)
+        continue
+      }
+      if (one.retryAsked) await retryAsked(options, one)
+      const life = presentLife(options.reader.lives).incarnation
+      one.seq ??= await align(options, one)
+      const at = { life, seq: one.seq }
+      const max = at.seq < singlyUpTo ? 1 : limits.consumerChunkMax
+      const page = await read(options, one, at.seq, max)
       if (max > 1) singlyUpTo = page.seq
-      if (page.seq === seq) await options.reader.beyond(seq, signal)
-      else seq = await deliver(options, consumer, { life, seq }, page)
+      if (page.seq === at.seq) await waitBeyond(options, one, at.seq)
+      else one.seq = await deliverOrGiveUp(options, one, at, page)
       failures = 0
       if (max > 1) singlyUpTo = 0
-      if (presentLife(options.reader.lives).incarnation !== life) seq = undefined
+      if (presentLife(options.reader.lives).incarnation !== life) one.seq = undefined
     } catch (error) {
-      onError(consumer.name, error)
-      seq = undefined
-      await clock.sleep(Math.min(limits.consumerBackoffMsMax, 10 * 2 ** failures++), signal)
+      onError(one.consumer.name, error)
+      one.seq = undefined
+      await clock.sleep(Math.min(limits.consumerBackoffMsMax, 10 * 2 ** failures++), one.alarm.signal)
     }
   }
 }
 
-async function align({ database, reader }: PostgresBusOptions, consumer: Consumer): Promise<number> {
+async function read({ reader }: PostgresBusOptions, { consumer }: Running, seq: number, max: number): Promise<LogPage> {
+  const page = await reader.read(seq, { types: consumer.types }, max)
+  if (page === 'expired') throw new Error(`events after ${seq} were dropped before ${consumer.name} had read them`)
+  return page
+}
+
+async function waitBeyond({ reader }: PostgresBusOptions, one: Running, seq: number): Promise<void> {
+  one.isIdle = true
+  try {
+    await reader.beyond(seq, one.alarm.signal)
+  } finally {
+    one.isIdle = false
+  }
+}
+
+async function align({ database, reader }: PostgresBusOptions, { consumer }: Running): Promise<number> {
   const oldest = await reader.oldestKept()
   return database.transaction((session) => alignPosition(session, consumer.name, reader.lives, oldest))
 }
 
-/** Applies the page and moves on; answers where the consumer then stands, undefined when that has to be found out anew. */
-async function deliver(
-  { database, reader }: PostgresBusOptions,
-  consumer: Consumer,
-  from: { life: Uuid; seq: number },
+type Place = { life: Uuid; seq: number }
+
+/** Counts the tries of an event that fails alone. Answers where the consumer then stands, undefined when that has to be found out anew. */
+async function deliverOrGiveUp(
+  options: PostgresBusOptions,
+  one: Running,
+  from: Place,
   page: LogPage,
 ): Promise<number | undefined> {
+  try {
+    const seq = await deliver(options, one, from, page)
+    one.failing = undefined
+    return seq
+  } catch (error) {
+    const [event] = page.events
+    if (page.events.length !== 1 || !event || !isOfEvent(error)) throw error
+    const tries = one.failing?.eventId === event.eventId ? one.failing.tries + 1 : 1
+    one.failing = { eventId: event.eventId, tries }
+    if (tries < (options.triesMax ?? limits.consumerTriesMax)) throw error
+    return putAside(options, one, { from, page, event, tries, error })
+  }
+}
+
+/** Whether an event is at fault, and not the database or a crowd, which pass. */
+const isOfEvent = (error: unknown): boolean =>
+  !(error instanceof DatabaseUnavailable || error instanceof Overloaded) && failureClass(error) === 'fail'
+
+/** Applies the page and moves on. */
+async function deliver(
+  { database, reader }: PostgresBusOptions,
+  one: Running,
+  from: Place,
+  page: LogPage,
+): Promise<number | undefined> {
+  const { consumer } = one
   let applied: readonly LogEvent[] = []
   const seq = await database.transaction(async (session) => {
     applied = []
     const stored = await lockPosition(session, consumer.name)
     if (stored?.incarnation !== from.life) return undefined
-    if (stored.seq !== from.seq) return stored.seq // another process has been faster
-    // A consumer of some types only sees gaps that are none; the reader leaves out nothing that it wants.
-    const reread: Reread = (gaps) => readGaps(session.run, gaps, reader.horizon, limits.logChunkMax)
-    const fresh: LogEvent[] = await takeFresh(session, consumer.name, page.events, consumer.types ? undefined : reread)
+    one.isPaused = stored.paused
+    if (stored.paused || stored.seq !== from.seq) return stored.seq // another process has been faster, or it was rewound
+    const events = stored.dead === 0 ? page.events : await withoutBlocked(session, consumer.name, page.events)
+    const fresh = await takeFresh(session, consumer.name, events, rereadOf(reader, consumer)?.(session))
     if (fresh.length > 0) await consumer.apply(session, fresh)
     await storePosition(session, consumer.name, { incarnation: from.life, seq: page.seq })
     applied = fresh
@@ -103,4 +195,79 @@ async function deliver(
   })
   if (applied.length > 0) consumer.applied?.(applied)
   return seq
+}
+
+/** A consumer of some types only sees gaps that are none; the reader leaves out nothing that it wants. */
+const rereadOf = (reader: LogReader, { types }: Consumer): ((session: Session) => Reread) | undefined =>
+  types ? undefined : (session) => (gaps) => readGaps(session.run, gaps, reader.horizon, limits.logChunkMax)
+
+type Failed = { from: Place; page: LogPage; event: LogEvent; tries: number; error: unknown }
+
+async function putAside(
+  { database, onError, onGivenUp }: PostgresBusOptions,
+  one: Running,
+  { from, page, event, tries, error }: Failed,
+): Promise<number | undefined> {
+  const { name } = one.consumer
+  onError(name, error)
+  const seq = await database.transaction(async (session) => {
+    const stored = await lockPosition(session, name)
+    if (stored?.incarnation !== from.life) return undefined
+    if (stored.paused || stored.seq !== from.seq) return stored.seq
+    await giveUp(session, name, event, { reason: reasonOf(error), tries })
+    await storePosition(session, name, { incarnation: from.life, seq: page.seq })
+    return page.seq
+  })
+  one.failing = undefined
+  if (seq === page.seq) onGivenUp?.(name, event)
+  return seq
+}
+
+/** Applies what stands aside and was asked for, each event in a transaction of its own. */
+async function retryAsked({ database, reader, onError }: PostgresBusOptions, one: Running): Promise<void> {
+  const { name, apply } = one.consumer
+  const application = { consumer: name, reread: rereadOf(reader, one.consumer), apply }
+  for (let more = true; more && !one.ended.aborted; ) {
+    const tried = await retryOne(database, application, isOfEvent)
+    more = tried.more
+    if (tried.applied.length > 0) one.consumer.applied?.(tried.applied)
+    if (tried.failure) onError(name, tried.failure.error)
+  }
+  one.retryAsked = false
+}
+
+const watchSql = `
+  select name, paused, seq, exists (
+    select from runtime.dead_events where consumer = name and retry_asked_at is not null) as "retryAsked"
+  from runtime.consumers where name = any ($1::text[])`
+type Watched = { name: string; paused: boolean; seq: number; retryAsked: boolean }
+
+/** One statement for all consumers of the process. */
+async function watch(
+  { database, clock, onError }: PostgresBusOptions,
+  running: ReadonlyMap<unknown, Running>,
+  ended: AbortSignal,
+): Promise<void> {
+  while (!ended.aborted) {
+    await clock.sleep(limits.consumerWatchMs, ended)
+    const names = [...new Set([...running.values()].map(({ consumer }) => consumer.name))]
+    if (ended.aborted || names.length === 0) continue
+    try {
+      const rows = await database.query<Watched>(watchSql, [textArray(names)])
+      const found = new Map(rows.map((row) => [row.name, row]))
+      for (const one of running.values()) heed(one, found.get(one.consumer.name))
+    } catch (error) {
+      if (!ended.aborted) onError('watch', error)
+    }
+  }
+}
+
+function heed(one: Running, wanted: Watched | undefined): void {
+  if (!wanted) return
+  const isMoved = one.isIdle && one.seq !== wanted.seq
+  const isResumed = one.isPaused && !wanted.paused
+  one.isPaused = wanted.paused
+  one.retryAsked = wanted.retryAsked
+  if (isMoved) one.seq = undefined
+  if (isMoved || isResumed || wanted.retryAsked) one.alarm.abort()
 }

@@ -103,11 +103,14 @@ async function rememberTaken(
   return taken.filter((event) => fresh.has(event.eventId)) // an event of an earlier life may have been applied there
 }
 
-const lockSql = 'select incarnation, seq from runtime.consumers where name = $1 for update'
+const lockSql = 'select incarnation, seq, paused, dead from runtime.consumers where name = $1 for update'
 
-/** The consumer's position, locked until the transaction ends; undefined when it has none yet. */
-export async function lockPosition(session: Session, consumer: string): Promise<Position | undefined> {
-  const [row] = await session.run<Position>(lockSql, [consumer])
+/** `dead`: how many of its events stand aside, see dead-events.ts. */
+export type Standing = Position & { paused: boolean; dead: number }
+
+/** Where the consumer stands, locked until the transaction ends; undefined when it has no position yet. */
+export async function lockPosition(session: Session, consumer: string): Promise<Standing | undefined> {
+  const [row] = await session.run<Standing>(lockSql, [consumer])
   return row
 }
 
@@ -155,6 +158,15 @@ const trimSubjectsSql = `
   )
   select consumer, subject, (select count(*) from gone) as gone, (select count(*) from slice) as walked
   from slice order by 1 desc, 2 desc limit 1`
+
+const oldestEventSql = `
+  select extract(epoch from clock_timestamp() - at) / 86400 as "daysAgo" from runtime.events order by seq limit 1`
+
+/** How old the oldest event in the log is: partitions go as a whole, so that one may be kept long past its time. */
+export async function daysOfLog(database: Pick<Database, 'query'>): Promise<number> {
+  const [row] = await database.query<{ daysAgo: string }>(oldestEventSql)
+  return row ? Number(row.daysAgo) : 0
+}
 
 /** Forgets, in slices, what is older than the events that are kept, since it cannot be delivered again. Answers how much that was. */
 export async function trimInbox(database: Database, olderThanDays: number): Promise<number> {

@@ -10,7 +10,24 @@ import { textArray } from '../../src/runtime/pg-values.ts'
 import { history } from '../support/event-log.ts'
 import { eventually } from '../support/eventually.ts'
 
-/** One process with the bus in it. */
+/** What stands aside of a consumer, in the order of its subjects: `subject:version`, and how often each was tried. */
+export type DeadNow = { id: string; what: string; tries: number; reason: string }
+
+/** What an operator does, apart from any process. */
+export type ByHand = {
+  dead(consumer: string): Promise<DeadNow[]>
+  retry(id: string): Promise<void>
+  /** Answers the code of a refusal. */
+  drop(id: string): Promise<string | undefined>
+  pause(consumer: string): Promise<void>
+  resume(consumer: string): Promise<void>
+  rewindToStart(consumer: string): Promise<void>
+}
+
+/** How often a process tries an event before it stands aside. */
+export const triesMax = 3
+
+/** One process with the bus in it; gives an event up after `triesMax`. */
 export type BusProcess = {
   bus: Bus
   errors: unknown[]
@@ -24,6 +41,7 @@ export type BusHarness = {
   database: Database
   publish(events: readonly NewEvent[]): Promise<void>
   start(): Promise<BusProcess>
+  byHand: ByHand
   close(): Promise<void>
 }
 
@@ -127,7 +145,7 @@ export function busContract(name: string, open: () => Promise<BusHarness>): void
       let attempts = 0
       const apply: Consumer['apply'] = async (session, events) => {
         await write(session, shop, mine(events))
-        if (mine(events).length > 0 && ++attempts <= 2) throw new Error('fell over after the write')
+        if (mine(events).length > 0 && ++attempts < triesMax) throw new Error('fell over after the write')
       }
       one.bus.consume(consumer('', apply))
       await harness.publish(history(`${shop}/a`, 20))
@@ -151,20 +169,129 @@ export function busContract(name: string, open: () => Promise<BusHarness>): void
       expect(told).toEqual(expected(`${shop}/a`, 20))
     })
 
-    test('an event that cannot be applied holds up what follows it and nothing else', async () => {
-      let cured = false
-      const apply: Consumer['apply'] = async (session, events) => {
-        if (!cured && events.some((event) => event.subject === `${shop}/a` && event.subjectVersion === 8))
-          throw new Error('poison')
+    /** Cannot apply what is on its list. */
+    const poisonedBy =
+      (poison: Set<string>): Consumer['apply'] =>
+      async (session, events) => {
+        for (const event of events) {
+          if (poison.has(`${event.subject}:${event.subjectVersion}`)) throw new Error(`poison ${event.subjectVersion}`)
+        }
         await write(session, shop, mine(events))
       }
-      one.bus.consume(consumer('', apply))
-      await harness.publish(history(`${shop}/a`, 20))
-      await applied(7)
-      await eventually(() => one.errors.length >= 3)
-      expect(await effects()).toEqual(expected(`${shop}/a`, 7))
-      cured = true
-      await expectOnceInOrder({ [`${shop}/a`]: 20 })
+    const dead = async () => (await harness.byHand.dead(consumer().name)).map(({ what }) => what)
+
+    test('an event that cannot be applied stands aside after its tries, with what follows in its subject; others go on', async () => {
+      one.bus.consume(consumer('', poisonedBy(new Set([`${shop}/a:8`]))))
+      await harness.publish([...history(`${shop}/a`, 10), ...history(`${shop}/b`, 10)])
+      await applied(17)
+      await harness.publish(history(`${shop}/a`, 12).slice(10))
+      await harness.publish(history(`${shop}/c`, 3))
+      await applied(20)
+      expect(await effects()).toEqual([
+        ...expected(`${shop}/a`, 7),
+        ...expected(`${shop}/b`, 10),
+        ...expected(`${shop}/c`, 3),
+      ])
+      const aside = await harness.byHand.dead(consumer().name)
+      expect(aside.map(({ what, tries }) => `${what} ${tries}`)).toEqual([
+        `${shop}/a:8 ${triesMax}`,
+        ...[9, 10, 11, 12].map((version) => `${shop}/a:${version} 0`),
+      ])
+      expect(aside[0]!.reason).toContain('poison 8')
+      expect(aside[1]!.reason).toContain('behind version 8')
+    })
+
+    test('a retry applies what stands aside in order, up to what still fails, and then what comes', async () => {
+      const poison = new Set([`${shop}/a:3`, `${shop}/a:5`])
+      one.bus.consume(consumer('', poisonedBy(poison)))
+      await harness.publish(history(`${shop}/a`, 6))
+      await eventually(async () => (await dead()).length === 4, 10_000)
+      const [first, second] = await harness.byHand.dead(consumer().name)
+      poison.delete(`${shop}/a:3`)
+      await harness.byHand.retry(second!.id) // of any of them
+      await eventually(async () => (await dead()).length === 2, 10_000)
+      expect(await effects()).toEqual(expected(`${shop}/a`, 4))
+      const failed = () => harness.byHand.dead(consumer().name)
+      await eventually(async () => (await failed())[0]!.tries === 1, 10_000)
+      expect((await failed())[0]).toMatchObject({ what: `${shop}/a:5`, reason: expect.stringContaining('poison 5') })
+      expect(first!.id).not.toBe((await failed())[0]!.id)
+      poison.clear()
+      await harness.byHand.retry((await failed())[0]!.id)
+      await harness.publish(history(`${shop}/a`, 8).slice(6))
+      await expectOnceInOrder({ [`${shop}/a`]: 8 })
+      expect(await dead()).toEqual([])
+    })
+
+    test('a dropped event counts as applied, those behind it are applied, and none behind another can be dropped', async () => {
+      one.bus.consume(consumer('', poisonedBy(new Set([`${shop}/a:2`]))))
+      await harness.publish(history(`${shop}/a`, 4))
+      await eventually(async () => (await dead()).length === 3, 10_000)
+      const [first, second] = await harness.byHand.dead(consumer().name)
+      expect(await harness.byHand.drop(second!.id)).toBe('dead_letter_blocked')
+      expect(await harness.byHand.drop(first!.id)).toBeUndefined()
+      await applied(3)
+      await harness.publish(history(`${shop}/a`, 5).slice(4))
+      await applied(4)
+      expect(await effects()).toEqual([1, 3, 4, 5].map((version) => `${shop}/a:${version}`))
+      expect(await harness.byHand.drop(first!.id)).toBe('not_found')
+      await harness.byHand.rewindToStart(consumer().name)
+      await harness.publish(history(`${shop}/b`, 1))
+      await applied(5)
+      expect(await dead()).toEqual([])
+      expect(await effects()).toHaveLength(5)
+    })
+
+    test('a database that is away for a while is no fault of an event', async () => {
+      const dying = await harness.start()
+      dying.bus.consume(consumer())
+      await harness.publish(history(`${shop}/a`, 5))
+      await applied(5)
+      await dying.crash()
+      expect(await dead()).toEqual([])
+    })
+
+    test('a paused consumer applies nothing in any process, and goes on when it is resumed', async () => {
+      const other = await harness.start()
+      one.bus.consume(consumer())
+      other.bus.consume(consumer())
+      await harness.publish(history(`${shop}/a`, 5))
+      await applied(5)
+      await harness.byHand.pause(consumer().name)
+      await harness.publish(history(`${shop}/a`, 9).slice(5))
+      one.bus.consume({ ...consumer(), name: `witness ${shop}` }) // sees them all, so they were there to see
+      await applied(14)
+      expect(await effects()).toHaveLength(14)
+      await harness.byHand.resume(consumer().name)
+      await applied(18)
+      expect(await effects()).toHaveLength(18)
+      await other.close()
+    })
+
+    test('a consumer that is rewound to the start again and again under load applies everything once', async () => {
+      const other = await harness.start()
+      one.bus.consume(consumer())
+      other.bus.consume(consumer())
+      for (let batch = 0; batch < 20; batch++) {
+        await harness.publish(history(`${shop}/${batch}`, 15))
+        if (batch === 0) await applied(1)
+        if (batch % 4 === 1) await harness.byHand.rewindToStart(consumer().name)
+      }
+      await harness.byHand.rewindToStart(consumer().name)
+      await harness.publish(history(`${shop}/last`, 1))
+      const subjects = Array.from({ length: 20 }, (_, batch) => [`${shop}/${batch}`, 15])
+      await expectOnceInOrder(Object.fromEntries([...subjects, [`${shop}/last`, 1]]))
+      await other.close()
+    })
+
+    test('a rewound consumer leaves aside what stands aside', async () => {
+      one.bus.consume(consumer('', poisonedBy(new Set([`${shop}/a:3`]))))
+      await harness.publish(history(`${shop}/a`, 5))
+      await eventually(async () => (await dead()).length === 3, 10_000)
+      await harness.byHand.rewindToStart(consumer().name)
+      await harness.publish(history(`${shop}/b`, 2))
+      await applied(4)
+      expect(await dead()).toEqual([3, 4, 5].map((version) => `${shop}/a:${version}`))
+      expect(await effects()).toEqual([...expected(`${shop}/a`, 2), ...expected(`${shop}/b`, 2)])
     })
 
     test('two processes that run one consumer apply each event once', async () => {
