@@ -12,7 +12,16 @@ import { createEngine, rowsOf } from './modules/orders/engine.ts'
 import { createPostgresStore } from './modules/orders/engine-postgres.ts'
 import { makeMonthPartitions, sweep } from './modules/orders/housekeeping.ts'
 import { carryKeysOver, rotateKeys } from './modules/orders/key-tables.ts'
-import type { CommandOutcome, Submission } from './modules/orders/types.ts'
+import { createOrderReader } from './modules/orders/reads.ts'
+import { submissionOf } from './modules/orders/service.ts'
+import type { CommandOutcome, Settle, Submission } from './modules/orders/types.ts'
+import { createWaiting } from './modules/orders/waiting.ts'
+import { startPayments } from './modules/payments/start.ts'
+import { createStripeProvider } from './modules/payments/stripe.ts'
+import { forgetEvents } from './modules/payments/stripe-store.ts'
+import { createStripeWebhooks } from './modules/payments/stripe-webhooks.ts'
+import { createTestProvider } from './modules/payments/test-provider.ts'
+import type { Provider } from './modules/payments/types.ts'
 import { createKeys, developmentPrincipals, ensureShop } from './modules/shops/service.ts'
 import { closeBalances, createAuditor } from './modules/stock/audit.ts'
 import { ensureMainLocation } from './modules/stock/reads.ts'
@@ -34,7 +43,7 @@ export type CellParts = { app: FastifyInstance; stop(): Promise<void> }
 export type CellDeps = {
   cell: CellName
   database: Database
-  config: Pick<Config, 'lanes' | 'profile'> & Partial<Pick<Config, 'batchRowsMax'>>
+  config: Pick<Config, 'lanes' | 'profile'> & Partial<Pick<Config, 'batchRowsMax' | 'stripe'>>
   log: Log
   clock?: Clock
 }
@@ -54,10 +63,15 @@ export async function buildCell({ cell, database, config, log, clock = systemClo
   const reader = await startLogReader({ database, lives, now: clock.elapsedMs, onError: warn(log, 'log reader') })
   const warnOfConsumer = warn(log, 'consumer')
   const bus = postgresBus({ database, reader, clock, onError: (_, error) => warnOfConsumer(error) })
+  const waiting = createWaiting(createOrderReader(database))
   const batcher = createBatcher<Submission, CommandOutcome>({
     lanes: config.lanes,
     batchRowsMax: config.batchRowsMax,
-    run: engine.run,
+    async run(lane, submissions, onWriting) {
+      const outcomes = await engine.run(lane, submissions, onWriting)
+      waiting.saw(outcomes)
+      return outcomes
+    },
     rowsOf,
     keyOf: ({ key, command }) => (key && 'shopId' in command ? keyOf(command.shopId, key.hash) : null),
     deadlineOf: ({ deadline }) => deadline,
@@ -67,11 +81,32 @@ export async function buildCell({ cell, database, config, log, clock = systemClo
   })
   metrics.gaugeOf('holdfast_queue_rows', 'Rows that queued commands will touch', () => batcher.load().queuedRows)
 
+  // What it sells it gives away for nothing: not beside real money.
+  const testProvider = config.profile === 'development' ? createTestProvider(database, clock) : undefined
+  const providers = new Map<string, Provider>()
+  if (testProvider) providers.set(testProvider.name, testProvider)
+  const stripe = { cell, now: clock.now }
+  if (config.stripe) providers.set('stripe', createStripeProvider(config.stripe, stripe))
+  const payments = startPayments({
+    database,
+    bus,
+    providers,
+    submit: (command: Settle) => batcher.submit(submissionOf(command, null, clock.now())),
+    readOrder: createOrderReader(database),
+    clock,
+    chance: Math.random,
+    metrics,
+    onError: warn(log, 'payments'),
+  })
+
   const auditor = createAuditor({ database, settledSeq: async () => reader.horizon, now: clock.now })
   const app = await createApp({
     cell,
     commands: batcher,
-    providers: new Map(),
+    providers,
+    testProvider,
+    stripeWebhooks: config.stripe ? createStripeWebhooks(config.stripe, stripe) : null,
+    waiting,
     database,
     keys: createKeys(database, clock.now, config.profile === 'development' ? developmentPrincipals(shop) : undefined),
     log,
@@ -89,6 +124,7 @@ export async function buildCell({ cell, database, config, log, clock = systemClo
     app,
     async stop() {
       await Promise.all([drainApp(app), ...recurring.map((one) => one.stop())])
+      await payments.stop()
       await bus.close()
       await batcher.stop()
       await reader.stop()
@@ -157,6 +193,7 @@ function startRecurring({ database, batcher, reader, auditor, log, clock }: Recu
     // Apart, so that one that fails stops none of the others.
     regularly('key generations', async () => void (await rotateKeys(database))),
     regularly('young keys', async () => void (await carryKeysOver(database, clock))),
+    regularly('events of Stripe', () => forgetEvents(database, addMs(clock.now(), -limits.stripeEventMsKept))),
     regularly('month partitions', () => makeMonthPartitions(database, clock.now())),
     regularly('event partitions', async () => void (await ensureEventPartitions(database))),
     every(

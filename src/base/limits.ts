@@ -62,6 +62,7 @@ export const limits = {
   operationLeaseMs: 20_000, // a process that took an operation up is done with it, or gone
   operationFreshMsMax: 5_000, // an event older than this may have been acted on: ask first
   operationsEveryMs: 250,
+  operationsCountedEveryMs: 10_000,
   operationsPerStatementMax: 500,
   strandedMs: 60 * 60 * 1000, // asked of a provider that no process knows: dead
   testProviderCallsMax: 2_000,
@@ -154,6 +155,15 @@ export const limits = {
   auditSliceSeqsMin: 100,
   auditEveryMs: 30_000,
   auditDifferencesMax: 100,
+  auditOrdersMax: 5_000, // lives that a run compares with the ledger, from where the last one stopped
+  auditOrdersSlice: 1_000,
+  auditOwingMax: 20_000, // orders that owe or are owed, and that a run looks at
+  auditLedgerMsMax: 2_000, // that an audit waits for the ledger to have booked what the log has
+  auditLedgerPollMs: 20,
+
+  // The ledger
+  ledgerScanMax: 20_000, // entries that a page of one account looks at
+  bookingReasonCharactersMax: 200,
 
   // The embedded PostgreSQL and the processes around it
   postgresStartMsMax: 600_000, // crash recovery of max_wal_size on a slow disk

@@ -7,9 +7,16 @@ import type { CellName } from '../base/ids.ts'
 import { limits } from '../base/limits.ts'
 import type { Instant } from '../base/time.ts'
 import { bulkOrderRoute } from '../modules/orders/bulk.ts'
+import { lifeRoutes } from '../modules/orders/life-routes.ts'
 import { createOrderReader } from '../modules/orders/reads.ts'
 import { orderRoutes } from '../modules/orders/routes.ts'
 import { type Commands, type Providers, submissionOf } from '../modules/orders/service.ts'
+import type { Settle } from '../modules/orders/types.ts'
+import type { Waiting } from '../modules/orders/waiting.ts'
+import { testProviderRoutes } from '../modules/payments/routes.ts'
+import { stripeRoutes } from '../modules/payments/stripe-routes.ts'
+import type { StripeWebhooks } from '../modules/payments/stripe-webhooks.ts'
+import type { TestProvider } from '../modules/payments/test-provider.ts'
 import type { Keys } from '../modules/shops/service.ts'
 import { bulkStockRoute } from '../modules/stock/bulk.ts'
 import { stockRoutes } from '../modules/stock/routes.ts'
@@ -36,6 +43,12 @@ export type AppOptions = Omit<HealthOptions, 'guard' | 'position'> & {
   cell: CellName
   commands: Commands
   providers: Providers
+  /** Null when Stripe is not configured. */
+  stripeWebhooks: StripeWebhooks | null
+  /** Callers who wait for their orders; told of every batch. */
+  waiting: Waiting
+  /** In the development profile, whose callers may look at what it charged. */
+  testProvider?: TestProvider | undefined
   database: Pick<Database, 'query' | 'transaction'>
   keys: Keys
   log: Pick<Log, 'error' | 'warn'>
@@ -72,6 +85,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   app.decorate('exchange', exchange)
   drain.signal.addEventListener('abort', () => {
     exchange.draining = true
+    options.waiting.stop()
   })
   app.decorate('beginDrain', () => drain.abort())
   app.decorate('refusalOfLate', (error: unknown, request: FastifyRequest) => refusalOrFault(error, request, log))
@@ -86,14 +100,22 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   await describeApi(app)
   const guard = createGuard(options.keys, clock.elapsedMs)
   const shared = { cell, guard, commands, database: options.database, now: clock.now }
-  const ordersShared = { ...shared, providers: options.providers, readOrder: createOrderReader(options.database) }
+  const { providers, waiting } = options
+  const ordersShared = { ...shared, providers, waiting, readOrder: createOrderReader(options.database) }
   docsRoutes(app)
   healthRoutes(app, { ...options, guard, position: options.events.position })
   eventRoutes(app, { cell, guard, events: options.events })
   stockRoutes(app, { ...shared, submissionOf })
   orderRoutes(app, ordersShared)
+  lifeRoutes(app, ordersShared)
+  const { stripeWebhooks } = options
+  await app.register(async (bytes) => stripeRoutes(bytes, { ...shared, stripeWebhooks, submissionOf, log }))
   await app.register(async (lines) => bulkOrderRoute(lines, ordersShared))
   await app.register(async (lines) => bulkStockRoute(lines, { ...shared, submissionOf }))
+  if (options.testProvider) {
+    const submit = (command: Settle) => commands.submit(submissionOf(command, null, clock.now()))
+    testProviderRoutes(app, { cell, guard, provider: options.testProvider, submit })
+  }
   await app.ready()
   return app
 }

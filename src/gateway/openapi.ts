@@ -4,6 +4,7 @@ import type { FastifyInstance } from 'fastify'
 import { Type } from 'typebox'
 import { type ErrorCode, errorTable } from '../base/errors.ts'
 import * as orders from '../modules/orders/schemas.ts'
+import * as payments from '../modules/payments/schemas.ts'
 import { scopes, storefrontScopes } from '../modules/shops/types.ts'
 import * as stock from '../modules/stock/schemas.ts'
 import * as events from './events.ts'
@@ -65,6 +66,7 @@ export async function describeApi(app: FastifyInstance): Promise<void> {
         { name: 'holds', description: 'Reservations with an expiry.' },
         { name: 'stock', description: 'Units, where they are, and how they may be sold.' },
         { name: 'events', description: 'What happened, in order.' },
+        { name: 'test-provider', description: 'What the test provider holds; development profile only.' },
         { name: 'health', description: 'For probes, scrapers and auditors.' },
       ],
       security: [{ key: [] }],
@@ -76,7 +78,13 @@ export async function describeApi(app: FastifyInstance): Promise<void> {
             description: `\`sk_…\` for servers, with scopes: ${scopes.join(', ')}. \`pk_…\` for storefronts: ${storefrontScopes.join(', ')}, and their own orders by client_secret.`,
           },
         },
-        schemas: { Problem, ...orders.components, ...stock.components, ...events.components } as never,
+        schemas: {
+          Problem,
+          ...orders.components,
+          ...stock.components,
+          ...payments.components,
+          ...events.components,
+        } as never,
       },
     },
   })

@@ -2,10 +2,21 @@
 
 import type { CellName } from '../../src/base/ids.ts'
 import { createApp } from '../../src/gateway/app.ts'
+import { createWaiting } from '../../src/modules/orders/waiting.ts'
+import type { TestProvider } from '../../src/modules/payments/test-provider.ts'
 import { systemClock } from '../../src/runtime/clock.ts'
 
 const nobody = (): never => {
   throw new Error('only the description of this app is asked for')
+}
+
+const describedProvider: TestProvider = {
+  name: 'test',
+  accepts: nobody,
+  perform: nobody,
+  lookUp: nobody,
+  charges: nobody,
+  complete: nobody,
 }
 
 export async function openApiText(): Promise<string> {
@@ -19,6 +30,9 @@ export async function openApiText(): Promise<string> {
       retryAfterSeconds: () => 1,
     },
     providers: new Map(),
+    stripeWebhooks: null,
+    waiting: createWaiting(async () => undefined),
+    testProvider: describedProvider,
     database: { query: nobody, transaction: nobody },
     keys: { known: nobody, find: nobody },
     log: { error: nobody, warn: nobody },

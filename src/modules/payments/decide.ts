@@ -4,8 +4,8 @@
 import { unreachable } from '../../base/assert.ts'
 import { limits } from '../../base/limits.ts'
 import { addMs, type Instant } from '../../base/time.ts'
-import type { Settlement } from '../orders/types.ts'
-import type { Answer, Operation, OperationKind } from './types.ts'
+import type { Order, Settlement } from '../orders/types.ts'
+import type { Answer, Charge, Operation, OperationKind } from './types.ts'
 
 /**
  * - `unsent`: no call has begun.
@@ -42,7 +42,7 @@ const notDoneMsMax = (kind: OperationKind): number =>
 /** As it is written before the call: another worker takes it up again only when this one must have ended. */
 export function begun<T extends TrackedOperation>(operation: T, step: 'send' | 'look_up', now: Instant): T {
   const state = step === 'send' ? 'unknown' : operation.state
-  return { ...operation, state, tries: operation.tries + 1, nextAt: addMs(now, limits.providerCallMsMax * 2) }
+  return { ...operation, state, tries: operation.tries + 1, nextAt: addMs(now, limits.operationLeaseMs) }
 }
 
 /** The row after a call, and what to tell the order first. `chance` (0 ≤ x < 1) spreads the retries. */
@@ -61,7 +61,8 @@ export function afterAnswer<T extends TrackedOperation>(
   const settlement = settlementOf(operation, heard)
   if (heard.says === 'requires_action' && operation.kind === 'authorize')
     return { operation: { ...operation, state: 'unknown', reference, nextAt: later }, settlement }
-  return { operation: { ...operation, state: settlement ? 'settled' : 'dead', reference }, settlement }
+  const isOwed = heard.says === 'failed' && operation.kind !== 'authorize' // somebody has to see to the money
+  return { operation: { ...operation, state: settlement && !isOwed ? 'settled' : 'dead', reference }, settlement }
 }
 
 /**
@@ -81,8 +82,9 @@ export function afterGivingUp<T extends TrackedOperation>(
 }
 
 /** What an answer means for the order; null when it means nothing that we know. */
-export function settlementOf({ kind, paymentId, id }: Operation, answer: Answer): Settlement | null {
+export function settlementOf({ kind, paymentId, ...operation }: Operation, answer: Answer): Settlement | null {
   if (kind === 'refund') {
+    const id = operation.refundId ?? operation.id
     if (answer.says === 'refunded') return { of: 'refund', id, says: 'refunded' }
     return answer.says === 'failed' ? { of: 'refund', id, says: 'failed', error: answer.error } : null
   }
@@ -109,4 +111,25 @@ export function settlementOf({ kind, paymentId, id }: Operation, answer: Answer)
 export function pauseMs(tries: number, chance: number): number {
   const most = Math.min(limits.operationPauseMsMax, limits.operationPauseMsMin * 2 ** Math.min(tries, 30))
   return Math.ceil(most * (0.5 + chance / 2))
+}
+
+/** Whether the order still waits for it: what an event of long ago asked for has been answered as a rule. */
+export function isStillAsked(order: Pick<Order, 'life'> | undefined, { kind, id, paymentId }: Operation): boolean {
+  if (kind === 'refund') return order?.life?.refunds.some((one) => one.id === id && one.status === 'pending') ?? false
+  const payment = order?.life?.payments.find((one) => one.id === paymentId)
+  if (!payment) return false
+  return kind === 'authorize'
+    ? payment.status === 'pending' || payment.status === 'requires_action'
+    : payment.status === 'authorized' || payment.status === 'requires_action'
+      ? payment.asked === kind
+      : false
+}
+
+/** What a provider's own record of a payment says to its order; null for what it need not hear. */
+export function settlementOfCharge({ id, paymentId, status, captured }: Charge): Settlement | null {
+  const payment = { of: 'payment', id: paymentId } as const
+  if (status === 'captured' || status === 'refunded')
+    return { ...payment, says: 'captured', reference: id, amount: captured }
+  if (status === 'authorized') return { ...payment, says: 'authorized', reference: id }
+  return status === 'voided' ? { ...payment, says: 'voided' } : null
 }

@@ -23,6 +23,8 @@ export type Operation = {
   capture: 'now' | 'later'
   /** The provider's own name of the payment, once it has given one. */
   reference: string | null
+  /** The refund that it is for, where the key is another one: a refund that was tried again by hand. */
+  refundId?: Uuid | null
   /** When the order asked for it: from 23 h on it is only looked up, never sent, since providers forget keys after 24 h. */
   askedAt: Instant
 }
@@ -46,6 +48,8 @@ export class TryAgain extends Error {
 
 export type Provider = {
   readonly name: string
+  /** How many calls it takes at once; `providerCallsMax` unless it says so. */
+  readonly callsMax?: number
   /** Whether a method makes sense; asked before an order is taken. */
   accepts(method: string): boolean
   /** Does it, or answers what the same key did before. Throws TryAgain, or anything else for an unknown outcome. */

@@ -1,0 +1,177 @@
+// Carries operations out: a call, then the order is told, then the row goes. Each of the three may be the last thing a process
+// does: what was not answered is asked after by whoever takes the row next, and an order may be told twice.
+import { limits } from '../../base/limits.ts'
+import type { Clock } from '../../runtime/clock.ts'
+import { gather } from '../../runtime/gather.ts'
+import type { Database } from '../../runtime/pg.ts'
+import type { CommandOutcome, Settle, Settlement } from '../orders/types.ts'
+import { type CallObserver, type Calls, createCalls } from './calls.ts'
+import { afterAnswer, afterGivingUp, begun, nextStep, type Step, type TrackedOperation } from './decide.ts'
+import { type DueOperation, type Kept, keepOperations, leaseDue, removeOperations } from './store.ts'
+import type { Provider } from './types.ts'
+
+export type Providers = ReadonlyMap<string, Provider>
+
+/** Tells an order what its provider says. */
+export type SubmitSettle = (command: Settle) => Promise<CommandOutcome>
+
+export type ExecutorOptions = {
+  database: Database
+  providers: Providers
+  submit: SubmitSettle
+  clock: Clock
+  /** 0 ≤ x < 1 */
+  chance: () => number
+  observe: CallObserver
+  onError: (error: unknown) => void
+}
+
+export type Executor = {
+  /** How many operations may be leased for this provider now, and handed to `carryOut`. */
+  room(provider: string): number
+  /** Of operations that are leased, and whose call is to be made now. `leasedAtMs`: on the clock that never goes back. */
+  carryOut(operations: readonly Planned[], leasedAtMs: number): void
+  /** Takes up what is due, and nobody else is at. */
+  takeDue(): Promise<void>
+  /** Lets what is in flight end within its time. */
+  stop(): Promise<void>
+}
+
+export type Planned = { operation: TrackedOperation; step: Step }
+
+type Parts = ExecutorOptions & {
+  remove: (operation: TrackedOperation) => Promise<unknown>
+  keep: (kept: Kept) => Promise<unknown>
+}
+
+export function createExecutor(options: ExecutorOptions): Executor {
+  const { database, providers, clock, observe, onError } = options
+  const lanes = new Map([...providers].map(([name, one]) => [name, createCalls(one, clock.elapsedMs, observe)]))
+  const inFlight = new Set<Promise<void>>()
+  let stopping = false
+  const parts: Parts = {
+    ...options,
+    remove: gather(limits.operationsPerStatementMax, async (gone: readonly TrackedOperation[]) => {
+      await removeOperations(database, gone)
+      return gone
+    }),
+    keep: gather(limits.operationsPerStatementMax, async (kept: readonly Kept[]) => {
+      await keepOperations(database, kept)
+      return kept
+    }),
+  }
+
+  function carryOut(operations: readonly Planned[], leasedAtMs: number): void {
+    for (const planned of operations) {
+      const lane = lanes.get(planned.operation.provider)
+      if (!lane) continue
+      const running: Promise<void> = carryOutOne(parts, lane, planned, leasedAtMs)
+        .catch(onError) // its lease runs out, and somebody looks again
+        .finally(() => inFlight.delete(running))
+      inFlight.add(running)
+    }
+  }
+
+  async function takeDueOf(lane: Calls): Promise<void> {
+    for (;;) {
+      const limit = Math.min(lane.room(), limits.operationsPerStatementMax)
+      if (limit === 0 || stopping) return
+      const leasedAtMs = clock.elapsedMs()
+      const planned = await leaseDue(database, { provider: lane.provider.name, limit }, planOf)
+      if (stopping) return // leased for nothing: it is looked up when the lease has run out
+      carryOut(
+        planned.map(({ step, ...operation }) => ({ operation, step })),
+        leasedAtMs,
+      )
+      if (planned.length < limit) return
+    }
+  }
+
+  return {
+    room: (provider) => (stopping ? 0 : (lanes.get(provider)?.room() ?? 0)),
+    carryOut,
+    async takeDue() {
+      await Promise.all([...lanes.values()].map(takeDueOf))
+    },
+    async stop() {
+      stopping = true
+      const ended = new AbortController()
+      void clock.sleep(limits.providerCallMsMax, ended.signal).then(() => {
+        for (const lane of lanes.values()) lane.abort()
+      })
+      while (inFlight.size > 0) await Promise.all(inFlight)
+      ended.abort()
+    },
+  }
+}
+
+function planOf(due: DueOperation): DueOperation & { step: Step } {
+  const step = nextStep(due, due.now)
+  const leased = begun(due, step === 'send' ? 'send' : 'look_up', due.now)
+  return { ...leased, step }
+}
+
+async function carryOutOne(parts: Parts, lane: Calls, { operation, step }: Planned, leasedAtMs: number): Promise<void> {
+  const { clock, chance } = parts
+  const endsAtMs = leasedAtMs + limits.operationLeaseMs
+  if (step === 'give_up') {
+    const given = afterGivingUp(operation)
+    return conclude(parts, { ...given, error: null, refused: false, endsAtMs })
+  }
+  // `wait` is for clocks that disagree: asking does no harm.
+  const call = step === 'send' ? 'send' : 'look_up'
+  const isLate = () => clock.elapsedMs() > endsAtMs - 2 * limits.providerCallMsMax
+  const result = await lane.call(operation, call, isLate)
+  if (result === 'late') return
+  const { heard, error } = result
+  const refused = typeof heard === 'object' && heard.says === 'failed'
+  const after = afterAnswer(operation, heard, clock.now(), chance())
+  return conclude(parts, { ...after, error: refused ? heard.error : error, refused, endsAtMs })
+}
+
+type Conclusion = {
+  operation: TrackedOperation
+  settlement: Settlement | null
+  error: string | null
+  refused: boolean
+  /** Of the lease. */
+  endsAtMs: number
+}
+
+/** The order first: a row that goes too early would leave nobody to tell it. */
+async function conclude(parts: Parts, { operation, settlement, error, refused, endsAtMs }: Conclusion): Promise<void> {
+  const told = settlement ? await tell(parts, operation, settlement, endsAtMs) : 'told'
+  if (told === 'later') return
+  const dead = told === 'told' ? operation.state === 'dead' : true
+  if (!dead && operation.state === 'settled') {
+    await parts.remove(operation)
+    return
+  }
+  await parts.keep({
+    operation: dead ? { ...operation, state: 'dead' } : operation,
+    dueInMs: Math.max(0, operation.nextAt - parts.clock.now()),
+    error: told === 'told' ? (error ?? (dead ? 'retries_exhausted' : null)) : told,
+    refused,
+  })
+}
+
+/** `told`, the code with which the order refused to hear it, or `later` when the engine takes nothing now. */
+async function tell(
+  { submit, clock, chance, onError }: Parts,
+  { shopId, orderId }: TrackedOperation,
+  settlement: Settlement,
+  endsAtMs: number,
+): Promise<string> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      const outcome = await submit({ kind: 'settle', shopId, orderId, settlement })
+      return outcome.ok ? 'told' : outcome.code
+    } catch (error) {
+      if (attempt >= limits.settleTriesMax || clock.elapsedMs() > endsAtMs) {
+        onError(error)
+        return 'later'
+      }
+      await clock.sleep(chance() * 2 ** attempt * limits.settlePauseMs)
+    }
+  }
+}

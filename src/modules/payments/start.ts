@@ -1,0 +1,62 @@
+// A cell's use of its providers, put together: the consumer of the log, the executor, the loop that takes up what is due, and
+// what can be measured of them.
+import type { ShopId, Uuid } from '../../base/ids.ts'
+import { limits } from '../../base/limits.ts'
+import type { Bus } from '../../runtime/bus.ts'
+import type { Clock } from '../../runtime/clock.ts'
+import { every } from '../../runtime/every.ts'
+import type { Metrics } from '../../runtime/metrics.ts'
+import type { Database } from '../../runtime/pg.ts'
+import type { Order } from '../orders/types.ts'
+import { observeCalls } from './calls.ts'
+import { paymentsConsumer } from './consumer.ts'
+import { createExecutor, type Providers, type SubmitSettle } from './executor.ts'
+import { countOperations, strandOperations } from './store.ts'
+
+export type PaymentsOptions = {
+  database: Database
+  bus: Bus
+  providers: Providers
+  submit: SubmitSettle
+  readOrder: (shopId: ShopId, id: Uuid) => Promise<Order | undefined>
+  clock: Clock
+  /** 0 ≤ x < 1 */
+  chance: () => number
+  metrics: Metrics
+  onError: (error: unknown) => void
+}
+
+export type Payments = {
+  /** Takes nothing new, and lets calls that are under way end within their time. */
+  stop(): Promise<void>
+}
+
+export function startPayments(options: PaymentsOptions): Payments {
+  const { database, bus, providers, metrics, onError } = options
+  const executor = createExecutor({ ...options, observe: observeCalls(metrics) })
+  const consumption = bus.consume(paymentsConsumer({ ...options, executor }))
+  const operations = metrics.gauge(
+    'holdfast_payment_operations',
+    'What providers have been asked, and not yet answered',
+    ['state'],
+  )
+  const recurring = [
+    every(limits.operationsEveryMs, executor.takeDue, onError),
+    every(
+      limits.operationsCountedEveryMs,
+      async () => {
+        const { open, dead } = await countOperations(database)
+        operations.set({ state: 'open' }, open)
+        operations.set({ state: 'dead' }, dead)
+        await strandOperations(database, [...providers.keys()], limits.strandedMs)
+      },
+      onError,
+    ),
+  ]
+  return {
+    async stop() {
+      await consumption.stop()
+      await Promise.all([executor.stop(), ...recurring.map((one) => one.stop())])
+    },
+  }
+}
