@@ -1,0 +1,261 @@
+// The life of orders, by property: after any sequence of commands and of what a provider says, in any order, doubled, late and
+// wrong at first, money and units add up.
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import type { Uuid } from '../../../src/base/ids.ts'
+import type { BatchState } from '../../../src/modules/orders/batch-state.ts'
+import { decideBatch } from '../../../src/modules/orders/decide.ts'
+import { lifeOf } from '../../../src/modules/orders/money.ts'
+import { type OrderStatus, orderTable, type PaymentStatus, paymentTable } from '../../../src/modules/orders/states.ts'
+import type { Command, Order } from '../../../src/modules/orders/types.ts'
+import type { StockRow } from '../../../src/modules/stock/types.ts'
+import { carryOn, freshState, submit, traceOf } from './decide-given.ts'
+import { anyLife, commandOf, createProvider, placing, type Said, type Step } from './life-any.ts'
+import { shopId } from './life-given.ts'
+
+type Provider = ReturnType<typeof createProvider>
+type World = { state: BatchState; provider: Provider; orders: Uuid[] }
+
+/** Plays a life; `look` sees every order after every step, with what it was before. */
+function inEveryLife(
+  check: {
+    look?: (order: Order, before: Order | undefined, world: World) => void
+    state?: (state: BatchState, before: BatchState) => void
+    end?: (order: Order, world: World) => void
+  },
+  numRuns = 150,
+): void {
+  fc.assert(
+    fc.property(anyLife, ({ orders, steps }) => {
+      const world: World = { state: freshState(), provider: createProvider(), orders: [] }
+      const run = (command: Command, elapsedMs = 0) => {
+        const before = carryOn(world.state, elapsedMs)
+        decideBatch(before, [])
+        world.provider.hear(before.events)
+        world.state = carryOn(before, 0)
+        const trace = traceOf(world.state)
+        const given = carryOn(world.state, 0)
+        const [outcome] = decideBatch(world.state, [submit(command)])
+        if (!outcome!.ok) expect(traceOf(world.state)).toEqual(trace)
+        world.provider.hear(world.state.events)
+        for (const id of world.orders) check.look?.(world.state.orders.get(id)!, before.orders.get(id), world)
+        check.state?.(world.state, given)
+        return outcome!
+      }
+      for (const order of orders) {
+        const command = placing(order)
+        if (run(command).ok) world.orders.push(command.orderId)
+      }
+      for (const step of steps) play(world, step, run)
+      settleAll(world, run)
+      for (const id of world.orders) check.end?.(world.state.orders.get(id)!, world)
+    }),
+    { numRuns },
+  )
+}
+
+type Run = (command: Command, elapsedMs?: number) => unknown
+const settle = (run: Run, said: Said | null): void => {
+  if (said) run({ kind: 'settle', shopId, ...said })
+}
+
+function play({ state, provider, orders }: World, step: Step, run: Run): void {
+  switch (step.kind) {
+    case 'command': {
+      const order = state.orders.get(orders[step.which]!)
+      const command = order && commandOf(step.asked, order, lifeOf(order))
+      if (command) run(command)
+      break
+    }
+    case 'answer': {
+      const said = provider.answer(step.nth, step.outcome)
+      if (step.atOnce) settle(run, said) // else it comes when all is settled, or by `again`
+      break
+    }
+    case 'again':
+      settle(run, provider.said[step.nth % Math.max(1, provider.said.length)] ?? null)
+      break
+    case 'truth':
+      settle(run, provider.truth(step.nth))
+      break
+    case 'time':
+      run({ kind: 'expire_due', limit: 10 }, step.ms)
+  }
+}
+
+/** Everything asked is answered, nothing is declined any more, and the record is told as it is. */
+function settleAll(world: World, run: Run): void {
+  const { provider } = world
+  for (let round = 0; round < 50; round++) {
+    while (provider.open.length > 0) settle(run, provider.answer(0, 'does'))
+    for (const said of provider.said.filter((one) => one.settlement.of === 'refund')) settle(run, said)
+    for (let charge = 0; charge < provider.charges.size; charge++) settle(run, provider.truth(charge))
+    if (provider.open.length === 0) return
+  }
+  throw new Error('the provider is asked for ever')
+}
+
+const sum = <T>(items: readonly T[], of: (item: T) => number): number =>
+  items.reduce((total, item) => total + of(item), 0)
+
+/** What the order costs by its own facts, not by its books: the total less what was credited. */
+const standingCost = (order: Order): number => (order.status === 'cancelled' ? 0 : order.total - lifeOf(order).credited)
+
+test('when all is answered, what the provider holds is what the standing order costs', () => {
+  inEveryLife({
+    end(order, { provider }) {
+      const life = lifeOf(order)
+      const charges = [...provider.charges.values()].filter(({ orderId }) => orderId === order.id)
+      const elsewhere = sum(life.payments, (payment) => (payment.provider === 'none' ? payment.captured : 0))
+      const elsewhereBack = sum(life.refunds, ({ paymentId, amount }) =>
+        life.payments.find(({ id }) => id === paymentId)?.provider === 'none' ? amount : 0,
+      )
+      const held =
+        sum(charges, ({ captured, refunds }) => captured - sum([...refunds.values()], (amount) => amount)) +
+        elsewhere -
+        elsewhereBack
+      const cost = standingCost(order)
+      expect(held).toBeLessThanOrEqual(cost)
+      const setAside = sum(charges, ({ status, amount }) => (status === 'authorized' ? amount : 0))
+      const isSettled = life.captureRule === 'now' && order.status === 'confirmed'
+      if (order.status === 'cancelled' || order.status === 'completed' || isSettled) {
+        expect(held).toBe(cost)
+        expect(setAside).toBe(0)
+      } else if (setAside > 0) {
+        expect(held + setAside).toBeLessThanOrEqual(order.total)
+      }
+    },
+  })
+})
+
+test('never is more given back than was taken, of any payment, nor more credited than the order cost', () => {
+  inEveryLife({
+    look(order) {
+      const { payments, refunds, credited, creditedUnits } = lifeOf(order)
+      for (const payment of payments) {
+        const back = sum(refunds, ({ paymentId, amount }) => (paymentId === payment.id ? amount : 0))
+        expect(back).toBeLessThanOrEqual(payment.captured)
+      }
+      expect(credited).toBeLessThanOrEqual(order.total)
+      for (const [index, units] of creditedUnits.entries())
+        expect(units).toBeLessThanOrEqual(order.lines[index]!.quantity)
+    },
+  })
+})
+
+test('an order of which everything is credited unit by unit has cost nothing, to the minor unit', () => {
+  inEveryLife({
+    look(order) {
+      const { creditedUnits, credited } = lifeOf(order)
+      if (order.lines.every(({ quantity }, index) => creditedUnits[index] === quantity))
+        expect(credited).toBe(order.total)
+    },
+  })
+})
+
+test('of every line, what is open, shipped and cancelled is what was ordered', () => {
+  inEveryLife({
+    look(order) {
+      if (order.status === 'cancelled') return
+      const life = lifeOf(order)
+      for (const [index, line] of order.lines.entries()) {
+        const shipped = sum(life.shipments, ({ lines }) => sum(lines, (one) => (one.line === index ? one.quantity : 0)))
+        const cancelled = order.cancelled?.[index] ?? 0
+        const open = life.open
+          ? sum(life.open[index]!, ({ quantity }) => quantity)
+          : line.quantity - shipped - cancelled
+        expect(open + shipped + cancelled).toBe(line.quantity)
+        expect(Math.min(open, shipped, cancelled)).toBeGreaterThanOrEqual(0)
+        const back = sum(life.returns, ({ received }) =>
+          sum(received, (one) => (one.line === index ? one.quantity : 0)),
+        )
+        expect(back).toBeLessThanOrEqual(shipped)
+      }
+    },
+  })
+})
+
+test('counters of stock rows are the sums over the orders, and the events tell every movement', () => {
+  inEveryLife({
+    state(state, before) {
+      const sums = new Map([...state.rowById.keys()].map((id) => [id as number, [0, 0, 0]]))
+      for (const order of state.orders.values()) {
+        if (order.status === 'cancelled') continue
+        const life = lifeOf(order)
+        const column = order.status === 'pending' || order.status === 'in_review' ? 0 : 1
+        for (const [index, line] of order.lines.entries()) {
+          let left = line.quantity - (order.cancelled?.[index] ?? 0)
+          for (const { row, quantity } of life.open?.[index] ?? line.allocations) {
+            sums.get(row)![column]! += Math.min(left, quantity)
+            left -= Math.min(left, quantity)
+          }
+        }
+        for (const { lines } of life.shipments) for (const { row, quantity } of lines) sums.get(row)![2]! += quantity
+      }
+      for (const row of state.rowById.values())
+        expect([row.reserved, row.committed, row.shipped], `row ${row.id}`).toEqual(sums.get(row.id))
+      const moved = new Map([...before.rowById].map(([id, row]) => [id as number, countersOf(row)]))
+      for (const { moves } of state.events) {
+        for (let at = 0; at < moves.length; at += 5) {
+          const row = moved.get(moves[at]!)!
+          for (let column = 0; column < 4; column++) row[column]! += moves[at + 1 + column]!
+        }
+      }
+      for (const row of state.rowById.values()) expect(moved.get(row.id)).toEqual(countersOf(row))
+    },
+  })
+})
+
+const countersOf = (row: StockRow): number[] => [row.onHand, row.reserved, row.committed, row.shipped]
+
+test('no status becomes another but as its table says, and ends where it should', () => {
+  inEveryLife({
+    look(order, before) {
+      if (!before) return
+      const steps = pathOf(order, before)
+      for (const [from, to] of steps) expect(orderTable[from][to], `${from} to ${to}`).toBeDefined()
+      for (const payment of lifeOf(order).payments) {
+        const was: PaymentStatus | undefined = lifeOf(before).payments.find(({ id }) => id === payment.id)?.status
+        if (was && was !== payment.status) expect(paymentTable[was][payment.status]).toBeDefined()
+      }
+      if (order.status === 'completed' && before.status !== 'completed') {
+        const { payments, refunds, open } = lifeOf(order)
+        expect(sum(payments, ({ captured }) => captured) - sum(refunds, ({ amount }) => amount)).toBe(
+          standingCost(order),
+        )
+        expect(sum(open ?? [], (allocations) => sum(allocations, ({ quantity }) => quantity))).toBe(0)
+      }
+    },
+  })
+})
+
+/** A batch may take more than one step: an order whose last unit is cancelled as it is confirmed is completed at once. */
+function pathOf(order: Order, before: Order): [OrderStatus, OrderStatus][] {
+  const [from, to] = [before.status, order.status]
+  if (from === to) return []
+  if (to === 'completed' && from !== 'confirmed')
+    return [
+      [from, 'confirmed'],
+      ['confirmed', 'completed'],
+    ]
+  return [[from, to]]
+}
+
+test('no two attempts are open at once, and no goods leave an order that is not confirmed', () => {
+  inEveryLife({
+    look(order, before, { provider }) {
+      const pending = lifeOf(order).payments.filter(
+        ({ status }) => status === 'pending' || status === 'requires_action',
+      )
+      expect(pending.length).toBeLessThanOrEqual(1)
+      const asked = provider.open.filter(({ kind, orderId }) => kind === 'authorize' && orderId === order.id)
+      expect(asked.length).toBeLessThanOrEqual(1 + lifeOf(order).payments.filter(isCorrected).length)
+      const shipped = lifeOf(order).shipments.length - (before ? lifeOf(before).shipments.length : 0)
+      if (shipped > 0) expect(before!.status).toBe('confirmed')
+    },
+  })
+})
+
+/** Ended by word of the provider while the answer to the attempt itself is still open. */
+const isCorrected = ({ status }: { status: PaymentStatus }): boolean =>
+  status !== 'pending' && status !== 'requires_action'
