@@ -7,6 +7,7 @@ import { addMs } from '../src/base/time.ts'
 import { createApp, drainApp } from '../src/gateway/app.ts'
 import { countTraffic } from '../src/gateway/traffic.ts'
 import type { CommandOutcome, Order, PlaceOrder, Submission } from '../src/modules/orders/types.ts'
+import { createWaiting } from '../src/modules/orders/waiting.ts'
 import { createKeys, developmentPrincipals } from '../src/modules/shops/service.ts'
 import type { StockRowId } from '../src/modules/stock/types.ts'
 import { systemClock } from '../src/runtime/clock.ts'
@@ -65,6 +66,7 @@ const app = await createApp({
   },
   database: noDatabase,
   providers: new Map(),
+  waiting: createWaiting(async () => undefined),
   keys: createKeys(
     noDatabase,
     systemClock.now,

@@ -130,6 +130,14 @@ export const errorTable = {
     'Retry or drop that one first.',
     nothing,
   ),
+  ledger_behind: kind(
+    409,
+    'The ledger has not booked all of the order yet',
+    true,
+    'Send it again in a second.',
+    'Look at the consumer `ledger`.',
+  ),
+  write_off_too_large: kind(409, 'More than the order owes, or is owed', false, 'Read its entries.', nothing),
   reference_taken: kind(
     409,
     'Another order has this reference',
@@ -146,6 +154,7 @@ export const errorTable = {
     'Use a new key for a new intent.',
     nothing,
   ),
+  order_not_found: kind(422, 'The order does not exist', false, fix, nothing),
   sku_not_found: kind(422, 'The SKU does not exist', false, fix, 'Receive stock for it or set its policy.'),
   location_not_found: kind(422, 'The location does not exist', false, fix, 'PUT /v1/locations/{code} first.'),
   cell_not_found: kind(422, 'The cell does not exist', false, fix, nothing),

@@ -22,6 +22,10 @@ export const limits = {
   referenceCharactersMax: 128,
   emailCharactersMax: 254,
   locationCharactersMax: 64,
+  riskAmountsMax: 200, // one a currency
+  riskListMax: 1_000,
+  riskOrdersPerHourMax: 10_000,
+  dropReasonCharactersMax: 500,
   bodyBytesMax: 256 * 1024,
   bodyBytesAdjustmentsMax: 4 * 1024 * 1024,
   bulkLineBytesMax: 256 * 1024,
@@ -43,6 +47,7 @@ export const limits = {
   queueRowsMax: 40_000,
   queueWaitMsMax: 100, // a queue that would take longer than this to drain answers 503 at once
   commandDeadlineMs: 10_000,
+  riskMsMax: 100, // an assessor or a count that takes longer is left out, and the order is not
   dueExpiredPerBatchMax: 200,
   sweepEveryMs: 250,
   sweepBatchMax: 500,
@@ -133,6 +138,8 @@ export const limits = {
   webhookFailingMsMax: 5 * 24 * 60 * 60 * 1000, // nothing but failure for so long disables the endpoint
   webhookSecretOverlapMs: 24 * 60 * 60 * 1000,
   webhookPollMs: 200, // between two looks for deliveries that are ready
+  webhookWakeMs: 1_000, // until another process than the one that made the first endpoint takes part
+  webhookStopMsMax: 5_000, // for requests in flight when the process stops
   webhookChunkMax: 500, // deliveries that are read, or changed, by one statement
   webhookEndpointsAtOnceMax: 256, // to which one process sends
   webhookDaysKept: 30, // less than eventDaysKept: the body of a delivery is read from the log

@@ -6,6 +6,7 @@ import { type FastifyInstance, type FastifyRequest, fastify } from 'fastify'
 import type { CellName } from '../base/ids.ts'
 import { limits } from '../base/limits.ts'
 import type { Instant } from '../base/time.ts'
+import { ledgerRoutes } from '../modules/ledger/routes.ts'
 import { bulkOrderRoute } from '../modules/orders/bulk.ts'
 import { lifeRoutes } from '../modules/orders/life-routes.ts'
 import { createOrderReader } from '../modules/orders/reads.ts'
@@ -18,6 +19,7 @@ import { stripeRoutes } from '../modules/payments/stripe-routes.ts'
 import type { StripeWebhooks } from '../modules/payments/stripe-webhooks.ts'
 import type { TestProvider } from '../modules/payments/test-provider.ts'
 import type { Keys } from '../modules/shops/service.ts'
+import { settingsRoutes } from '../modules/shops/settings-routes.ts'
 import { bulkStockRoute } from '../modules/stock/bulk.ts'
 import { stockRoutes } from '../modules/stock/routes.ts'
 import { acceptJson, compileSchema, type Exchange } from '../runtime/http.ts'
@@ -43,8 +45,8 @@ export type AppOptions = Omit<HealthOptions, 'guard' | 'position'> & {
   cell: CellName
   commands: Commands
   providers: Providers
-  /** Null when Stripe is not configured. */
-  stripeWebhooks: StripeWebhooks | null
+  /** None when Stripe is not configured. */
+  stripeWebhooks?: StripeWebhooks | null
   /** Callers who wait for their orders; told of every batch. */
   waiting: Waiting
   /** In the development profile, whose callers may look at what it charged. */
@@ -105,11 +107,13 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   docsRoutes(app)
   healthRoutes(app, { ...options, guard, position: options.events.position })
   eventRoutes(app, { cell, guard, events: options.events })
+  settingsRoutes(app, { guard, database: options.database, keys: options.keys })
   stockRoutes(app, { ...shared, submissionOf })
   orderRoutes(app, ordersShared)
   lifeRoutes(app, ordersShared)
-  const { stripeWebhooks } = options
+  const { stripeWebhooks = null } = options
   await app.register(async (bytes) => stripeRoutes(bytes, { ...shared, stripeWebhooks, submissionOf, log }))
+  ledgerRoutes(app, ordersShared)
   await app.register(async (lines) => bulkOrderRoute(lines, ordersShared))
   await app.register(async (lines) => bulkStockRoute(lines, { ...shared, submissionOf }))
   if (options.testProvider) {

@@ -7,6 +7,7 @@ import { accepted, refused } from '../../src/base/result.ts'
 import { instant } from '../../src/base/time.ts'
 import { createApp } from '../../src/gateway/app.ts'
 import { countTraffic } from '../../src/gateway/traffic.ts'
+import { createWaiting } from '../../src/modules/orders/waiting.ts'
 import { createKeys, developmentPrincipals } from '../../src/modules/shops/service.ts'
 import { Overloaded } from '../../src/runtime/batch.ts'
 import { manualClock } from '../../src/runtime/clock.ts'
@@ -45,6 +46,7 @@ async function openDoor() {
       retryAfterSeconds: () => 7,
     },
     providers: new Map(),
+    waiting: createWaiting(async () => undefined),
     database: database as never,
     keys: createKeys(
       database as never,

@@ -10,6 +10,7 @@ const fileLayers: Record<string, Layer> = {
   'schemas.ts': 'types',
   'life.ts': 'types',
   'states.ts': 'types',
+  'settings.ts': 'types',
   'decide.ts': 'decide',
   'money.ts': 'decide',
   'batch-state.ts': 'decide',
@@ -17,7 +18,15 @@ const fileLayers: Record<string, Layer> = {
   'decide-fulfilment.ts': 'decide',
   'sourcing.ts': 'decide',
   'store.ts': 'store',
+  'settings-store.ts': 'store',
+  'stripe-store.ts': 'store',
   'routes.ts': 'routes',
+  'settings-routes.ts': 'routes',
+  'stripe-routes.ts': 'routes',
+  'carry-out.ts': 'routes',
+  'goods-routes.ts': 'routes',
+  'life-routes.ts': 'routes',
+  'payment-routes.ts': 'routes',
   'bulk.ts': 'routes',
 }
 

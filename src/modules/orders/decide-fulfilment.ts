@@ -2,6 +2,7 @@
 // `cancel` exactly one wins.
 import { assert } from '../../base/assert.ts'
 import { toWireId } from '../../base/ids.ts'
+import { limits } from '../../base/limits.ts'
 import type { MinorUnits } from '../../base/money.ts'
 import { accepted, type Outcome, type Refused, refused } from '../../base/result.ts'
 import {
@@ -53,6 +54,7 @@ export function decideShip(state: BatchState, command: ShipOrder): Outcome<Order
   if ('ok' in order) return order
   const refusal = refusalToFulfil(order)
   if (refusal) return refusal
+  if (lifeOf(order).shipments.length >= limits.orderPartsMax) return refused('too_many_parts')
   const open = order.lines.map((_, index) => openAllocations(order, index))
   const isThere = ({ location }: Allocation) => command.location === null || location === command.location
   const left = open.map((allocations) => unitsIn(allocations.filter(isThere)))
@@ -259,6 +261,7 @@ const unitsBack = (order: Order, index: number): number =>
 export function decideRequestReturn(state: BatchState, command: RequestReturn): Outcome<Order> {
   const order = orderFor(state, command)
   if ('ok' in order) return order
+  if (lifeOf(order).returns.length >= limits.orderPartsMax) return refused('too_many_parts')
   const left = order.lines.map((_, index) => shippedUnits(order, index) - unitsBack(order, index))
   const units = spreadOverLines(order.lines, left, command.lines)
   if (!Array.isArray(units)) return units.code === 'quantity_too_large' ? { ...units, code: 'not_shipped' } : units

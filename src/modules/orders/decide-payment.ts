@@ -3,6 +3,7 @@
 // complete what is done. So money that arrives late, twice or for a cancelled order goes back whatever way it came.
 import { assert, unreachable } from '../../base/assert.ts'
 import { toWireId, type Uuid } from '../../base/ids.ts'
+import { limits } from '../../base/limits.ts'
 import type { MinorUnits } from '../../base/money.ts'
 import { accepted, type Outcome, refused } from '../../base/result.ts'
 import { commitReserved, moveUnits } from '../stock/decide.ts'
@@ -60,6 +61,7 @@ export function decideStartPayment(state: BatchState, command: StartPayment): Ou
   const life = lifeOf(order)
   if (life.payments.some(isOpen)) return refused('payment_in_progress')
   if (order.status !== 'pending' && heldOf(life) + authorizedOf(life) >= costOf(order)) return refused('order_paid')
+  if (life.payments.length >= limits.orderPaymentsMax) return refused('too_many_parts')
   beginPayment(state, order, command.payment)
   return accepted(order)
 }
@@ -117,11 +119,13 @@ function record(state: BatchState, order: Order, before: Payment, settlement: Pa
       unreachable(settlement)
   }
   replacePayment(order, payment)
-  if (settlement.says === 'captured' && before.status !== 'authorized' && payment.provider !== 'none')
-    orderEvent(state, order, 'payment.authorized', [], told(state, order, payment))
+  const isTakenAtOnce = settlement.says === 'captured' && before.status !== 'authorized' && payment.provider !== 'none'
+  if (isTakenAtOnce) orderEvent(state, order, 'payment.authorized', [], told(state, order, payment))
+  const endsAuthorization = isTakenAtOnce || before.status === 'authorized'
   orderEvent(state, order, `payment.${settlement.says}`, [], {
     ...told(state, order, payment),
     ...(settlement.says === 'captured' ? { amount: payment.captured } : {}),
+    ...(endsAuthorization ? { authorized: payment.amount } : {}),
     ...(settlement.says === 'failed' ? { error: settlement.error } : {}),
     ...(settlement.says === 'requires_action' ? { next_action: settlement.nextAction } : {}),
   })
@@ -315,6 +319,7 @@ export function decideRefund(state: BatchState, command: RefundOrder): Outcome<O
   const order = orderFor(state, command)
   if ('ok' in order) return order
   const life = lifeOf(order)
+  if (life.refunds.length >= limits.orderPartsMax) return refused('too_many_parts')
   const most = Math.min(costOf(order), heldOf(life))
   let units: number[] | null = null
   let amount = command.amount ?? most
@@ -329,7 +334,13 @@ export function decideRefund(state: BatchState, command: RefundOrder): Outcome<O
   if (amount === 0 || heldOf(life) <= costOf(order) - amount) return refused('nothing_to_refund')
   const creditedUnits = units ?? life.creditedUnits
   changeLife(order, { creditedUnits, credited: (life.credited + amount) as MinorUnits })
-  orderEvent(state, order, 'order.credited', [], { credited: amount, currency: order.currency, reason: command.reason })
+  const isBooked = order.status === 'confirmed' || order.status === 'completed' // else its sale will be booked for less
+  orderEvent(state, order, 'order.credited', [], {
+    amount,
+    ...(isBooked ? { credited: amount } : {}),
+    currency: order.currency,
+    reason: command.reason,
+  })
   advance(state, order, command.refundId)
   return accepted(order)
 }

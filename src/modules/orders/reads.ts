@@ -51,6 +51,14 @@ export function createOrderReader(database: Reader): ReadOrder {
     })
 }
 
+const orderOfPartSql = 'select order_id from orders.parts where shop_id = $1 and id = $2'
+
+/** The order that a shipment or a return is of. */
+export async function readOrderOfPart(database: Reader, shopId: ShopId, id: Uuid): Promise<Uuid | undefined> {
+  const [part] = await database.query<{ order_id: Uuid }>(orderOfPartSql, [shopId, id])
+  return part?.order_id
+}
+
 export type OrderFilter = {
   status: OrderStatus | null
   customer: string | null

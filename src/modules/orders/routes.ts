@@ -1,8 +1,8 @@
 // Routes of orders. Placing one is the hot path: everything it needs is made once, at start, and it allocates little.
-import type { FastifyInstance, FastifyReply } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { type CellName, type ShopId, toWireId, type Uuid, uuidV7 } from '../../base/ids.ts'
 import { limits } from '../../base/limits.ts'
-import { refused } from '../../base/result.ts'
+import { type Refused, refused } from '../../base/result.ts'
 import { ref } from '../../base/schemas.ts'
 import { type Instant, parseRfc3339 } from '../../base/time.ts'
 import { readGaps } from '../../runtime/event-log.ts'
@@ -11,7 +11,7 @@ import { documented } from '../../runtime/http-document.ts'
 import type { Database } from '../../runtime/pg.ts'
 import { randomIdBytes } from '../../runtime/random.ts'
 import { isSameSecret } from '../../runtime/secret.ts'
-import type { Guard, Principal } from '../shops/types.ts'
+import type { Guard, Principal, Scope } from '../shops/types.ts'
 import { defaultTerms } from './life.ts'
 import { type OrderFilter, type ReadOrder, readOrders } from './reads.ts'
 import * as schemas from './schemas.ts'
@@ -27,6 +27,7 @@ import {
 } from './service.ts'
 import type { OrderStatus } from './states.ts'
 import type { CommandOutcome, Order } from './types.ts'
+import type { Waiting } from './waiting.ts'
 
 export type OrderRoutesOptions = {
   cell: CellName
@@ -35,7 +36,20 @@ export type OrderRoutesOptions = {
   database: Pick<Database, 'query'>
   readOrder: ReadOrder
   providers: Providers
+  waiting: Waiting
   now(): Instant
+}
+
+/** Request headers that several routes take. */
+export const secretHeader = {
+  'holdfast-client-secret': { type: 'string', description: 'Of the order: lets a `pk_` key use it as its own.' },
+}
+export const waitHeader = {
+  prefer: {
+    type: 'string',
+    description:
+      '`wait=5` (1 to 30 seconds, RFC 7240): answers when the order has left `pending` or its attempt to pay has ended, or after that time.',
+  },
 }
 
 export function orderRoutes(app: FastifyInstance, options: OrderRoutesOptions): void {
@@ -46,7 +60,7 @@ export function orderRoutes(app: FastifyInstance, options: OrderRoutesOptions): 
 }
 
 function placeRoute(app: FastifyInstance, options: OrderRoutesOptions): void {
-  const { cell, guard, commands, now } = options
+  const { cell, guard, commands, waiting, now } = options
   app.post<{ Body: schemas.OrderBody }>(
     '/v1/orders',
     {
@@ -58,6 +72,7 @@ function placeRoute(app: FastifyInstance, options: OrderRoutesOptions): void {
           'Without `payment` it waits `pending` with its units reserved, for 15 minutes; `{"provider":"none"}` means paid elsewhere and confirms it at once. `placed_at` and a line’s `amount` need the scope `import`.',
         tags: ['orders'],
         keyed: true,
+        headers: waitHeader,
         body: schemas.OrderBody,
         answers: { 201: ref('Order') },
         refusals: [
@@ -92,13 +107,21 @@ function placeRoute(app: FastifyInstance, options: OrderRoutesOptions): void {
       const at = now()
       const command = placeOrderOf(request.body, placing(options, principal, at))
       if ('ok' in command) return sendRefused(reply, command)
-      const outcome = await commands.submit(submissionOf(command, key, at))
-      if (!outcome.ok) return sendRefused(reply, outcome)
-      if (outcome.replayed) reply.header('idempotent-replayed', 'true')
-      const { value } = outcome
-      const order = value.kind === 'order' ? value.order : await orderOf(options, principal.shopId, value)
-      reply.header('location', `/v1/orders/${toWireId('ord', cell, order.id)}`)
-      return sendOrder(reply, 201, order, { cell, principal })
+      const { prefer } = request.headers
+      const watch = prefer === undefined ? null : waiting.watch(prefer, principal.shopId, command.orderId)
+      try {
+        const outcome = await commands.submit(submissionOf(command, key, at))
+        if (!outcome.ok) return sendRefused(reply, outcome)
+        if (outcome.replayed) reply.header('idempotent-replayed', 'true')
+        const { value } = outcome
+        const placed = value.kind === 'order' ? value.order : await orderOf(options, principal.shopId, value)
+        if (watch) reply.header('preference-applied', `wait=${watch.seconds}`)
+        const order = watch ? await watch.settled(placed, reply.raw) : placed
+        reply.header('location', `/v1/orders/${toWireId('ord', cell, order.id)}`)
+        return sendOrder(reply, 201, order, { cell, principal })
+      } finally {
+        watch?.end()
+      }
     },
   )
 }
@@ -114,7 +137,7 @@ export const placing = ({ cell, providers }: OrderRoutesOptions, principal: Prin
   now: at,
 })
 
-function sendOrder(
+export function sendOrder(
   reply: FastifyReply,
   status: number,
   order: Order,
@@ -138,6 +161,19 @@ export async function orderOf(
   return order
 }
 
+/** Servers need the scope; storefronts the secret of that very order, which is not there without it. */
+export function refusalToShow(
+  { principal, headers }: Pick<FastifyRequest, 'principal' | 'headers'>,
+  id: string,
+  scope: Scope,
+): Refused | undefined {
+  if (principal.kind === 'sk')
+    return principal.scopes.has(scope) ? undefined : refused('forbidden', `It needs a key with the scope ${scope}.`)
+  const secret = headers['holdfast-client-secret']
+  if (typeof secret !== 'string') return refused('forbidden', 'holdfast-client-secret is missing.')
+  return isSameSecret(secret, principal.sign(id.slice(0, 64))) ? undefined : refused('not_found')
+}
+
 function readRoutes(app: FastifyInstance, { cell, guard, database, readOrder }: OrderRoutesOptions): void {
   app.get<{ Params: { id: string } }>(
     '/v1/orders/:id',
@@ -148,24 +184,16 @@ function readRoutes(app: FastifyInstance, { cell, guard, database, readOrder }: 
         summary: 'An order',
         tags: ['orders'],
         params: schemas.IdParams,
-        headers: {
-          'holdfast-client-secret': { type: 'string', description: 'Lets a `pk_` key read the order that it is of.' },
-        },
+        headers: secretHeader,
         answers: { 200: ref('Order') },
         refusals: ['not_found'],
       }),
     },
-    async ({ principal, params, headers }, reply) => {
+    async (request, reply) => {
+      const { principal, params } = request
+      const hidden = refusalToShow(request, params.id, 'orders:read')
+      if (hidden) return sendRefused(reply, hidden)
       const id = orderIdOf(params.id, cell)
-      if (principal.kind === 'sk') {
-        if (!principal.scopes.has('orders:read')) return sendRefused(reply, refused('forbidden'))
-      } else {
-        const secret = headers['holdfast-client-secret']
-        if (typeof secret !== 'string')
-          return sendRefused(reply, refused('forbidden', 'holdfast-client-secret is missing.'))
-        if (!isSameSecret(secret, principal.sign(params.id.slice(0, 64))))
-          return sendRefused(reply, refused('not_found'))
-      }
       const order = id && (await readOrder(principal.shopId, id))
       if (!order) return sendRefused(reply, refused('not_found'))
       return sendOrder(reply, 200, order, { cell, principal })
@@ -203,7 +231,7 @@ function readRoutes(app: FastifyInstance, { cell, guard, database, readOrder }: 
   )
 }
 
-const cursorText = (text: string): string => Buffer.from(text).toString('base64url')
+export const cursorText = (text: string): string => Buffer.from(text).toString('base64url')
 
 /** The version a cursor of a history names; 0 without one. */
 function versionCursor(cursor: string | undefined): number | undefined {

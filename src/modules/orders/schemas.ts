@@ -1,5 +1,5 @@
 // Shapes of orders on the wire, in both directions; bodies are validated by them, and OpenAPI shows them.
-import { type Static, Type } from 'typebox'
+import { type Static, type TSchema, Type } from 'typebox'
 import { limits } from '../../base/limits.ts'
 import {
   Address,
@@ -31,14 +31,13 @@ const OrderLine = closed({
   amount: Type.Optional(Money),
 })
 
+const Email = Type.String({
+  maxLength: limits.emailCharactersMax,
+  pattern: '^[^\\s@\\u0000-\\u001f]+@[^\\s@\\u0000-\\u001f]+$',
+})
 const Customer = closed(
   {
-    email: Type.Optional(
-      Type.String({
-        maxLength: limits.emailCharactersMax,
-        pattern: '^[^\\s@\\u0000-\\u001f]+@[^\\s@\\u0000-\\u001f]+$',
-      }),
-    ),
+    email: Type.Optional(Email),
     external_id: Type.Optional(line(limits.referenceCharactersMax, 'The caller’s own word for the customer.')),
     id: Type.Optional(Type.String({ maxLength: 64, told: null })),
   },
@@ -52,28 +51,28 @@ const Metadata = Type.Unsafe<Record<string, string>>({
   additionalProperties: { type: 'string', maxLength: limits.metadataCharactersMax },
 })
 
+export const PaymentBody = closed({
+  provider: Type.String({ minLength: 1, maxLength: 64, description: '`none`: paid elsewhere; `test`, `stripe`.' }),
+  method: Type.Optional(
+    Type.String({ maxLength: limits.textCharactersMax, description: 'The provider’s word for it.' }),
+  ),
+})
+export type PaymentBody = Static<typeof PaymentBody>
+
+const Note = Type.String({ maxLength: limits.noteCharactersMax })
+const Tags = Type.Array(line(limits.tagCharactersMax), { maxItems: limits.tagsMax, uniqueItems: true })
+
 export const OrderBody = closed({
   currency: Currency,
   lines: Type.Array(OrderLine, { minItems: 1, maxItems: limits.orderLinesMax }),
   hold_id: Type.Optional(HoldId),
   customer: Type.Optional(Customer),
   shipping_address: Type.Optional(Address),
-  payment: Type.Optional(
-    closed({
-      provider: Type.String({
-        minLength: 1,
-        maxLength: 64,
-        description: '`none`: paid elsewhere; `test`, `stripe`.',
-      }),
-      method: Type.Optional(
-        Type.String({ maxLength: limits.textCharactersMax, description: 'The provider’s word for it.' }),
-      ),
-    }),
-  ),
+  payment: Type.Optional(PaymentBody),
   reference: Type.Optional(line(limits.referenceCharactersMax, 'The caller’s own number; unique per shop.')),
   placed_at: Type.Optional(Time),
-  note: Type.Optional(Type.String({ maxLength: limits.noteCharactersMax })),
-  tags: Type.Optional(Type.Array(line(limits.tagCharactersMax), { maxItems: limits.tagsMax, uniqueItems: true })),
+  note: Type.Optional(Note),
+  tags: Type.Optional(Tags),
   metadata: Type.Optional(Metadata),
 })
 export type OrderBody = Static<typeof OrderBody>
@@ -86,15 +85,59 @@ export const BulkOrderBody = closed({
 export type BulkOrderBody = Static<typeof BulkOrderBody>
 
 export const cancelReasons = ['buyer', 'merchant', 'fraud', 'duplicate', 'short'] as const satisfies CancelReason[]
-export const CancelBody = closed({
-  reason: oneOf(cancelReasons),
-  lines: Type.Optional(
-    Type.Array(closed({ sku: Sku, quantity: Quantity }), { minItems: 1, maxItems: limits.orderLinesMax }),
-  ),
-})
+const linesOf = <T extends TSchema>(one: T) => Type.Array(one, { minItems: 1, maxItems: limits.orderLinesMax })
+const Units = linesOf(closed({ sku: Sku, quantity: Quantity }))
+export const CancelBody = closed({ reason: oneOf(cancelReasons), lines: Type.Optional(Units) })
 export type CancelBody = Static<typeof CancelBody>
 
+const Reason = line(limits.textCharactersMax)
+export const RefundBody = closed({
+  amount: Type.Optional(Money),
+  lines: Type.Optional(Units),
+  reason: Reason,
+})
+export type RefundBody = Static<typeof RefundBody>
+
+export const ShipmentBody = closed({
+  lines: Type.Optional(Units),
+  location: Type.Optional(LocationCode),
+  carrier: line(limits.textCharactersMax),
+  tracking_number: line(limits.textCharactersMax),
+})
+export type ShipmentBody = Static<typeof ShipmentBody>
+
+export const ShortPickBody = closed({ location: LocationCode, lines: Units })
+export type ShortPickBody = Static<typeof ShortPickBody>
+
+export const ReturnBody = closed({ lines: Units, reason: Reason })
+export type ReturnBody = Static<typeof ReturnBody>
+
+export const ReceiptBody = closed({
+  lines: linesOf(
+    closed({
+      sku: Sku,
+      quantity: Quantity,
+      resellable: Type.Boolean({ description: 'Whether the units are on hand again.' }),
+    }),
+  ),
+})
+export type ReceiptBody = Static<typeof ReceiptBody>
+
+/** What is left out stays as it is; null takes it away. */
+export const EditBody = closed(
+  {
+    shipping_address: Type.Optional(nullable<Address>(Address)),
+    note: Type.Optional(nullable<string>(Note)),
+    tags: Type.Optional(nullable<string[]>(Tags)),
+    metadata: Type.Optional(nullable<Record<string, string>>(Metadata)),
+    customer: Type.Optional(closed({ email: nullable<string>(Email) })),
+  },
+  { minProperties: 1 },
+)
+export type EditBody = Static<typeof EditBody>
+
 export const IdParams = closed({ id: AnyText })
+export const PartParams = closed({ id: AnyText, part: AnyText })
 
 const statuses = Object.keys(orderTable) as OrderStatus[]
 export const OrdersQuery = closed({
@@ -111,6 +154,9 @@ export type OrdersQuery = Static<typeof OrdersQuery>
 export const HistoryQuery = closed({ limit: page.limit, cursor: page.cursor })
 export type HistoryQuery = Static<typeof HistoryQuery>
 
+export const PartsQuery = closed({ limit: page.limit, cursor: page.cursor })
+export type PartsQuery = Static<typeof PartsQuery>
+
 // Answers
 const Count = Type.Integer({ minimum: 0 })
 const AnswerLine = Type.Object({
@@ -125,8 +171,26 @@ const AnswerLine = Type.Object({
 
 const SomeUnits = Type.Object({ sku: Sku, quantity: Quantity })
 
+const Failure = Type.Object({ code: Type.String({ description: 'The provider’s word, such as `card_declined`.' }) })
+const NextAction = Type.Unsafe<object>({
+  type: 'object',
+  description: 'What the buyer has to do, as the provider says it.',
+})
+
+export const PaymentAnswer = Type.Object({
+  id: Type.String(),
+  order_id: OrderId,
+  provider: Type.String(),
+  status: oneOf(Object.keys(paymentTable)),
+  amount: Money,
+  captured_amount: Type.Optional(Money),
+  error: Type.Optional(Failure),
+  next_action: Type.Optional(NextAction),
+  created_at: Time,
+})
 export const ShipmentAnswer = Type.Object({
   id: Type.String(),
+  order_id: OrderId,
   status: oneOf(Object.keys(shipmentTable)),
   carrier: Type.String(),
   tracking_number: Type.String(),
@@ -136,6 +200,7 @@ export const ShipmentAnswer = Type.Object({
 })
 export const ReturnAnswer = Type.Object({
   id: Type.String(),
+  order_id: OrderId,
   status: oneOf(Object.keys(returnTable)),
   reason: Type.String(),
   lines: Type.Array(SomeUnits),
@@ -144,9 +209,11 @@ export const ReturnAnswer = Type.Object({
 })
 export const RefundAnswer = Type.Object({
   id: Type.String(),
+  order_id: OrderId,
   payment_id: Type.String(),
   status: oneOf(['pending', 'refunded', 'failed']),
   amount: Money,
+  error: Type.Optional(Failure),
   created_at: Time,
 })
 
@@ -169,14 +236,14 @@ export const OrderAnswer = Type.Object({
   payment: Type.Object({
     status: oneOf(['none', ...Object.keys(paymentTable), 'partially_refunded', 'refunded']),
     provider: nullable(Type.String()),
-    error: Type.Optional(Type.Object({ code: Type.String() })),
-    next_action: Type.Optional(nullable(Type.Unsafe<object>({ type: 'object' }))),
+    error: Type.Optional(Failure),
+    next_action: Type.Optional(NextAction),
   }),
   fulfilment: Type.Object({ status: oneOf(['unfulfilled', 'partially_fulfilled', 'fulfilled']) }),
   shipments: Type.Array(ref('Shipment')),
   returns: Type.Array(ref('Return')),
   refunds: Type.Array(ref('Refund')),
-  risk: nullable(Type.Object({ review: oneOf(['open', 'approved']), reasons: Type.Array(Type.String()) })),
+  risk: nullable(Type.Object({ review: oneOf(['open', 'approved', 'refused']), reasons: Type.Array(Type.String()) })),
   hold_id: nullable(HoldId),
   customer: nullable(Type.Object({ email: Type.Optional(Type.String()), external_id: Type.Optional(Type.String()) })),
   shipping_address: nullable(Address),
@@ -215,9 +282,12 @@ export const BulkOrderAnswer = Line({
 /** Named in OpenAPI. */
 export const components = {
   Order: OrderAnswer,
+  Payment: PaymentAnswer,
+  PaymentList: listOf(ref('Payment')),
   Shipment: ShipmentAnswer,
   Return: ReturnAnswer,
   Refund: RefundAnswer,
+  RefundList: listOf(ref('Refund')),
   OrderList: listOf(ref('Order')),
   Event: EventAnswer,
   EventList: listOf(ref('Event')),

@@ -1,6 +1,15 @@
 // Between the wire and the engine: a body becomes a command or the refusal of a rule that no schema can say, an order
 // becomes its answer. Pure, but for nothing: ids, keys and times are handed in.
-import { type CellName, parseWireId, type ShopId, type Sku, timeOfUuid, toWireId, type Uuid } from '../../base/ids.ts'
+import {
+  type CellName,
+  type IdPrefix,
+  parseWireId,
+  type ShopId,
+  type Sku,
+  timeOfUuid,
+  toWireId,
+  type Uuid,
+} from '../../base/ids.ts'
 import { quoted } from '../../base/json.ts'
 import { limits } from '../../base/limits.ts'
 import { amountMax, type Currency, isCurrency, type MinorUnits } from '../../base/money.ts'
@@ -10,11 +19,22 @@ import { addMs, type Instant, parseRfc3339, toRfc3339 } from '../../base/time.ts
 import type { LogEvent } from '../../runtime/event-log.ts'
 import type { KeyHashes } from '../../runtime/idempotency.ts'
 import type { Principal } from '../shops/types.ts'
+import type { RequestedLine } from '../stock/types.ts'
 import { unitsOpen } from './batch-state.ts'
 import type { Life, Terms } from './life.ts'
+import { failureOf, nextActionOf, partsAnswer } from './life-answers.ts'
 import { lifeOf, paymentStatusOf } from './money.ts'
-import type { BulkOrderBody, CancelBody, OrderBody } from './schemas.ts'
-import type { CancelOrder, CommandOutcome, NewPayment, Order, PlaceOrder, Submission } from './types.ts'
+import type { BulkOrderBody, CancelBody, EditBody, OrderBody, RefundBody } from './schemas.ts'
+import type {
+  CancelOrder,
+  CommandOutcome,
+  EditOrder,
+  NewPayment,
+  Order,
+  PlaceOrder,
+  RefundOrder,
+  Submission,
+} from './types.ts'
 
 /** The engine behind its queue, as routes use it. */
 export type Commands = {
@@ -28,10 +48,10 @@ export type Commands = {
   retryAfterSeconds(): number
 }
 
-/** Undefined for what is no order of this cell. */
-export function orderIdOf(text: string, cell: CellName): Uuid | undefined {
+/** Undefined for what is no order of this cell, or no payment, shipment and so on where another prefix is given. */
+export function orderIdOf(text: string, cell: CellName, prefix: IdPrefix = 'ord'): Uuid | undefined {
   const id = parseWireId(text)
-  return id && id.prefix === 'ord' && id.cell === cell ? id.uuid : undefined
+  return id && id.prefix === prefix && id.cell === cell ? id.uuid : undefined
 }
 
 /** What the shop's payment providers understand: 'none' is not among them. */
@@ -139,8 +159,46 @@ function linesOf(lines: OrderBody['lines'], currency: Currency): PlaceOrder['lin
 }
 
 export function cancelOrderOf(shopId: ShopId, orderId: Uuid, body: CancelBody, ifVersion: number | null): CancelOrder {
-  const lines = body.lines?.map((line) => ({ sku: line.sku as Sku, quantity: line.quantity })) ?? null
+  const lines = body.lines ? requestedOf(body.lines) : null
   return { kind: 'cancel_order', shopId, orderId, reason: body.reason, lines, ifVersion }
+}
+
+export const requestedOf = (lines: readonly { sku: string; quantity: number }[]): RequestedLine[] =>
+  lines.map(({ sku, quantity }) => ({ sku: sku as Sku, quantity }))
+
+type OnOrder = Pick<EditOrder, 'shopId' | 'orderId' | 'ifVersion'>
+
+/** `currency` is the order's, where an amount is given and there is such an order. */
+export function refundOrderOf(
+  { amount, lines, reason }: RefundBody,
+  currency: string | undefined,
+  on: OnOrder & { refundId: Uuid },
+): RefundOrder | Refused {
+  if (amount && lines) return refused('amount_and_lines')
+  if (amount && currency !== undefined && amount.currency !== currency)
+    return refusedField('currency_mismatch', '/amount/currency')
+  return {
+    kind: 'refund_order',
+    ...on,
+    amount: amount ? (amount.amount as MinorUnits) : null,
+    lines: lines ? requestedOf(lines) : null,
+    reason,
+  }
+}
+
+export function editOrderOf(body: EditBody, on: OnOrder): EditOrder | Refused {
+  const { shipping_address: address, customer, note, tags, metadata } = body
+  const unknown = address && refusedCountry(address.country, '/shipping_address/country')
+  if (unknown) return unknown
+  return {
+    kind: 'edit_order',
+    ...on,
+    ...(address === undefined ? {} : { address }),
+    ...(customer === undefined ? {} : { email: customer.email }),
+    ...(note === undefined ? {} : { note }),
+    ...(tags === undefined ? {} : { tags: tags ?? [] }),
+    ...(metadata === undefined ? {} : { metadata: metadata ?? {} }),
+  }
 }
 
 export const submissionOf = (command: Submission['command'], key: KeyHashes | null, now: Instant): Submission => ({
@@ -210,46 +268,17 @@ function customerJson({ customer, personal }: Order): string {
 function paymentJson(order: Order): string {
   if (order.life === null)
     return order.provider === null ? '{"status":"none","provider":null}' : '{"status":"captured","provider":"none"}'
-  const { payments } = lifeOf(order)
-  const last = payments.at(-1)
-  const error = last?.status === 'failed' && last.error !== null ? { error: { code: last.error } } : {}
-  const action = last?.status === 'requires_action' ? { next_action: last.nextAction } : {}
-  return JSON.stringify({ status: paymentStatusOf(order), provider: last?.provider ?? null, ...error, ...action })
+  const last = lifeOf(order).payments.at(-1)
+  const why = last ? { ...failureOf(last), ...nextActionOf(last) } : {}
+  return JSON.stringify({ status: paymentStatusOf(order), provider: last?.provider ?? null, ...why })
 }
 
 /** What has happened to the order's goods and money. */
-function partsJson(order: Order, life: Life, cell: CellName): string {
-  const money = (amount: number) => ({ amount, currency: order.currency })
-  const skuAt = (line: number) => order.lines[line]!.sku
-  return JSON.stringify({
+const partsJson = (order: Order, life: Life, cell: CellName): string =>
+  JSON.stringify({
     fulfilment: { status: fulfilmentStatusOf(order) },
-    shipments: life.shipments.map((one) => ({
-      id: toWireId('shp', cell, one.id),
-      status: one.status,
-      carrier: one.carrier,
-      tracking_number: one.trackingNumber,
-      lines: one.lines.map(({ line, quantity, location }) => ({ sku: skuAt(line), quantity, location })),
-      created_at: toRfc3339(one.at),
-      delivered_at: one.deliveredAt === null ? null : toRfc3339(one.deliveredAt),
-    })),
-    returns: life.returns.map((one) => ({
-      id: toWireId('ret', cell, one.id),
-      status: one.status,
-      reason: one.reason,
-      lines: one.lines.map(({ line, quantity }) => ({ sku: skuAt(line), quantity })),
-      received: one.received.map(({ line, quantity, resellable }) => ({ sku: skuAt(line), quantity, resellable })),
-      created_at: toRfc3339(one.at),
-    })),
-    refunds: life.refunds.map((one) => ({
-      id: toWireId('rfd', cell, one.id),
-      payment_id: toWireId('pay', cell, one.paymentId),
-      status: one.status,
-      amount: money(one.amount),
-      created_at: toRfc3339(one.at),
-    })),
-    risk: life.review === null ? null : { review: life.review, reasons: life.riskReasons },
+    ...partsAnswer({ order, cell }, life),
   }).slice(1, -1)
-}
 
 const shippedUnits = (life: Life, index: number): number =>
   life.shipments.reduce(

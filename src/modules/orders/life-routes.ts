@@ -1,0 +1,69 @@
+// Routes of an order's life: what is done to the order as a whole stands here, its payments and its goods in files of their own.
+import type { FastifyInstance } from 'fastify'
+import type { LocationCode } from '../../base/ids.ts'
+import { orderRoute } from './carry-out.ts'
+import { goodsRoutes } from './goods-routes.ts'
+import { paymentRoutes } from './payment-routes.ts'
+import type { OrderRoutesOptions } from './routes.ts'
+import * as schemas from './schemas.ts'
+import { editOrderOf, requestedOf } from './service.ts'
+
+export function lifeRoutes(app: FastifyInstance, options: OrderRoutesOptions): void {
+  paymentRoutes(app, options)
+  goodsRoutes(app, options)
+
+  orderRoute(app, options, {
+    url: '/v1/orders/:id/capture',
+    operationId: 'captureOrder',
+    summary: 'Take the money of an authorized payment now',
+    description: 'The provider is asked; `payment.status` tells when it has answered.',
+    refusals: ['nothing_to_capture', 'order_cancelled'],
+    command: (on) => ({ kind: 'capture_order', ...on }),
+  })
+  orderRoute(app, options, {
+    url: '/v1/orders/:id/approve',
+    operationId: 'approveOrder',
+    summary: 'Let an order in review go on',
+    refusals: ['not_in_review', 'order_cancelled'],
+    command: (on) => ({ kind: 'review_order', ...on, approve: true }),
+  })
+  orderRoute(app, options, {
+    url: '/v1/orders/:id/refuse',
+    operationId: 'refuseOrder',
+    summary: 'Cancel an order in review, money back',
+    refusals: ['not_in_review', 'order_cancelled'],
+    command: (on) => ({ kind: 'review_order', ...on, approve: false }),
+  })
+  orderRoute<schemas.ShortPickBody>(app, options, {
+    url: '/v1/orders/:id/short-picks',
+    operationId: 'reportShortPick',
+    summary: 'Units that are not where they should be',
+    description:
+      'They are lost there, and taken from elsewhere when there are enough; what cannot be found is cancelled and its price goes back.',
+    body: schemas.ShortPickBody,
+    refusals: [
+      'insufficient_stock',
+      'line_not_found',
+      'order_cancelled',
+      'order_not_confirmed',
+      'order_shipped',
+      'quantity_too_large',
+    ],
+    command: (on, { location, lines }) => ({
+      kind: 'short_pick',
+      ...on,
+      location: location as LocationCode,
+      lines: requestedOf(lines),
+    }),
+  })
+  orderRoute<schemas.EditBody>(app, options, {
+    method: 'PATCH',
+    url: '/v1/orders/:id',
+    operationId: 'editOrder',
+    summary: 'Change what is said about an order',
+    description: 'What is left out stays as it is; null takes it away. The address only before anything was shipped.',
+    body: schemas.EditBody,
+    refusals: ['country_unknown', 'order_shipped'],
+    command: (on, body) => editOrderOf(body, on),
+  })
+}

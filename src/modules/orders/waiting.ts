@@ -1,0 +1,137 @@
+// Callers who wait for their order (`Prefer: wait=5`, RFC 7240) until nothing of its payment is under way. They are told by
+// this process's own batches, and of what other processes settle by a slow look at the tables. Without waiters it costs nothing.
+import type { ServerResponse } from 'node:http'
+import type { ShopId, Uuid } from '../../base/ids.ts'
+import { limits } from '../../base/limits.ts'
+import { isUnderWay } from './money.ts'
+import type { ReadOrder } from './reads.ts'
+import type { CommandOutcome, Order } from './types.ts'
+
+type Watcher = {
+  shopId: ShopId
+  orderId: Uuid
+  /** As last seen, by whatever way. */
+  latest: Order | null
+  /** Whether the tables have been due for a look before: what settles at once never asks them. */
+  isOld: boolean
+  wake(): void
+}
+
+export type Watch = {
+  /** The order as it is when it has settled, or when the time is over, the caller is gone, or the server drains. */
+  settled(order: Order, caller: Caller): Promise<Order>
+  /** To be called in any case. */
+  end(): void
+  readonly seconds: number
+}
+type Caller = Pick<ServerResponse, 'destroyed' | 'once' | 'off'>
+
+export type Waiting = ReturnType<typeof createWaiting>
+
+/** It has left `pending`, or no attempt to pay is under way. */
+export const isSettled = ({ status, life }: Pick<Order, 'status' | 'life'>): boolean =>
+  status !== 'pending' || life === null || !life.payments.some(isUnderWay)
+
+export function createWaiting(readOrder: ReadOrder) {
+  const watchers = new Map<Uuid, Set<Watcher>>()
+  let count = 0
+  let willLook = false
+  let isOver = false
+
+  function add(watcher: Watcher): void {
+    const others = watchers.get(watcher.orderId)
+    if (others) others.add(watcher)
+    else watchers.set(watcher.orderId, new Set([watcher]))
+    count++
+    if (willLook) return
+    willLook = true
+    setTimeout(look, limits.orderPollMs).unref()
+  }
+
+  function remove(watcher: Watcher): void {
+    const all = watchers.get(watcher.orderId)
+    if (!all?.delete(watcher)) return
+    if (all.size === 0) watchers.delete(watcher.orderId)
+    count--
+  }
+
+  function see(order: Order): void {
+    for (const watcher of watchers.get(order.id) ?? []) {
+      if (watcher.latest === null || watcher.latest.version < order.version) watcher.latest = order
+      if (isSettled(watcher.latest)) watcher.wake()
+    }
+  }
+
+  /** One read of all that were there at the last look already. A database that is gone is asked again at the next. */
+  async function look(): Promise<void> {
+    const old: Watcher[] = []
+    for (const [first, ...others] of watchers.values()) {
+      const all = [first!, ...others]
+      if (all.some((watcher) => watcher.isOld)) old.push(first!)
+      for (const watcher of all) watcher.isOld = true
+    }
+    const found = await Promise.all(old.map(({ shopId, orderId }) => readOrder(shopId, orderId).catch(() => undefined)))
+    for (const order of found) if (order) see(order)
+    willLook = count > 0
+    if (willLook) setTimeout(look, limits.orderPollMs).unref()
+  }
+
+  return {
+    /** Told of every batch that was committed here. */
+    saw(outcomes: readonly CommandOutcome[]): void {
+      if (count === 0) return
+      for (const outcome of outcomes) if (outcome.ok && outcome.value.kind === 'order') see(outcome.value.order)
+    },
+
+    /** From before the command is submitted, so that nothing is missed. Null when the caller does not wait, or too many do. */
+    watch(prefer: unknown, shopId: ShopId, orderId: Uuid): Watch | null {
+      const seconds = secondsToWait(prefer)
+      if (seconds === null || isOver || count >= limits.orderWatchersMax) return null
+      let watcher: Watcher = { shopId, orderId, latest: null, isOld: false, wake: () => {} }
+      add(watcher)
+      return {
+        seconds,
+        async settled(order, caller) {
+          if (order.id !== watcher.orderId) {
+            remove(watcher) // the key had made another one
+            watcher = { ...watcher, orderId: order.id, latest: null }
+            add(watcher)
+          }
+          see(order)
+          if (isOver || caller.destroyed || isSettled(watcher.latest!)) return watcher.latest!
+          await new Promise<void>((resolve) => {
+            const wake = () => {
+              clearTimeout(giveUp)
+              caller.off('close', wake)
+              resolve()
+            }
+            const giveUp = setTimeout(wake, seconds * 1_000)
+            caller.once('close', wake)
+            watcher.wake = wake
+          })
+          return watcher.latest!
+        },
+        end: () => remove(watcher),
+      }
+    },
+
+    /** Everybody is answered with what is known; nobody waits from here on. */
+    stop(): void {
+      isOver = true
+      for (const all of watchers.values()) for (const watcher of all) watcher.wake()
+    },
+
+    /** How many wait. */
+    get size(): number {
+      return count
+    },
+  }
+}
+
+/** Of `wait=5`, among other preferences or alone; null without it, or when it is not within 1 to 30. */
+function secondsToWait(prefer: unknown): number | null {
+  if (typeof prefer !== 'string') return null
+  const match = /(?:^|[,;])\s*wait\s*=\s*"?(\d{1,3})"?\s*(?:[,;]|$)/i.exec(prefer)
+  const seconds = match ? Number(match[1]) : 0
+  return seconds >= 1 && seconds <= limits.orderWaitSecondsMax ? seconds : null
+}
