@@ -4,6 +4,7 @@ import type { FastifyInstance } from 'fastify'
 import { pino } from 'pino'
 import type { CellName } from '../../src/base/ids.ts'
 import { buildCell } from '../../src/cell.ts'
+import type { Config } from '../../src/runtime/config.ts'
 import { migrate, readMigrations } from '../../src/runtime/migrate.ts'
 import { type Database, openDatabase } from '../../src/runtime/pg.ts'
 import { migrationSources } from '../../src/units.ts'
@@ -30,7 +31,7 @@ export type CallOptions = {
 // biome-ignore lint/suspicious/noExplicitAny: tests read what was answered and fail when it is not there
 export type Answer = { status: number; headers: Headers; text: string; json: any }
 
-export async function openHttpCell(): Promise<HttpCell> {
+export async function openHttpCell(config: Partial<Pick<Config, 'stripe'>> = {}): Promise<HttpCell> {
   const database = openDatabase({ url: await createDatabase(), applicationName: 'test' })
   await migrate(database, await readMigrations(migrationSources))
   const faults: Record<string, unknown>[] = []
@@ -38,7 +39,7 @@ export async function openHttpCell(): Promise<HttpCell> {
   const parts = await buildCell({
     cell: 'eu1' as CellName,
     database,
-    config: { lanes: 2, profile: 'development' },
+    config: { lanes: 2, profile: 'development', ...config },
     log,
   })
   await parts.app.listen({ host: '127.0.0.1', port: 0 })

@@ -1,0 +1,156 @@
+// Events of Stripe become settlements. An event is a hint, not a fact: they come in any order and more than once, so what is
+// settled is what Stripe says now, unless the event's own state is one that cannot change any more.
+import Stripe from 'stripe'
+import { type CellName, parseWireId, type ShopId, type Uuid } from '../../base/ids.ts'
+import { limits } from '../../base/limits.ts'
+import { type Refused, refused } from '../../base/result.ts'
+import type { Instant } from '../../base/time.ts'
+import type { StripeConfig } from '../../runtime/config.ts'
+import type { Settle, Settlement } from '../orders/types.ts'
+import { openStripe, ownerOf, until } from './stripe.ts'
+import { answerOfIntent, answerOfRefund } from './stripe-words.ts'
+import type { Answer } from './types.ts'
+
+export type StripeWebhooks = {
+  /** The event of a body that Stripe signed; refuses what is forged, and what is too old to be new. */
+  read(body: Buffer, signature: string | undefined): Stripe.Event | Refused
+  /**
+   * Tells `settle` what the event means for orders of this cell: nothing, one thing, or several. One intent's events are taken
+   * in one after the other, so that what was read earlier is not settled later. Throws when Stripe does not answer.
+   */
+  takeIn<T>(event: Stripe.Event, settle: (commands: Settle[]) => Promise<T>): Promise<T>
+}
+
+export function createStripeWebhooks(
+  config: StripeConfig,
+  { cell, now }: { cell: CellName; now(): Instant },
+): StripeWebhooks {
+  const stripe = openStripe(config)
+  const inTurn = createTurns()
+
+  const isSigned = (body: Buffer, signature: string): boolean => {
+    try {
+      return stripe.webhooks.signature?.verifyHeader(body, signature, config.webhookSecret, 0) === true // 0: at any age
+    } catch {
+      return false
+    }
+  }
+
+  return {
+    read(body, signature = '') {
+      try {
+        return stripe.webhooks.constructEvent(
+          body,
+          signature,
+          config.webhookSecret,
+          limits.webhookAgeSecondsMax,
+          undefined,
+          now(),
+        )
+      } catch (error) {
+        if (!isSigned(body, signature)) return refused('webhook_signature_invalid')
+        return refused(
+          error instanceof Stripe.errors.StripeSignatureVerificationError ? 'webhook_too_old' : 'invalid_body',
+        )
+      }
+    },
+
+    takeIn: (event, settle) =>
+      inTurn(intentIdOf(event) ?? event.id, async () => {
+        const signal = AbortSignal.timeout(limits.providerCallMsMax)
+        return settle(await until(signal, settlesOf(stripe, event, cell)))
+      }),
+  }
+}
+
+function intentIdOf({ data: { object } }: Stripe.Event): string | undefined {
+  if (object.object === 'payment_intent') return object.id
+  if (object.object !== 'charge' && object.object !== 'refund') return undefined
+  return idOf(object.payment_intent)
+}
+
+const idOf = (named: string | { id: string } | null | undefined): string | undefined =>
+  typeof named === 'string' ? named : named?.id
+
+async function settlesOf(stripe: Stripe, event: Stripe.Event, cell: CellName): Promise<Settle[]> {
+  switch (event.type) {
+    case 'payment_intent.succeeded':
+    case 'payment_intent.amount_capturable_updated':
+    case 'payment_intent.payment_failed':
+    case 'payment_intent.canceled':
+    case 'payment_intent.requires_action': {
+      const told = event.data.object
+      const owner = ownerOf(told.metadata, cell)
+      if (!owner) return []
+      const isLast = told.status === 'succeeded' || told.status === 'canceled'
+      const intent = isLast ? told : await stripe.paymentIntents.retrieve(told.id)
+      const settlement = ofPayment(owner.paymentId, answerOfIntent(intent, 'authorize'))
+      return settlement ? [settleOf(owner, settlement)] : []
+    }
+    case 'refund.created':
+    case 'refund.updated':
+    case 'refund.failed':
+      return ownerOf(event.data.object.metadata, cell)
+        ? refundSettles([await stripe.refunds.retrieve(event.data.object.id)], cell)
+        : []
+    case 'charge.refunded': {
+      const intentId = idOf(event.data.object.payment_intent)
+      if (intentId === undefined || !ownerOf(event.data.object.metadata, cell)) return []
+      return refundSettles((await stripe.refunds.list({ payment_intent: intentId, limit: 100 })).data, cell)
+    }
+    default:
+      return []
+  }
+}
+
+type Owner = { shopId: ShopId; orderId: Uuid }
+const settleOf = ({ shopId, orderId }: Owner, settlement: Settlement): Settle => ({
+  kind: 'settle',
+  shopId,
+  orderId,
+  settlement,
+})
+
+function ofPayment(id: Uuid, answer: Answer | 'in_progress' | 'not_done'): Settlement | null {
+  if (typeof answer === 'string' || answer.says === 'refunded') return null
+  const payment = { of: 'payment', id } as const
+  switch (answer.says) {
+    case 'authorized':
+      return { ...payment, says: 'authorized', reference: answer.reference }
+    case 'captured':
+      return { ...payment, says: 'captured', reference: answer.reference, amount: answer.amount }
+    case 'requires_action':
+      return { ...payment, says: 'requires_action', reference: answer.reference, nextAction: answer.nextAction }
+    case 'failed':
+      return { ...payment, says: 'failed', error: answer.error }
+    case 'voided':
+      return { ...payment, says: 'voided' }
+  }
+}
+
+/** Refunds that somebody made at Stripe itself have none of our names, and are for reconciliation to find. */
+function refundSettles(refunds: readonly Stripe.Refund[], cell: CellName): Settle[] {
+  return refunds.flatMap((refund) => {
+    const owner = ownerOf(refund.metadata, cell)
+    const id = parseWireId(refund.metadata?.holdfast_refund ?? '')?.uuid
+    const answer = answerOfRefund(refund)
+    if (!owner || !id || answer === 'in_progress') return []
+    if (answer.says === 'refunded') return [settleOf(owner, { of: 'refund', id, says: 'refunded' })]
+    return answer.says === 'failed' ? [settleOf(owner, { of: 'refund', id, says: 'failed', error: answer.error })] : []
+  })
+}
+
+/** Runs what has the same name one after the other, in the order it came. */
+function createTurns() {
+  const last = new Map<string, Promise<unknown>>()
+  return async <T>(name: string, work: () => Promise<T>): Promise<T> => {
+    const before = last.get(name)
+    const mine = before ? before.then(work, work) : work()
+    last.set(name, mine)
+    try {
+      return await mine
+    } finally {
+      if (last.get(name) === mine) last.delete(name)
+    }
+  }
+}
