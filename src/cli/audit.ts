@@ -1,7 +1,12 @@
-// holdfast audit: recomputes every counter from the log and compares. Exit code 1 when they differ, so that a script can tell.
+// holdfast audit: recomputes every counter of units and all money, and compares. Exit code 1 when they differ, so that a script
+// can tell.
 import { parseArgs } from 'node:util'
 import { createClient } from '@holdfast/sdk'
-import { toRfc3339 } from '../base/time.ts'
+import { type Instant, toRfc3339 } from '../base/time.ts'
+import { newRounds, runMoneyAudit } from '../modules/ledger/audit.ts'
+import { summedNames, sumsTogether } from '../modules/ledger/sums.ts'
+import type { MoneyDifference, MoneySums } from '../modules/ledger/types.ts'
+import { readTestCharges, readUnderWay } from '../modules/payments/sums.ts'
 import { type AuditDifference, type AuditSums, runAudit } from '../modules/stock/audit.ts'
 import { systemClock } from '../runtime/clock.ts'
 import { keepHorizon } from '../runtime/horizon.ts'
@@ -16,7 +21,7 @@ export const auditHelp = `Usage: holdfast audit --url URL --key KEY [--fresh] [-
        holdfast audit [--database-url URL | --data DIR] [--json]
 
 Of a running server: its last audit, or with --fresh one that begins now. Of a database: always one that begins now.
-Exit code 1 when a counter is not what the log says.
+Exit code 1 when units or money are not what the log, the orders or the providers say.
 
   --url URL           a running server
   --key KEY           its key, with the scope audit:read
@@ -30,6 +35,12 @@ export type AuditReport = {
   position: string
   sums: AuditSums
   differences: readonly AuditDifference[]
+  money: {
+    behind: number
+    dead: number
+    sums: readonly MoneySums[]
+    differences: readonly MoneyDifference[]
+  }
 }
 
 export async function audit(args: string[]): Promise<number> {
@@ -69,7 +80,9 @@ async function ofDatabase(database: Database): Promise<AuditReport> {
   const lives = await ensureIncarnation(database)
   const horizon = await keepHorizon({ database, lives, onError: (error) => (failure = error) })
   try {
-    const result = await runAudit({ database, settledSeq: async () => horizon.seq, now: systemClock.now })
+    const deps = { database, settledSeq: async () => horizon.seq, now: systemClock.now }
+    const result = await runAudit(deps)
+    const money = await moneyOf(deps)
     if (failure !== undefined) throw failure
     const sums = noSums()
     const differences: AuditDifference[] = []
@@ -79,15 +92,33 @@ async function ofDatabase(database: Database): Promise<AuditReport> {
     }
     const position = formatPosition({ incarnation: presentLife(lives).incarnation, seq: result.seq })
     return {
-      consistent: differences.length === 0,
+      consistent: differences.length === 0 && money.differences.length === 0,
       checked_at: toRfc3339(result.checkedAt),
       position,
       sums,
       differences,
+      money,
     }
   } finally {
     await horizon.stop()
   }
+}
+
+/** Every order's life is compared, however many there are. */
+async function moneyOf(deps: {
+  database: Database
+  settledSeq(): Promise<number>
+  now(): Instant
+}): Promise<AuditReport['money']> {
+  const { database } = deps
+  const outside = {
+    providers: [{ name: 'test', sums: () => readTestCharges(database) }],
+    underWay: () => readUnderWay(database),
+    whenBooked: async () => {}, // whoever books does it elsewhere, or is not running
+  }
+  const { behind, dead, shops } = await runMoneyAudit({ ...deps, ...outside }, newRounds(), Number.POSITIVE_INFINITY)
+  const differences = [...shops.values()].flatMap((shop) => shop.differences)
+  return { behind, dead, sums: sumsTogether(shops.values()), differences }
 }
 
 const sumNames = [
@@ -102,7 +133,7 @@ const sumNames = [
 ] as const
 const noSums = (): AuditSums => Object.fromEntries(sumNames.map((name) => [name, 0])) as AuditSums
 
-function printReport({ consistent, checked_at, sums, differences }: AuditReport): void {
+function printReport({ consistent, checked_at, sums, differences, money }: AuditReport): void {
   const right = (head: string) => ({ head, align: 'right' as const })
   console.log(`${consistent ? 'Consistent' : 'NOT CONSISTENT'} at ${checked_at}`)
   console.log(
@@ -111,7 +142,8 @@ function printReport({ consistent, checked_at, sums, differences }: AuditReport)
       sumNames.map((name) => [name, sums[name].toLocaleString('en')]),
     ),
   )
-  if (consistent) return
+  printMoney(money)
+  if (differences.length === 0) return
   const heads = [{ head: 'SKU' }, { head: 'Location' }, { head: 'Counter' }, right('By the log'), right('Stored')]
   const rows = differences.map((one) => [
     one.sku ?? '(row gone)',
@@ -119,6 +151,33 @@ function printReport({ consistent, checked_at, sums, differences }: AuditReport)
     one.counter,
     String(one.expected),
     String(one.actual),
+  ])
+  console.log(`\n${formatTable(heads, rows)}`)
+}
+
+function printMoney({ behind, dead, sums, differences }: AuditReport['money']): void {
+  const right = (head: string) => ({ head, align: 'right' as const })
+  const told = (amount: number | null) => (amount === null ? '' : amount.toLocaleString('en'))
+  if (behind > 0) console.log(`\nThe ledger has ${behind} places of the log still to read.`)
+  if (dead > 0) console.log(`\n${dead} events that the ledger could not apply stand in the dead letters.`)
+  for (const one of sums) {
+    const rows = [
+      ...summedNames.map((name) => [name, told(one[name])]),
+      ...Object.entries(one.providers).map(([name, { ours, theirs }]) => [
+        theirs === null ? `at ${name}` : `at ${name} (which says ${told(theirs)})`,
+        told(ours),
+      ]),
+    ]
+    console.log(`\n${formatTable([{ head: `Money, minor units of ${one.currency}` }, right('Sum')], rows)}`)
+  }
+  if (differences.length === 0) return
+  const heads = [{ head: 'Money' }, { head: 'What' }, { head: 'Order' }, right('Expected'), right('Found')]
+  const rows = differences.map((one) => [
+    one.check,
+    `${one.what} ${one.currency ?? ''}`.trim(),
+    one.order_id ?? '',
+    told(one.expected),
+    told(one.actual),
   ])
   console.log(`\n${formatTable(heads, rows)}`)
 }

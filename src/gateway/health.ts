@@ -3,6 +3,8 @@ import type { FastifyInstance } from 'fastify'
 import { Type } from 'typebox'
 import { oneOf, Time } from '../base/schemas.ts'
 import { toRfc3339 } from '../base/time.ts'
+import type { MoneyAudit } from '../modules/ledger/audit.ts'
+import { MoneyAnswer } from '../modules/ledger/schemas.ts'
 import type { Guard } from '../modules/shops/types.ts'
 import type { AuditResult, AuditSums } from '../modules/stock/audit.ts'
 import { sendJson, sendText } from '../runtime/http.ts'
@@ -13,7 +15,8 @@ export type HealthOptions = {
   /** Why it cannot serve; empty when it can. */
   unreadyReasons(): string[] | Promise<string[]>
   metrics: { text(): Promise<string>; readonly contentType: string }
-  audit(request: { fresh: boolean }): Promise<AuditResult>
+  /** Of units, and of money. */
+  audit(request: { fresh: boolean }): Promise<{ units: AuditResult; money: MoneyAudit }>
   /** The position of a seq in the log. */
   position(seq: number): string
 }
@@ -44,6 +47,7 @@ const AuditAnswer = Type.Object({
       actual: Sum,
     }),
   ),
+  money: MoneyAnswer,
 })
 const AuditQuery = Type.Object({ fresh: Type.Optional(Type.Boolean()) }, { additionalProperties: false })
 
@@ -114,17 +118,25 @@ export function healthRoutes(app: FastifyInstance, options: HealthOptions): void
       onRequest: guard.allow('audit:read'),
       schema: documented({
         operationId: 'getAudit',
-        summary: 'The counters compared with what the log says they must be',
+        summary: 'Units and money compared with what the log, the orders and the providers say they must be',
         tags: ['health'],
         querystring: AuditQuery,
         answers: { 200: AuditAnswer },
       }),
     },
     async ({ principal, query }, reply) => {
-      const { checkedAt, seq, shops } = await audit({ fresh: query.fresh ?? false })
-      const { sums, differences } = shops.get(principal.shopId) ?? { sums: noUnits, differences: [] }
-      const answer = { consistent: differences.length === 0, checked_at: toRfc3339(checkedAt), position: position(seq) }
-      return sendJson(reply, 200, JSON.stringify({ ...answer, sums, differences }))
+      const { units, money } = await audit({ fresh: query.fresh ?? false })
+      const { sums, differences } = units.shops.get(principal.shopId) ?? { sums: noUnits, differences: [] }
+      const ofMoney = money.shops.get(principal.shopId) ?? { sums: [], differences: [] }
+      const answer = {
+        consistent: differences.length === 0 && ofMoney.differences.length === 0,
+        checked_at: toRfc3339(units.checkedAt),
+        position: position(units.seq),
+        sums,
+        differences,
+        money: { behind: money.behind, dead: money.dead, ...ofMoney },
+      }
+      return sendJson(reply, 200, JSON.stringify(answer))
     },
   )
 }

@@ -3,6 +3,7 @@
 import type { ShopId } from '../../base/ids.ts'
 import { limits } from '../../base/limits.ts'
 import type { Instant } from '../../base/time.ts'
+import { keepLatest, type Latest } from '../../runtime/latest.ts'
 import type { Database } from '../../runtime/pg.ts'
 import { StatementFailed } from '../../runtime/pg-failure.ts'
 
@@ -144,32 +145,6 @@ export async function runAudit({ database, settledSeq, now }: AuditDeps): Promis
 }
 
 /** Audits every `auditEveryMs` and keeps the last result; `fresh` runs it at once. One audit at a time. */
-export function createAuditor(deps: AuditDeps & { onResult?(result: AuditResult): void }) {
-  let last: AuditResult | undefined
-  let running: Promise<AuditResult> | undefined
+export const createAuditor = (deps: AuditDeps): Latest<AuditResult> => keepLatest(() => runAudit(deps))
 
-  function run(): Promise<AuditResult> {
-    running ??= runAudit(deps)
-      .then((result) => {
-        last = result
-        deps.onResult?.(result)
-        return result
-      })
-      .finally(() => {
-        running = undefined
-      })
-    return running
-  }
-
-  return {
-    run,
-    /** A run that began after this call, or the last one. */
-    async result({ fresh }: { fresh: boolean }): Promise<AuditResult> {
-      if (!fresh && last) return last
-      await running?.catch(() => {})
-      return run()
-    },
-  }
-}
-
-export type Auditor = ReturnType<typeof createAuditor>
+export type Auditor = Latest<AuditResult>

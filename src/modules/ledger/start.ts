@@ -1,0 +1,52 @@
+// The ledger's parts in a process: the consumer that books, and the auditor of money.
+import { limits } from '../../base/limits.ts'
+import type { Bus } from '../../runtime/bus.ts'
+import type { Clock } from '../../runtime/clock.ts'
+import { keepLatest, type Latest } from '../../runtime/latest.ts'
+import type { Metrics } from '../../runtime/metrics.ts'
+import type { Database } from '../../runtime/pg.ts'
+import { type MoneyAudit, newRounds, runMoneyAudit } from './audit.ts'
+import { ledgerConsumer } from './consumer.ts'
+import { readBookedSeq } from './store.ts'
+import type { ProviderRecord, UnderWay } from './types.ts'
+
+export type LedgerOptions = {
+  database: Database
+  bus: Bus
+  /** A sequence number of the log below which every transaction has ended. */
+  settledSeq(): Promise<number>
+  clock: Clock
+  metrics: Metrics
+  /** Providers that keep a record we can ask. */
+  providers: readonly ProviderRecord[]
+  underWay(): Promise<UnderWay[]>
+}
+
+export type Ledger = { audit: Latest<MoneyAudit> }
+
+/** Ends with the bus. */
+export function startLedger(options: LedgerOptions): Ledger {
+  const { database, bus, clock, metrics } = options
+  bus.consume(ledgerConsumer())
+  const behind = metrics.gauge(
+    'holdfast_ledger_behind_events',
+    'Places of the log that the ledger had not read at the last audit',
+  )
+  const differences = metrics.gauge('holdfast_ledger_differences', 'Differences that the last audit of money found')
+  const rounds = newRounds()
+  const deps = { ...options, now: clock.now, whenBooked: (seq: number) => whenBooked(database, clock, seq) }
+  return {
+    audit: keepLatest(async () => {
+      const result = await runMoneyAudit(deps, rounds, limits.auditOrdersMax)
+      behind.set(result.behind)
+      differences.set([...result.shops.values()].reduce((sum, shop) => sum + shop.differences.length, 0))
+      return result
+    }),
+  }
+}
+
+/** So that an audit that is asked for tells of what was done before it; a ledger that is late is told as behind. */
+async function whenBooked(database: Pick<Database, 'query'>, clock: Clock, seq: number): Promise<void> {
+  const end = clock.elapsedMs() + limits.auditLedgerMsMax
+  while ((await readBookedSeq(database)) < seq && clock.elapsedMs() < end) await clock.sleep(limits.auditLedgerPollMs)
+}

@@ -1,0 +1,33 @@
+// Work whose last result is kept for those who do not need a new one. Never twice at once.
+
+export type Latest<T> = {
+  run(): Promise<T>
+  /** A run that began after this call, or the last result. */
+  result(wanted: { fresh: boolean }): Promise<T>
+}
+
+export function keepLatest<T>(work: () => Promise<T>): Latest<T> {
+  let last: { value: T } | undefined
+  let running: Promise<T> | undefined
+
+  function run(): Promise<T> {
+    running ??= work()
+      .then((value) => {
+        last = { value }
+        return value
+      })
+      .finally(() => {
+        running = undefined
+      })
+    return running
+  }
+
+  return {
+    run,
+    async result({ fresh }) {
+      if (!fresh && last) return last.value
+      await running?.catch(() => {})
+      return run()
+    },
+  }
+}
