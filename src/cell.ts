@@ -7,24 +7,30 @@ import { limits } from './base/limits.ts'
 import { addMs, type Instant, instant } from './base/time.ts'
 import { createApp, drainApp } from './gateway/app.ts'
 import { countTraffic } from './gateway/traffic.ts'
+import { closeLedger } from './modules/ledger/audit.ts'
+import { startLedger } from './modules/ledger/start.ts'
 import { keyOf } from './modules/orders/batch-state.ts'
 import { createEngine, rowsOf } from './modules/orders/engine.ts'
 import { createPostgresStore } from './modules/orders/engine-postgres.ts'
 import { makeMonthPartitions, sweep } from './modules/orders/housekeeping.ts'
 import { carryKeysOver, rotateKeys } from './modules/orders/key-tables.ts'
-import { createOrderReader } from './modules/orders/reads.ts'
-import { submissionOf } from './modules/orders/service.ts'
+import { createOrderReader, readOrdersOfSpan } from './modules/orders/reads.ts'
+import { eventJson, submissionOf } from './modules/orders/service.ts'
 import type { CommandOutcome, Settle, Submission } from './modules/orders/types.ts'
 import { createWaiting } from './modules/orders/waiting.ts'
 import { startPayments } from './modules/payments/start.ts'
 import { createStripeProvider } from './modules/payments/stripe.ts'
 import { forgetEvents } from './modules/payments/stripe-store.ts'
 import { createStripeWebhooks } from './modules/payments/stripe-webhooks.ts'
+import { readTestCharges, readUnderWay } from './modules/payments/sums.ts'
 import { createTestProvider } from './modules/payments/test-provider.ts'
 import type { Provider } from './modules/payments/types.ts'
+import { createRisk, type RiskMetrics } from './modules/risk/service.ts'
 import { createKeys, developmentPrincipals, ensureShop } from './modules/shops/service.ts'
 import { closeBalances, createAuditor } from './modules/stock/audit.ts'
 import { ensureMainLocation } from './modules/stock/reads.ts'
+import { keepDeliveries } from './modules/webhooks/housekeeping.ts'
+import { startWebhooks } from './modules/webhooks/service.ts'
 import { createBatcher } from './runtime/batch.ts'
 import { postgresBus } from './runtime/bus-postgres.ts'
 import { type Clock, systemClock } from './runtime/clock.ts'
@@ -43,7 +49,7 @@ export type CellParts = { app: FastifyInstance; stop(): Promise<void> }
 export type CellDeps = {
   cell: CellName
   database: Database
-  config: Pick<Config, 'lanes' | 'profile'> & Partial<Pick<Config, 'batchRowsMax' | 'stripe'>>
+  config: Pick<Config, 'lanes' | 'profile'> & Partial<Pick<Config, 'batchRowsMax' | 'stripe' | 'webhookPorts'>>
   log: Log
   clock?: Clock
 }
@@ -93,20 +99,48 @@ export async function buildCell({ cell, database, config, log, clock = systemClo
     providers,
     submit: (command: Settle) => batcher.submit(submissionOf(command, null, clock.now())),
     readOrder: createOrderReader(database),
+    shopIds: [shop.id],
+    readOrders: readOrdersOfSpan(database),
     clock,
     chance: Math.random,
     metrics,
     onError: warn(log, 'payments'),
+    onDifferences: ({ differenceCount, differences }) =>
+      log.warn({ count: differenceCount, first: differences[0] }, 'payments differ from their provider’s record'),
   })
 
-  const auditor = createAuditor({ database, settledSeq: async () => reader.horizon, now: clock.now })
+  const settledSeq = async () => reader.horizon
+  const auditor = createAuditor({ database, settledSeq, now: clock.now })
+  const ledger = startLedger({
+    database,
+    bus,
+    settledSeq,
+    clock,
+    metrics,
+    providers: testProvider ? [{ name: testProvider.name, sums: () => readTestCharges(database) }] : [],
+    underWay: () => readUnderWay(database),
+  })
+  const publicOnly = config.profile !== 'development'
+  const webhooks = startWebhooks({
+    cell,
+    database,
+    bus,
+    reader,
+    clock,
+    publicOnly,
+    chance: Math.random,
+    bodyOf: (event) => eventJson(event, cell),
+    onError: warn(log, 'webhooks'),
+  })
   const app = await createApp({
     cell,
+    webhooks: { webhooks, urlRules: { publicOnly, ports: config.webhookPorts ?? [] } },
     commands: batcher,
     providers,
     testProvider,
     stripeWebhooks: config.stripe ? createStripeWebhooks(config.stripe, stripe) : null,
     waiting,
+    assessOrder: createRisk({ database, clock, assessors: [], metrics: riskMetrics(metrics) }),
     database,
     keys: createKeys(database, clock.now, config.profile === 'development' ? developmentPrincipals(shop) : undefined),
     log,
@@ -115,16 +149,20 @@ export async function buildCell({ cell, database, config, log, clock = systemClo
     requestPrefix: randomBytes(5).toString('hex'),
     unreadyReasons: () => unreadyReasons(database, clock),
     metrics,
-    audit: auditor.result,
+    async audit(wanted) {
+      const [units, money] = await Promise.all([auditor.result(wanted), ledger.audit.result(wanted)])
+      return { units, money }
+    },
     events: reader,
   })
-  const recurring = startRecurring({ database, batcher, reader, auditor, log, clock })
+  const recurring = startRecurring({ database, batcher, reader, auditors: [auditor, ledger.audit], log, clock })
 
   return {
     app,
     async stop() {
       await Promise.all([drainApp(app), ...recurring.map((one) => one.stop())])
       await payments.stop()
+      await webhooks.stop()
       await bus.close()
       await batcher.stop()
       await reader.stop()
@@ -174,23 +212,35 @@ function batchMetrics(metrics: Metrics, reader: LogReader, log: Log) {
   }
 }
 
+function riskMetrics(metrics: Metrics): RiskMetrics {
+  const assessed = metrics.counter('holdfast_risk_assessments_total', 'Orders that were assessed', ['decision'])
+  const failed = metrics.counter('holdfast_risk_failures_total', 'Assessments that were left out', ['who', 'why'])
+  return {
+    onAssessed: (decision) => assessed.inc({ decision }),
+    onFailure: (who, why) => failed.inc({ who, why }),
+  }
+}
+
 type Recurrence = {
   database: Database
   batcher: { submit(submission: Submission): Promise<CommandOutcome> }
   reader: LogReader
-  auditor: { run(): Promise<unknown> }
+  auditors: readonly { run(): Promise<unknown> }[]
   log: Log
   clock: Clock
 }
 
-function startRecurring({ database, batcher, reader, auditor, log, clock }: Recurrence): Recurring[] {
+function startRecurring({ database, batcher, reader, auditors, log, clock }: Recurrence): Recurring[] {
   const eventMsKept = limits.eventDaysKept * 24 * 60 * 60 * 1000
   const regularly = (what: string, work: () => Promise<void>) =>
     every(limits.housekeepingEveryMs, work, warn(log, what))
   return [
     every(limits.sweepEveryMs, () => sweep(database, batcher.submit, clock.now), warn(log, 'sweep')),
-    every(limits.auditEveryMs, async () => void (await auditor.run()), warn(log, 'audit')),
+    ...auditors.map((auditor) =>
+      every(limits.auditEveryMs, async () => void (await auditor.run()), warn(log, 'audit')),
+    ),
     // Apart, so that one that fails stops none of the others.
+    regularly('webhook deliveries', () => keepDeliveries(database)),
     regularly('key generations', async () => void (await rotateKeys(database))),
     regularly('young keys', async () => void (await carryKeysOver(database, clock))),
     regularly('events of Stripe', () => forgetEvents(database, addMs(clock.now(), -limits.stripeEventMsKept))),
@@ -200,7 +250,8 @@ function startRecurring({ database, batcher, reader, auditor, log, clock }: Recu
       limits.housekeepingEveryMs,
       async () => {
         // Balances are closed over a partition's events before it goes, since they are then all that is left of them.
-        const closedSeq = await closeBalances(database, reader.horizon)
+        const closedSeqs = [await closeBalances(database, reader.horizon), await closeLedger(database, reader.horizon)]
+        const closedSeq = Math.min(...closedSeqs)
         await dropEventPartitions(database, async ({ toSeq, newestAt }) =>
           isOld(newestAt, clock.now(), eventMsKept) ? toSeq <= closedSeq + 1 : false,
         )

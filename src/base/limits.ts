@@ -67,6 +67,12 @@ export const limits = {
   operationLeaseMs: 20_000, // a process that took an operation up is done with it, or gone
   operationFreshMsMax: 5_000, // an event older than this may have been acted on: ask first
   operationsEveryMs: 250,
+  reconcilePageMax: 200,
+  reconcileAtOnceMax: 20,
+  reconcileEveryMs: 3 * 60 * 1000,
+  reconcileQuietMs: 60 * 1000, // what is younger is still on its way
+  reconcileSpanMs: 60 * 60 * 1000, // how far the recurring one looks back
+  reconcileOrdersMax: 2_000, // and at how many orders
   operationsCountedEveryMs: 10_000,
   operationsPerStatementMax: 500,
   strandedMs: 60 * 60 * 1000, // asked of a provider that no process knows: dead

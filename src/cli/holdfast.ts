@@ -39,6 +39,11 @@ const commands: Record<string, Entry> = {
     summary: 'Makes, lists and revokes the keys of a shop',
     load: () => import('./keys.ts').then(({ keys, keysHelp }) => ({ run: keys, help: keysHelp })),
   },
+  reconcile: {
+    summary: 'Compares payments with what their providers hold, and tells the orders',
+    load: () =>
+      import('./reconcile.ts').then(({ reconcile, reconcileHelp }) => ({ run: reconcile, help: reconcileHelp })),
+  },
   audit: {
     summary: 'Recomputes every counter from the log and compares',
     load: () => import('./audit.ts').then(({ audit, auditHelp }) => ({ run: audit, help: auditHelp })),

@@ -109,3 +109,22 @@ export async function readOrders(
   const records = await database.query<OrderRecord>(listSql(names), [shopId, below, from, page.limit, ...values])
   return records.map(orderOf)
 }
+
+const noFilter: OrderFilter = {
+  status: null,
+  customer: null,
+  email: null,
+  reference: null,
+  createdAfter: null,
+  createdBefore: null,
+}
+
+/** Orders made within a span, both ends exclusive, newest first; null is without an end. */
+export const readOrdersOfSpan =
+  (database: Reader) =>
+  (
+    shopId: ShopId,
+    { after, before }: { after: Instant | null; before: Instant | null },
+    page: { before: Uuid | null; limit: number },
+  ): Promise<Order[]> =>
+    readOrders(database, shopId, { ...noFilter, createdAfter: after, createdBefore: before }, page)

@@ -2,6 +2,7 @@
 // what can be measured of them.
 import type { ShopId, Uuid } from '../../base/ids.ts'
 import { limits } from '../../base/limits.ts'
+import { addMs } from '../../base/time.ts'
 import type { Bus } from '../../runtime/bus.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import { every } from '../../runtime/every.ts'
@@ -11,6 +12,7 @@ import type { Order } from '../orders/types.ts'
 import { observeCalls } from './calls.ts'
 import { paymentsConsumer } from './consumer.ts'
 import { createExecutor, type Providers, type SubmitSettle } from './executor.ts'
+import { emptyReport, type ReconcileParts, type ReconcileReport, reconcileOrders } from './reconcile.ts'
 import { countOperations, strandOperations } from './store.ts'
 
 export type PaymentsOptions = {
@@ -19,11 +21,16 @@ export type PaymentsOptions = {
   providers: Providers
   submit: SubmitSettle
   readOrder: (shopId: ShopId, id: Uuid) => Promise<Order | undefined>
+  /** Whose payments are compared with the providers' records, and how their orders are found. */
+  shopIds: readonly ShopId[]
+  readOrders: ReconcileParts['readOrders']
   clock: Clock
   /** 0 ≤ x < 1 */
   chance: () => number
   metrics: Metrics
   onError: (error: unknown) => void
+  /** Payments on which we and a provider do not agree. */
+  onDifferences: (report: ReconcileReport) => void
 }
 
 export type Payments = {
@@ -40,6 +47,7 @@ export function startPayments(options: PaymentsOptions): Payments {
     'What providers have been asked, and not yet answered',
     ['state'],
   )
+  const differences = metrics.gauge('holdfast_payment_differences', 'Recent payments that a provider knows otherwise')
   const recurring = [
     every(limits.operationsEveryMs, executor.takeDue, onError),
     every(
@@ -52,6 +60,7 @@ export function startPayments(options: PaymentsOptions): Payments {
       },
       onError,
     ),
+    every(limits.reconcileEveryMs, () => reconcileRecent(options, differences), onError),
   ]
   return {
     async stop() {
@@ -59,4 +68,16 @@ export function startPayments(options: PaymentsOptions): Payments {
       await Promise.all([executor.stop(), ...recurring.map((one) => one.stop())])
     },
   }
+}
+
+async function reconcileRecent(options: PaymentsOptions, differences: { set(count: number): void }): Promise<void> {
+  const { clock, shopIds, onDifferences } = options
+  const report = emptyReport()
+  const now = clock.now()
+  const span = { after: addMs(now, -limits.reconcileSpanMs), before: addMs(now, -limits.reconcileQuietMs) }
+  for (const shopId of shopIds) {
+    await reconcileOrders(options, shopId, { span, ordersMax: limits.reconcileOrdersMax }, report)
+  }
+  differences.set(report.differenceCount)
+  if (report.differenceCount > 0) onDifferences(report)
 }

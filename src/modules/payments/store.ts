@@ -160,3 +160,53 @@ const strandSql = `
 export async function strandOperations(database: Database, known: readonly string[], afterMs: number): Promise<void> {
   await database.transaction((session) => session.run(strandSql, [textArray(known), afterMs]))
 }
+
+export type DeadRecord = Operation & {
+  tries: number
+  reason: string
+  refused: boolean
+  since: Instant
+}
+
+const deadColumns = `${columns}, refused, coalesce(last_error, 'unknown') as reason, dead_at as since`
+const readDeadSql = `select ${deadColumns} from payments.operations where shop_id = $1 and id = $2 and state = 'dead'`
+const readDeadPageSql = `
+  select ${deadColumns} from payments.operations
+  where shop_id = $1 and state = 'dead' and ($2::uuid is null or id > $2::uuid) order by id limit $3`
+
+type Reader = Pick<Database, 'query'>
+
+export async function readDead(database: Reader, shopId: ShopId, id: Uuid): Promise<DeadRecord | undefined> {
+  return (await database.query<DeadRecord>(readDeadSql, [shopId, id]))[0]
+}
+
+export const readDeadPage = (
+  database: Reader,
+  shopId: ShopId,
+  { after, limit }: { after: Uuid | null; limit: number },
+): Promise<DeadRecord[]> => database.query<DeadRecord>(readDeadPageSql, [shopId, after, limit])
+
+// Asked anew from now on. What was refused gets another key, since the old one answers as it did; of the rest it is not known
+// what became of it, so that it is looked up first.
+const retryDeadSql = `
+  update payments.operations set id = case when refused then $3::uuid else id end,
+    refund_id = case when kind = 'refund' then coalesce(refund_id, id) end,
+    state = case when refused then 'unsent' else 'unknown' end,
+    refused = false, tries = 0, dead_at = null, asked_at = clock_timestamp(), due_at = clock_timestamp()
+  where shop_id = $1 and id = $2 and state = 'dead' returning id`
+
+/** Answers the id that it has from now on. */
+export async function retryDead(
+  database: Pick<Database, 'transaction'>,
+  { shopId, id }: Key,
+  otherId: Uuid,
+): Promise<Uuid | undefined> {
+  const rows = await database.transaction((session) => session.run<{ id: Uuid }>(retryDeadSql, [shopId, id, otherId]))
+  return rows[0]?.id
+}
+
+const dropDeadSql = `delete from payments.operations where shop_id = $1 and id = $2 and state = 'dead'`
+
+export async function dropDead(database: Pick<Database, 'transaction'>, { shopId, id }: Key): Promise<boolean> {
+  return (await database.transaction((session) => session.run(dropDeadSql, [shopId, id]))).count === 1
+}

@@ -1,0 +1,149 @@
+// holdfast reconcile: compares every payment with what its provider holds, both ways, and tells the orders what they did not
+// know. Exit code 1 when something is left that telling does not put right.
+import { parseArgs } from 'node:util'
+import { type CellName, isCellName, toWireId } from '../base/ids.ts'
+import { limits } from '../base/limits.ts'
+import { addMs, type Instant, instant, parseRfc3339 } from '../base/time.ts'
+import { createEngine } from '../modules/orders/engine.ts'
+import { createPostgresStore } from '../modules/orders/engine-postgres.ts'
+import { createOrderReader, readOrdersOfSpan } from '../modules/orders/reads.ts'
+import { submissionOf } from '../modules/orders/service.ts'
+import type { CommandOutcome, Settle } from '../modules/orders/types.ts'
+import {
+  emptyReport,
+  type ReconcileParts,
+  type ReconcileReport,
+  reconcileCharges,
+  reconcileOrders,
+} from '../modules/payments/reconcile.ts'
+import { createStripeProvider } from '../modules/payments/stripe.ts'
+import { createTestProvider } from '../modules/payments/test-provider.ts'
+import type { Provider } from '../modules/payments/types.ts'
+import { ensureShop } from '../modules/shops/service.ts'
+import { systemClock } from '../runtime/clock.ts'
+import { type Config, readConfig } from '../runtime/config.ts'
+import { newestEventSql } from '../runtime/event-log.ts'
+import type { Database } from '../runtime/pg.ts'
+import { databaseHelp, databaseOptions, withDatabase } from './database.ts'
+import { usage } from './failure.ts'
+import { formatTable } from './table.ts'
+
+export const reconcileHelp = `Usage: holdfast reconcile [--since TIME] [--database-url URL | --data DIR] [--json]
+
+Compares the payments of a cell's orders with what their providers hold, both ways. An order that does not know what its
+provider says is told; what nobody has answered is asked after by the running server. Payments of the last minute are left
+alone. Exit code 1 when differences are left. Providers are those of holdfast start, by the same variables.
+
+  --since TIME        only orders made since then, and not every charge of the providers; RFC 3339
+${databaseHelp}
+  --json              the last line of standard output is one JSON object`
+
+export async function reconcile(args: string[]): Promise<number> {
+  const { values } = parseArgs({
+    args,
+    options: { ...databaseOptions, since: { type: 'string' }, json: { type: 'boolean', default: false } },
+  })
+  const since = values.since === undefined ? null : parseRfc3339(values.since)
+  if (since === undefined) throw usage('--since is a time such as 2026-01-31T00:00:00Z.')
+  const cell = values.cells ?? 'eu1'
+  if (!isCellName(cell)) throw usage('--cells names one cell, such as eu1.')
+  const config = readConfig([], process.env)
+  const report = await withDatabase(values, (database) => ofDatabase(database, { cell, config, since }))
+  print(report, cell)
+  if (values.json) console.log(JSON.stringify(wire(report, cell)))
+  return report.differenceCount === 0 ? 0 : 1
+}
+
+type Options = { cell: CellName; config: Config; since: Instant | null }
+
+async function ofDatabase(database: Database, { cell, config, since }: Options): Promise<ReconcileReport> {
+  const shop = await ensureShop(database)
+  const store = createPostgresStore((lane) => database.openSession(`reconcile ${lane}`))
+  try {
+    const [newest] = await database.query<{ at: Instant }>(newestEventSql)
+    const engine = createEngine(store, { cell, startedAt: newest?.at ?? instant(0) })
+    const parts = partsOf(database, providersOf(database, { cell, config, since }), async (command) => {
+      const [outcome] = await engine.run(0, [submissionOf(command, null, systemClock.now())])
+      return outcome!
+    })
+    const before = addMs(systemClock.now(), -limits.reconcileQuietMs)
+    const report = emptyReport()
+    await reconcileOrders(
+      parts,
+      shop.id,
+      { span: { after: since, before }, ordersMax: Number.MAX_SAFE_INTEGER },
+      report,
+    )
+    if (since === null) await reconcileCharges(parts, shop.id, before, report)
+    return report
+  } finally {
+    await store.close()
+  }
+}
+
+function providersOf(database: Database, { cell, config }: Options): Map<string, Provider> {
+  const providers = new Map<string, Provider>()
+  if (config.profile === 'development') providers.set('test', createTestProvider(database, systemClock))
+  if (config.stripe) providers.set('stripe', createStripeProvider(config.stripe, { cell, now: systemClock.now }))
+  return providers
+}
+
+function partsOf(
+  database: Database,
+  providers: Map<string, Provider>,
+  submit: (command: Settle) => Promise<CommandOutcome>,
+): ReconcileParts {
+  return {
+    database,
+    providers,
+    submit,
+    readOrder: createOrderReader(database),
+    readOrders: readOrdersOfSpan(database),
+  }
+}
+
+const wire = ({ differenceCount, differences, ...counts }: ReconcileReport, cell: CellName) => ({
+  ...counts,
+  differences: differenceCount,
+  first: differences.map(({ kind, provider, orderId, paymentId, ours, theirs }) => ({
+    kind,
+    provider,
+    order_id: toWireId('ord', cell, orderId),
+    payment_id: toWireId('pay', cell, paymentId),
+    ours,
+    theirs,
+  })),
+})
+
+function print(report: ReconcileReport, cell: CellName): void {
+  const { orders, payments, charges, told, asked, differenceCount } = report
+  const counts = [
+    ['Orders', orders],
+    ['Payments compared', payments],
+    ['Charges compared', charges],
+    ['Orders told', told],
+    ['Asked after', asked],
+    ['Differences left', differenceCount],
+  ] as const
+  const heads = [{ head: 'Reconciled' }, { head: '', align: 'right' as const }]
+  console.log(
+    formatTable(
+      heads,
+      counts.map(([name, count]) => [name, count.toLocaleString('en')]),
+    ),
+  )
+  if (differenceCount === 0) return
+  const rows = wire(report, cell).first.map((one) => [
+    one.kind,
+    one.provider,
+    one.order_id,
+    one.ours ?? '',
+    one.theirs ?? '',
+  ])
+  console.log(
+    `\n${formatTable(
+      ['Difference', 'Provider', 'Order', 'Ours', 'Theirs'].map((head) => ({ head })),
+      rows,
+    )}`,
+  )
+}
