@@ -66,9 +66,10 @@ const app = await createApp({
   },
   database: noDatabase,
   providers: new Map(),
+  webhooks: { webhooks: { beginAt: noLog, poke: noLog }, urlRules: { publicOnly: true, ports: [] } },
   waiting: createWaiting(async () => undefined),
   keys: createKeys(
-    noDatabase,
+    { query: async () => [] as never }, // the shop has set nothing
     systemClock.now,
     developmentPrincipals({ id: 1 as ShopId, secret: Buffer.alloc(32, 7) }),
   ),

@@ -46,10 +46,11 @@ async function openDoor() {
       retryAfterSeconds: () => 7,
     },
     providers: new Map(),
+    webhooks: { webhooks: { beginAt: never, poke: never }, urlRules: { publicOnly: true, ports: [] } },
     waiting: createWaiting(async () => undefined),
     database: database as never,
     keys: createKeys(
-      database as never,
+      { query: async () => [] as never }, // the shop has set nothing
       clock.now,
       developmentPrincipals({ id: 1 as ShopId, secret: Buffer.alloc(32) }),
     ),

@@ -9,6 +9,7 @@ import { errorsPage } from './errors-page.ts'
 import { openApiText } from './openapi.ts'
 import { withResults } from './results.ts'
 import { sdkTypes } from './sdk-types.ts'
+import { settingsPage } from './settings-page.ts'
 import { statesPage } from './states-page.ts'
 
 export type GeneratedFile = { path: string; text: string }
@@ -18,6 +19,7 @@ export async function* generatedFiles(databaseUrl: DatabaseUrl): AsyncGenerator<
   yield { path: 'docs/generated/CONFIG.md', text: optionsPage() }
   yield { path: 'docs/generated/ERRORS.md', text: errorsPage() }
   yield { path: 'docs/generated/STATES.md', text: statesPage() }
+  yield { path: 'docs/SETTINGS.md', text: settingsPage() }
   yield { path: 'docs/generated/DATA.md', text: await dataPage(databaseUrl) }
   const openApi = await openApiText()
   yield { path: 'docs/generated/openapi.json', text: openApi }

@@ -30,6 +30,7 @@ export async function openApiText(): Promise<string> {
       retryAfterSeconds: () => 1,
     },
     providers: new Map(),
+    webhooks: { webhooks: { beginAt: nobody, poke: nobody }, urlRules: { publicOnly: true, ports: [] } },
     waiting: createWaiting(async () => undefined),
     testProvider: describedProvider,
     database: { query: nobody, transaction: nobody },

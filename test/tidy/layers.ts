@@ -21,6 +21,7 @@ const fileLayers: Record<string, Layer> = {
   'settings-store.ts': 'store',
   'stripe-store.ts': 'store',
   'routes.ts': 'routes',
+  'delivery-routes.ts': 'routes',
   'settings-routes.ts': 'routes',
   'stripe-routes.ts': 'routes',
   'carry-out.ts': 'routes',

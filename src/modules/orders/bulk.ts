@@ -49,6 +49,8 @@ async function placeLine(
   const at = now()
   const command = placeOrderOf(body, placing(options, principal, at))
   if ('ok' in command) return problemLine(command)
+  const assessed = options.assess(principal, command, at)
+  if (assessed) await assessed
   const outcome = await commands.submit(submissionOf(command, key, at))
   if (!outcome.ok) return problemLine(outcome)
   const { value } = outcome

@@ -191,6 +191,7 @@ function resultIdOf(command: Command): Uuid | null {
  * Without a payment it waits `pending` with its units reserved; paid elsewhere, it is confirmed at once.
  */
 function decidePlaceOrder(state: BatchState, command: PlaceOrder): Outcome<Order> {
+  if (command.refusal) return refused('order_refused', `Because of: ${command.refusal.join(', ')}.`)
   const total = command.lines.reduce((sum, line) => sum + line.amount, 0)
   if (total > amountMax) return refused('amount_too_large')
   if (command.reference !== null && state.references.has(referenceKey(command.shopId, command.reference))) {

@@ -11,8 +11,8 @@ import { documented } from '../../runtime/http-document.ts'
 import type { Database } from '../../runtime/pg.ts'
 import { randomIdBytes } from '../../runtime/random.ts'
 import { isSameSecret } from '../../runtime/secret.ts'
+import type { AssessOrder } from '../risk/service.ts'
 import type { Guard, Principal, Scope } from '../shops/types.ts'
-import { defaultTerms } from './life.ts'
 import { type OrderFilter, type ReadOrder, readOrders } from './reads.ts'
 import * as schemas from './schemas.ts'
 import {
@@ -37,6 +37,7 @@ export type OrderRoutesOptions = {
   readOrder: ReadOrder
   providers: Providers
   waiting: Waiting
+  assess: AssessOrder
   now(): Instant
 }
 
@@ -69,7 +70,7 @@ function placeRoute(app: FastifyInstance, options: OrderRoutesOptions): void {
         operationId: 'placeOrder',
         summary: 'Place an order',
         description:
-          'Without `payment` it waits `pending` with its units reserved, for 15 minutes; `{"provider":"none"}` means paid elsewhere and confirms it at once. `placed_at` and a line’s `amount` need the scope `import`.',
+          'Without `payment` it waits `pending` with its units reserved, for 15 minutes unless the settings say otherwise; `{"provider":"none"}` means paid elsewhere and confirms it at once. `placed_at` and a line’s `amount` need the scope `import`.',
         tags: ['orders'],
         keyed: true,
         headers: waitHeader,
@@ -83,6 +84,7 @@ function placeRoute(app: FastifyInstance, options: OrderRoutesOptions): void {
           'hold_consumed',
           'hold_released',
           'hold_too_small',
+          'order_refused',
           'reference_taken',
           'currency_mismatch',
           'currency_unknown',
@@ -107,6 +109,8 @@ function placeRoute(app: FastifyInstance, options: OrderRoutesOptions): void {
       const at = now()
       const command = placeOrderOf(request.body, placing(options, principal, at))
       if ('ok' in command) return sendRefused(reply, command)
+      const assessed = options.assess(principal, command, at)
+      if (assessed) await assessed
       const { prefer } = request.headers
       const watch = prefer === undefined ? null : waiting.watch(prefer, principal.shopId, command.orderId)
       try {
@@ -133,7 +137,7 @@ export const placing = ({ cell, providers }: OrderRoutesOptions, principal: Prin
   orderId: uuidV7(at, randomIdBytes()),
   paymentId: uuidV7(at, randomIdBytes()),
   providers,
-  terms: defaultTerms,
+  terms: principal.terms,
   now: at,
 })
 

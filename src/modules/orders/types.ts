@@ -66,6 +66,8 @@ export type PlaceOrder = {
   terms: Terms
   /** Why somebody has to look at the order before it is confirmed; null when nobody has to. */
   review: string[] | null
+  /** Why it may not be placed at all, unless its key has placed it already. */
+  refusal?: string[]
   /** An import's own time; null means now. */
   placedAt: Instant | null
   personal: Personal | null

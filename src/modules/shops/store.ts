@@ -4,6 +4,7 @@ import type { Instant } from '../../base/time.ts'
 import type { Database } from '../../runtime/pg.ts'
 import type { Session } from '../../runtime/pg-session.ts'
 import { textArray } from '../../runtime/pg-values.ts'
+import type { SettingsBody } from './settings.ts'
 import type { KeyKind, Scope } from './types.ts'
 
 // The identity is drawn even when there is a conflict, so the insert is tried only when the shop is missing.
@@ -21,11 +22,22 @@ export const makeShop = (session: Session, shop: { code: string; name: string; s
 export const findShop = (database: Pick<Database, 'query'>, code: string) => database.query<ShopRecord>(shopSql, [code])
 
 const findKeySql = `
-  select k.shop_id, k.kind, to_json(k.scopes) as scopes, encode(s.secret, 'hex') as secret
+  select k.shop_id, k.id, k.kind, to_json(k.scopes) as scopes, encode(s.secret, 'hex') as secret, newest.settings
   from shops.keys k join shops.shops s on s.id = k.shop_id
+  left join lateral (
+    select settings from shops.settings where shop_id = k.shop_id order by version desc limit 1
+  ) newest on true
   where k.hash = decode($1, 'hex') and k.revoked_at is null`
 
-export type KeyHolder = { shop_id: ShopId; kind: KeyKind; scopes: Scope[]; secret: string }
+export type KeyHolder = {
+  shop_id: ShopId
+  id: Uuid
+  kind: KeyKind
+  scopes: Scope[]
+  secret: string
+  /** Null when nothing was ever set. */
+  settings: SettingsBody | null
+}
 
 export const findKey = (database: Pick<Database, 'query'>, hash: string) =>
   database.query<KeyHolder>(findKeySql, [hash])

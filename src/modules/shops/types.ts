@@ -4,6 +4,7 @@ import type { ShopId, Uuid } from '../../base/ids.ts'
 import type { Json } from '../../base/json.ts'
 import type { Refused } from '../../base/result.ts'
 import type { KeyHashes } from '../../runtime/idempotency.ts'
+import type { RiskRules } from '../risk/types.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -23,6 +24,16 @@ export const scopes = [
   'import',
   'events:read',
   'audit:read',
+  'ledger:read',
+  'ledger:write',
+  'settings:read',
+  'settings:write',
+  'dead-letters:read',
+  'dead-letters:write',
+  'consumers:read',
+  'consumers:write',
+  'webhooks:read',
+  'webhooks:write',
 ] as const
 export type Scope = (typeof scopes)[number]
 
@@ -31,13 +42,22 @@ export const storefrontScopes: readonly Scope[] = ['stock:read', 'holds:read', '
 
 export type KeyKind = 'sk' | 'pk'
 
+/** What orders of the shop are placed under. */
+export type ShopTerms = { captureRule: 'now' | 'at_shipment'; reservationMs: number }
+
 /** Who calls. */
 export type Principal = {
   shopId: ShopId
+  /** Null for the development keys, which are not stored. */
+  keyId: Uuid | null
   kind: KeyKind
   scopes: ReadonlySet<Scope>
   /** Signs an order's id into its client_secret. */
   sign(text: string): string
+  /** From the shop's settings, as they were when the key was looked up. */
+  terms: ShopTerms
+  /** Null when none is on. */
+  risk: RiskRules | null
 }
 
 /** A key without its text, which is shown once, when it is made. */
