@@ -143,6 +143,7 @@ export async function startStripeStandIn({ port = 0, file, secretKey = standInKe
     authenticate: account.authenticate,
     endRefund: account.endRefund,
     fail: (fault: Fault) => void faults.push(fault),
+    heal: () => void faults.splice(0),
     held: () => held.length,
     release: () => {
       for (const go of held.splice(0)) go()

@@ -1,4 +1,6 @@
 // The provider `stripe` against a stand-in that answers as Stripe documents, and goes wrong when it is told to.
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { appendFile } from 'node:fs/promises'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { type CellName, toWireId } from '../../../src/base/ids.ts'
@@ -15,7 +17,7 @@ import {
 } from '../../../src/modules/payments/types.ts'
 import { cell, newUuid, shopId } from '../../support/engine.ts'
 import { eventually } from '../../support/eventually.ts'
-import { makeDataFolder } from '../../support/holdfast.ts'
+import { makeDataFolder, repository } from '../../support/holdfast.ts'
 import { type StripeStandIn, standInKey, startStripeStandIn } from '../../support/stripe-stand-in.ts'
 
 let standIn: StripeStandIn
@@ -500,6 +502,35 @@ describe('the stand-in', () => {
       expect(third.intents()).toHaveLength(2)
       expect(third.events).toHaveLength(events + 1)
       await third.stop()
+    } finally {
+      await remove()
+    }
+  })
+
+  test('killed as a program after a charge that nobody heard of, still knows of it', async () => {
+    const { data, remove } = await makeDataFolder()
+    const start = async () => {
+      const child = spawn(process.execPath, ['test/support/stripe-stand-in.ts', '0', `${data}/stripe.jsonl`], {
+        cwd: repository,
+        stdio: ['ignore', 'pipe', 'inherit'],
+      })
+      const [address] = (await once(child.stdout, 'data')) as [Buffer]
+      provider = newProvider(String(address).trim())
+      return async () => {
+        child.kill('SIGKILL')
+        await once(child, 'exit')
+      }
+    }
+    try {
+      const operation = authorize()
+      const kill = await start()
+      await perform(operation)
+      await kill()
+      const killAgain = await start()
+      expect(await lookUp(operation)).toMatchObject({ says: 'captured', amount: 1999 })
+      expect(await perform(operation)).toMatchObject({ says: 'captured' })
+      expect(await provider.charges({ shopId, orderId: null, after: null, limit: 9 })).toHaveLength(1)
+      await killAgain()
     } finally {
       await remove()
     }
