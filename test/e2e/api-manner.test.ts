@@ -267,50 +267,20 @@ describe('answers', () => {
 })
 
 describe('what a later version brings', () => {
-  const order = `ord_eu1_${'0'.repeat(26)}`
-  test.each([
-    `POST /v1/orders/${order}/payments`,
-    `POST /v1/orders/${order}/capture`,
-    `POST /v1/orders/${order}/refunds`,
-    `POST /v1/orders/${order}/shipments`,
-    `POST /v1/orders/${order}/returns`,
-    `PATCH /v1/orders/${order}`,
-    'POST /v1/shipments/shp_x/deliver',
-    'POST /v1/returns/ret_x/receive',
-    'GET /v1/webhook-endpoints',
-    'GET /v1/webhook-deliveries',
-    'GET /v1/test-provider/charges?order=x',
-  ])('is not found as a route: %s', async (target) => {
-    const body = target.startsWith('GET') ? undefined : {}
-    expect(await server.ask(target, { body })).toMatchObject({ status: 404, body: { code: 'not_found' } })
+  const later = ['carts', 'products', 'customers', 'waiting-rooms', 'events-for-sale', 'stays']
+  test.each(later)('is not found as a route: /v1/%s', async (name) => {
+    for (const target of [`GET /v1/${name}`, `POST /v1/${name}`]) {
+      const body = target.startsWith('GET') ? undefined : {}
+      expect(await server.ask(target, { body })).toMatchObject({ status: 404, body: { code: 'not_found' } })
+    }
   })
 
-  test('is not in the OpenAPI document, which lists what there is', async () => {
+  test('is not in the OpenAPI document', async () => {
     const { body } = await server.ask('GET /openapi.json', { key: null })
     expect(body.openapi).toMatch(/^3\.1\./)
-    expect(Object.keys(body.paths).toSorted()).toEqual([
-      '/healthz',
-      '/metrics',
-      '/readyz',
-      '/v1/audit',
-      '/v1/events',
-      '/v1/holds',
-      '/v1/holds/{id}',
-      '/v1/holds/{id}/extend',
-      '/v1/locations',
-      '/v1/locations/{code}',
-      '/v1/orders',
-      '/v1/orders/bulk',
-      '/v1/orders/{id}',
-      '/v1/orders/{id}/cancel',
-      '/v1/orders/{id}/events',
-      '/v1/stock',
-      '/v1/stock/adjustments',
-      '/v1/stock/bulk',
-      '/v1/stock/{sku}',
-      '/v1/stock/{sku}/policy',
-    ])
-    expect(JSON.stringify(body)).not.toMatch(/in_review|completed|tok_ok|webhook/)
+    const paths = Object.keys(body.paths)
+    expect(paths).toContain('/v1/orders/{id}/payments')
+    expect(paths.filter((path) => later.some((name) => path.startsWith(`/v1/${name}`)))).toEqual([])
   })
 })
 

@@ -19,12 +19,21 @@ let cell: HttpCell
 let routes: Route[]
 let orderId: string
 let holdId: string
+let shipmentId: string
+let returnId: string
 beforeAll(async () => {
   cell = await openHttpCell()
   await receive(cell, 'A-1', 1_000_000)
   orderId = (await cell.call('POST', '/v1/orders', { body: orderBody('A-1', 100) })).json.id
   const hold = { lines: [{ sku: 'A-1', quantity: 1 }], ttl_seconds: 600 }
   holdId = (await cell.call('POST', '/v1/holds', { body: hold })).json.id
+  const shipped = await cell.call('POST', '/v1/orders', {
+    body: orderBody('A-1', 9, { payment: { provider: 'none' } }),
+  })
+  const part = async (parts: string, body: object): Promise<string> =>
+    (await cell.call('POST', `/v1/orders/${shipped.json.id}/${parts}`, { body })).json.id
+  shipmentId = await part('shipments', { carrier: 'post', tracking_number: '1' })
+  returnId = await part('returns', { reason: 'r', lines: [{ sku: 'A-1', quantity: 5 }] })
   const { paths } = cell.app.swagger() as unknown as { paths: Record<string, Record<string, Operation>> }
   routes = Object.entries(paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, operation]) => ({ method: method.toUpperCase(), path, operation })),
@@ -57,6 +66,24 @@ const goodBodies: Record<string, () => object> = {
     hold_id: holdId,
   }),
   cancelOrder: () => ({ reason: 'buyer', lines: [{ sku: 'A-1', quantity: 1 }] }),
+  payOrder: () => ({ provider: 'none', method: '' }),
+  refundOrder: () => ({ amount: price, lines: [{ sku: 'A-1', quantity: 1 }], reason: 'r' }),
+  shipOrder: () => ({
+    lines: [{ sku: 'A-1', quantity: 1 }],
+    location: 'main',
+    carrier: 'post',
+    tracking_number: 'T-1',
+  }),
+  requestReturn: () => ({ lines: [{ sku: 'A-1', quantity: 1 }], reason: 'r' }),
+  receiveReturn: () => ({ lines: [{ sku: 'A-1', quantity: 1, resellable: true }] }),
+  reportShortPick: () => ({ location: 'main', lines: [{ sku: 'A-1', quantity: 1 }] }),
+  editOrder: () => ({
+    shipping_address: address,
+    note: 'note',
+    tags: ['tag'],
+    metadata: { key: 'value' },
+    customer: { email: 'a@example.com' },
+  }),
   placeHold: () => ({ lines: [{ sku: 'A-1', quantity: 1 }], ttl_seconds: 1 }),
   extendHold: () => ({ ttl_seconds: 600 }),
   adjustStock: () => ({
@@ -102,8 +129,9 @@ const oddValues: unknown[] = [
 
 const pathOf = (path: string, values: Record<string, string> = {}): string =>
   path.replace(/\{(\w+)\}/g, (_, name) => {
-    const ids = path.startsWith('/v1/orders') ? orderId : holdId
-    return encodeURIComponent(values[name] ?? (name === 'id' ? ids : 'bad-input'))
+    const ids: Record<string, string> = { orders: orderId, shipments: shipmentId, returns: returnId }
+    const id = ids[path.split('/')[2]!] ?? holdId
+    return encodeURIComponent(values[name] ?? (name === 'id' ? id : 'bad-input'))
   })
 
 /** Everything that a request could have changed. */

@@ -150,18 +150,25 @@ describe('placing', () => {
       '/hold_id',
     ],
     [
-      'the test provider',
-      orderBody('A-1', 1, { payment: { provider: 'test', method: 'tok_ok' } }),
+      'a method of payment that nobody knows',
+      orderBody('A-1', 1, { payment: { provider: 'test', method: 'tok_unheard_of' } }),
       422,
-      'not_available',
-      '/payment/provider',
+      'payment_method_unknown',
+      '/payment/method',
     ],
     [
-      'a payment method',
+      'a payment method of nobody',
       orderBody('A-1', 1, { payment: { provider: 'none', method: 'x' } }),
       422,
-      'not_available',
+      'payment_method_unknown',
       '/payment/method',
+    ],
+    [
+      'an unknown provider',
+      orderBody('A-1', 1, { payment: { provider: 'x' } }),
+      422,
+      'provider_unknown',
+      '/payment/provider',
     ],
     ['a customer’s id', orderBody('A-1', 1, { customer: { id: 'cus_1' } }), 422, 'not_available', '/customer/id'],
     ['an unknown field', orderBody('A-1', 1, { colour: 'red' }), 400, 'unknown_field', '/colour'],
@@ -366,7 +373,6 @@ describe('reading', () => {
   })
 
   it.each([
-    ['status=completed', 422, 'not_available'],
     ['status=lost', 400, 'invalid_parameter'],
     ['limit=0', 400, 'invalid_parameter'],
     ['limit=201', 400, 'invalid_parameter'],
@@ -394,6 +400,7 @@ describe('reading', () => {
           subjectversion: 3,
           data: { reason: 'fraud' },
         },
+        { type: 'payment.refunded', subjectversion: 4, data: { amount: 500, provider: 'none' } },
       ],
       next_cursor: null,
     })
