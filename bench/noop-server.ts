@@ -6,6 +6,7 @@ import { accepted } from '../src/base/result.ts'
 import { addMs } from '../src/base/time.ts'
 import { createApp, drainApp } from '../src/gateway/app.ts'
 import { countTraffic } from '../src/gateway/traffic.ts'
+import { createDeadLetters } from '../src/modules/deadletters/service.ts'
 import type { CommandOutcome, Order, PlaceOrder, Submission } from '../src/modules/orders/types.ts'
 import { createWaiting } from '../src/modules/orders/waiting.ts'
 import { createKeys, developmentPrincipals } from '../src/modules/shops/service.ts'
@@ -64,6 +65,8 @@ const app = await createApp({
     whenRoom: async () => {},
     retryAfterSeconds: () => 1,
   },
+  deadLetters: createDeadLetters(noDatabase, []),
+  lives: () => [],
   database: noDatabase,
   providers: new Map(),
   webhooks: { webhooks: { beginAt: noLog, poke: noLog }, urlRules: { publicOnly: true, ports: [] } },

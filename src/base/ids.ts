@@ -8,7 +8,7 @@ export type CellName = string & { readonly __brand: 'CellName' }
 export type Sku = string & { readonly __brand: 'Sku' }
 export type LocationCode = string & { readonly __brand: 'LocationCode' }
 
-export type IdPrefix = 'ord' | 'hld' | 'pay' | 'shp' | 'ret' | 'rfd'
+export type IdPrefix = 'ord' | 'hld' | 'pay' | 'shp' | 'ret' | 'rfd' | 'whe' | 'whd'
 export type WireId = { prefix: IdPrefix; cell: CellName; uuid: Uuid }
 
 const alphabet = '0123456789abcdefghjkmnpqrstvwxyz'

@@ -147,6 +147,7 @@ export const limits = {
   webhookWakeMs: 1_000, // until another process than the one that made the first endpoint takes part
   webhookStopMsMax: 5_000, // for requests in flight when the process stops
   webhookChunkMax: 500, // deliveries that are read, or changed, by one statement
+  webhookChangesMax: 5_000, // likewise, where nothing is sent
   webhookEndpointsAtOnceMax: 256, // to which one process sends
   webhookDaysKept: 30, // less than eventDaysKept: the body of a delivery is read from the log
 

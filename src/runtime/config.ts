@@ -21,6 +21,8 @@ export type Config = {
   diskFreeMinMib: number
   logLevel: LogLevel
   jsonLogs: boolean
+  /** Of endpoints of webhooks, outside the development profile. */
+  webhookPorts: number[]
   /** Null: not offered. */
   stripe: StripeConfig | null
 }
@@ -105,6 +107,13 @@ export const optionTable = [
     problem: (text) => wholeNumber(text, 64, 100_000_000),
   },
   {
+    flag: 'webhook-ports',
+    value: 'PORTS',
+    default: '443,8443',
+    meaning: 'Where endpoints of webhooks may listen: 443 or ports above 1024. The development profile takes any.',
+    problem: portsProblem,
+  },
+  {
     flag: 'log-level',
     value: 'LEVEL',
     default: 'info',
@@ -179,6 +188,7 @@ export function readConfig(args: readonly string[], environment: Record<string, 
     diskFreeMinMib: Number(text('disk-free-min')),
     logLevel: text('log-level') as LogLevel,
     jsonLogs: text('json-logs') === 'true',
+    webhookPorts: text('webhook-ports')!.split(',').map(Number),
     stripe: readStripe(environment),
   }
   refuseTogether(config)
@@ -217,6 +227,7 @@ export function configFlags(config: Config): string[] {
     `--batch-rows-max=${config.batchRowsMax}`,
     `--disk-free-min=${config.diskFreeMinMib}`,
     `--log-level=${config.logLevel}`,
+    `--webhook-ports=${config.webhookPorts.join(',')}`,
   ]
   return config.jsonLogs ? [...flags, '--json-logs'] : flags
 }
@@ -266,6 +277,12 @@ function wholeNumber(text: string, min: number, max: number): string | undefined
 
 const oneOf = (text: string, known: readonly string[]): string | undefined =>
   known.includes(text) ? undefined : `must be one of ${known.join(', ')}`
+
+function portsProblem(text: string): string | undefined {
+  const isAllowed = (port: string): boolean =>
+    /^\d{3,5}$/.test(port) && (port === '443' || (+port > 1024 && +port < 65_536))
+  return text.split(',').every(isAllowed) ? undefined : 'must be 443 or ports above 1024, joined by commas'
+}
 
 function cellsProblem(text: string): string | undefined {
   const names = text.split(',')

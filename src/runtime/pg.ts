@@ -2,11 +2,14 @@
 // rerun by the retry table. A transaction counts as committed only if the tag of its COMMIT is COMMIT.
 import { setTimeout as delay } from 'node:timers/promises'
 import { limits } from '../base/limits.ts'
+import type { DatabaseUrl } from './database-url.ts'
 import { asDatabaseError, DatabaseUnavailable, failureClass, StatementFailed } from './pg-failure.ts'
 import { openSession, type Rows, type Session, type SessionOptions } from './pg-session.ts'
 import type { Param } from './pg-values.ts'
 
 export type Database = {
+  /** For a library that opens connections of its own. */
+  readonly url: DatabaseUrl
   /** One read-only statement, in its own snapshot. Writes are refused by the server: they belong in a transaction. */
   query<Row = Record<string, unknown>>(text: string, params?: readonly Param[]): Promise<Rows<Row>>
   /**
@@ -52,6 +55,7 @@ export function openDatabase(options: DatabaseOptions): Database {
   }
 
   return {
+    url: options.url,
     async query<Row>(text: string, params?: readonly Param[]) {
       return (await readers.pick()).run<Row>(text, params)
     },

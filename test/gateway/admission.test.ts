@@ -7,6 +7,7 @@ import { accepted, refused } from '../../src/base/result.ts'
 import { instant } from '../../src/base/time.ts'
 import { createApp } from '../../src/gateway/app.ts'
 import { countTraffic } from '../../src/gateway/traffic.ts'
+import { createDeadLetters } from '../../src/modules/deadletters/service.ts'
 import { createWaiting } from '../../src/modules/orders/waiting.ts'
 import { createKeys, developmentPrincipals } from '../../src/modules/shops/service.ts'
 import { Overloaded } from '../../src/runtime/batch.ts'
@@ -48,6 +49,8 @@ async function openDoor() {
     providers: new Map(),
     webhooks: { webhooks: { beginAt: never, poke: never }, urlRules: { publicOnly: true, ports: [] } },
     waiting: createWaiting(async () => undefined),
+    deadLetters: createDeadLetters(database as never, []),
+    lives: never,
     database: database as never,
     keys: createKeys(
       { query: async () => [] as never }, // the shop has set nothing

@@ -2,6 +2,7 @@
 
 import type { CellName } from '../../src/base/ids.ts'
 import { createApp } from '../../src/gateway/app.ts'
+import { createDeadLetters } from '../../src/modules/deadletters/service.ts'
 import { createWaiting } from '../../src/modules/orders/waiting.ts'
 import type { TestProvider } from '../../src/modules/payments/test-provider.ts'
 import { systemClock } from '../../src/runtime/clock.ts'
@@ -33,6 +34,8 @@ export async function openApiText(): Promise<string> {
     webhooks: { webhooks: { beginAt: nobody, poke: nobody }, urlRules: { publicOnly: true, ports: [] } },
     waiting: createWaiting(async () => undefined),
     testProvider: describedProvider,
+    deadLetters: createDeadLetters({ query: nobody, transaction: nobody }, []),
+    lives: nobody,
     database: { query: nobody, transaction: nobody },
     keys: { known: nobody, find: nobody, forget: nobody },
     log: { error: nobody, warn: nobody },
