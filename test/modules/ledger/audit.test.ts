@@ -2,6 +2,9 @@
 // behind everybody's back.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { parseWireId } from '../../../src/base/ids.ts'
+import { newRounds, runMoneyAudit } from '../../../src/modules/ledger/audit.ts'
+import { readBookedSeq } from '../../../src/modules/ledger/store.ts'
+import { systemClock } from '../../../src/runtime/clock.ts'
 import { eventually } from '../../support/eventually.ts'
 import { type HttpCell, openHttpCell, orderBody, receive } from '../../support/http-cell.ts'
 
@@ -176,6 +179,25 @@ describe('what is changed is found, and found again until it is put right', () =
     )
     expect(await found()).toEqual([])
   })
+})
+
+test('a few orders a run, every order has its turn, and what was found wrong is looked at every time', async () => {
+  const rounds = newRounds()
+  const run = async () => {
+    const outside = { providers: [], underWay: async () => [], whenBooked: async () => {} }
+    const settledSeq = () => readBookedSeq(cell.database)
+    const deps = { database: cell.database, settledSeq, now: systemClock.now, ...outside }
+    const { shops } = await runMoneyAudit(deps, rounds, 2)
+    return [...shops.values()].flatMap(({ differences }) => differences)
+  }
+  const life = (captured: number) =>
+    `update orders.states set life = jsonb_set(life::jsonb, '{payments,0,captured}', '${captured}') where id = '${uuidOf(ids.refunded)}'`
+  await bypassing(life(1))
+  expect(await run()).toEqual([]) // it is not among the first two
+  await eventually(async () => (await run()).length > 0)
+  for (let more = 0; more < 5; more++) expect(await run()).toMatchObject([{ order_id: ids.refunded, what: 'captured' }])
+  await bypassing(life(2_500))
+  expect(await run()).toEqual([])
 })
 
 describe('what is under way is no difference', () => {
