@@ -32,6 +32,23 @@ export type OrderQuery = Query<'/v1/orders', 'get'>
 export type OrderHistory = AnswerBody<'/v1/orders/{id}/events', 'get', 200>
 export type CancelOrder = RequestBody<'/v1/orders/{id}/cancel', 'post'>
 
+export type EditOrder = RequestBody<'/v1/orders/{id}', 'patch'>
+export type ShortPick = RequestBody<'/v1/orders/{id}/short-picks', 'post'>
+
+export type Pay = RequestBody<'/v1/orders/{id}/payments', 'post'>
+export type Payment = AnswerBody<'/v1/orders/{id}/payments', 'post', 201>
+export type PaymentList = AnswerBody<'/v1/orders/{id}/payments', 'get', 200>
+export type RefundOrder = RequestBody<'/v1/orders/{id}/refunds', 'post'>
+export type Refund = AnswerBody<'/v1/orders/{id}/refunds', 'post', 201>
+export type RefundList = AnswerBody<'/v1/orders/{id}/refunds', 'get', 200>
+export type Page = Query<'/v1/orders/{id}/refunds', 'get'>
+
+export type ShipOrder = RequestBody<'/v1/orders/{id}/shipments', 'post'>
+export type Shipment = AnswerBody<'/v1/shipments/{id}', 'get', 200>
+export type RequestReturn = RequestBody<'/v1/orders/{id}/returns', 'post'>
+export type ReceiveReturn = RequestBody<'/v1/returns/{id}/receive', 'post'>
+export type Return = AnswerBody<'/v1/returns/{id}', 'get', 200>
+
 export type PlaceHold = RequestBody<'/v1/holds', 'post'>
 export type ExtendHold = RequestBody<'/v1/holds/{id}/extend', 'post'>
 export type Hold = AnswerBody<'/v1/holds/{id}', 'get', 200>

@@ -35,6 +35,10 @@ export type ReadOrderOptions = CallOptions & {
   clientSecret?: string
 }
 export type IfVersion = { ifMatch?: string }
+export type Waiting = {
+  /** Seconds, 1 to 30: answers when the order has left `pending` or its attempt to pay has ended, or after that time. */
+  wait?: number
+}
 
 /** An item of a bulk call may bring its own key, and should where the source can be read again. */
 export type BulkOrder = api.PlaceOrder & { idempotency_key?: string }
@@ -58,6 +62,8 @@ export function createClient(options: ClientOptions) {
   }
   return {
     orders: orders(connection),
+    shipments: shipments(connection),
+    returns: returns(connection),
     holds: holds(connection),
     stock: stock(connection),
     locations: locations(connection),
@@ -71,12 +77,16 @@ export function createClient(options: ClientOptions) {
 }
 
 function orders(connection: Connection) {
+  /** Does something to an order. */
+  const step = <T>(id: string, name: string, options: StepOptions): Promise<T> =>
+    callOn<T>(connection, `/v1/orders/${segment(id)}/${name}`, id, options)
+
   return {
     /** Refused for want of stock: HoldfastError with code `insufficient_stock`, and nothing is kept. */
-    place: (order: api.PlaceOrder, options?: CallOptions) =>
+    place: (order: api.PlaceOrder, { wait, ...options }: CallOptions & Waiting = {}) =>
       call<api.Order>(
         connection,
-        { method: 'POST', path: '/v1/orders', body: order, homeCell: cellOf(order.hold_id) },
+        { method: 'POST', path: '/v1/orders', body: order, homeCell: cellOf(order.hold_id), wait },
         options,
       ),
     get: (id: string, { clientSecret, ...options }: ReadOrderOptions = {}) =>
@@ -92,15 +102,52 @@ function orders(connection: Connection) {
     list: (query: api.OrderQuery = {}, options?: CallOptions) =>
       call<api.OrderList>(connection, { method: 'GET', path: '/v1/orders', query }, options),
     /** Whole, or the given units of some lines. */
-    cancel: (id: string, body: api.CancelOrder, { ifMatch, ...options }: CallOptions & IfVersion = {}) =>
+    cancel: (id: string, body: api.CancelOrder, options?: CallOptions & IfVersion) =>
+      step<api.Order>(id, 'cancel', { ...options, body }),
+    /** Begins an attempt to pay; one at a time. A storefront pays its own order with its secret. */
+    pay: (id: string, body: api.Pay, options?: ReadOrderOptions & IfVersion & Waiting) =>
+      step<api.Payment>(id, 'payments', { ...options, body }),
+    /** Newest first. */
+    payments: (id: string, query: api.Page = {}, { clientSecret, ...options }: ReadOrderOptions = {}) =>
+      call<api.PaymentList>(
+        connection,
+        {
+          method: 'GET',
+          path: `/v1/orders/${segment(id)}/payments`,
+          query,
+          headers: present({ 'holdfast-client-secret': clientSecret }),
+        },
+        options,
+      ),
+    /** Takes authorized money now; the provider's answer shows in the order's payment. */
+    capture: (id: string, options?: CallOptions & IfVersion) => step<api.Order>(id, 'capture', { ...options }),
+    /** An amount, the price of some units, or all that is left. */
+    refund: (id: string, body: api.RefundOrder, options?: CallOptions & IfVersion) =>
+      step<api.Refund>(id, 'refunds', { ...options, body }),
+    /** Newest first. */
+    refunds: (id: string, query: api.Page = {}, options?: CallOptions) =>
+      call<api.RefundList>(connection, { method: 'GET', path: `/v1/orders/${segment(id)}/refunds`, query }, options),
+    /** All that is left, or the given units. */
+    ship: (id: string, body: api.ShipOrder, options?: CallOptions & IfVersion) =>
+      step<api.Shipment>(id, 'shipments', { ...options, body }),
+    /** Units that are not where they should be: found elsewhere, or cancelled and refunded. */
+    shortPick: (id: string, body: api.ShortPick, options?: CallOptions & IfVersion) =>
+      step<api.Order>(id, 'short-picks', { ...options, body }),
+    /** Announces that units come back. */
+    return: (id: string, body: api.RequestReturn, options?: CallOptions & IfVersion) =>
+      step<api.Return>(id, 'returns', { ...options, body }),
+    /** Of an order in review. */
+    approve: (id: string, options?: CallOptions & IfVersion) => step<api.Order>(id, 'approve', { ...options }),
+    refuse: (id: string, options?: CallOptions & IfVersion) => step<api.Order>(id, 'refuse', { ...options }),
+    /** What is left out stays as it is; null takes it away. */
+    patch: (id: string, body: api.EditOrder, { ifMatch, ...options }: CallOptions & IfVersion = {}) =>
       call<api.Order>(
         connection,
         {
-          method: 'POST',
-          path: `/v1/orders/${segment(id)}/cancel`,
+          method: 'PATCH',
+          path: `/v1/orders/${segment(id)}`,
           body,
           headers: present({ 'if-match': ifMatch }),
-          homeCell: cellOf(id),
         },
         options,
       ),
@@ -115,6 +162,47 @@ function orders(connection: Connection) {
       bulk({ connection, path: '/v1/orders/bulk' }, items, options),
   }
 }
+
+function shipments(connection: Connection) {
+  return {
+    get: (id: string, options?: CallOptions) =>
+      call<api.Shipment>(connection, { method: 'GET', path: `/v1/shipments/${segment(id)}` }, options),
+    deliver: (id: string, options?: CallOptions & IfVersion) =>
+      callOn<api.Shipment>(connection, `/v1/shipments/${segment(id)}/deliver`, id, { ...options }),
+  }
+}
+
+function returns(connection: Connection) {
+  return {
+    get: (id: string, options?: CallOptions) =>
+      call<api.Return>(connection, { method: 'GET', path: `/v1/returns/${segment(id)}` }, options),
+    /** The price of what came back is refunded; resellable units are on hand again. */
+    receive: (id: string, body: api.ReceiveReturn, options?: CallOptions & IfVersion) =>
+      callOn<api.Return>(connection, `/v1/returns/${segment(id)}/receive`, id, { ...options, body }),
+  }
+}
+
+type StepOptions = ReadOrderOptions & IfVersion & Waiting & { body?: unknown }
+
+/** A POST on a thing, which runs in the cell that the thing's id names. */
+const callOn = <T>(
+  connection: Connection,
+  path: string,
+  id: string,
+  { body, wait, ifMatch, clientSecret, ...options }: StepOptions,
+): Promise<T> =>
+  call<T>(
+    connection,
+    {
+      method: 'POST',
+      path,
+      body,
+      headers: present({ 'if-match': ifMatch, 'holdfast-client-secret': clientSecret }),
+      homeCell: cellOf(id),
+      wait,
+    },
+    options,
+  )
 
 function holds(connection: Connection) {
   return {

@@ -34,13 +34,15 @@ export type CallOptions = {
 }
 
 export type ApiRequest = {
-  method: 'GET' | 'POST' | 'PUT' | 'DELETE'
+  method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
   path: string
   query?: Record<string, string | number | boolean | readonly string[] | undefined>
   body?: unknown
   headers?: Record<string, string>
   /** The cell in which this must run, where the request names one. */
   homeCell?: string
+  /** Seconds for which the server is asked to hold its answer back; every try may take that much longer. */
+  wait?: number
 }
 
 /** The answer's body; undefined where there is none. Throws HoldfastError, or the signal's reason. */
@@ -51,10 +53,12 @@ export async function call<T>(connection: Connection, request: ApiRequest, optio
     headers['idempotency-key'] = options.idempotencyKey ?? randomKey(request.homeCell ?? connection.cell)
   const target = urlOf(connection, request)
   const body = request.body === undefined ? undefined : JSON.stringify(request.body)
-  const until = Date.now() + (options.deadlineMs ?? connection.deadlineMs)
+  const waitMs = (request.wait ?? 0) * 1_000
+  if (request.wait !== undefined) headers.prefer = `wait=${request.wait}`
+  const until = Date.now() + (options.deadlineMs ?? connection.deadlineMs + waitMs)
   for (let attempt = 0; ; attempt++) {
     try {
-      const attemptMs = Math.max(1, Math.min(connection.attemptMs, until - Date.now()))
+      const attemptMs = Math.max(1, Math.min(connection.attemptMs + waitMs, until - Date.now()))
       const signal = anySignal(options.signal, AbortSignal.timeout(attemptMs))
       return await once<T>(connection, { target, method: request.method, headers, body, signal }, { options, attempt })
     } catch (error) {

@@ -170,6 +170,56 @@ describe('what is sent', () => {
     expect(new URL(asked[1]!.path, server!.url).searchParams.getAll('sku')).toEqual(['A 1', 'B&2'])
   })
 
+  test('steps of an order’s life to their routes, each with a key that names the thing’s cell, PATCH without one', async () => {
+    const { client, asked } = await clientOf((_, response) => json(response, 200, { id: 'x' }), { cell: 'eu1' })
+    const id = 'ord_us1_1'
+    const lines = [{ sku: 'A-1', quantity: 1 }]
+    const { orders, shipments, returns } = client
+    await orders.pay(id, { provider: 'test', method: 'tok_ok' }, { clientSecret: 's', ifMatch: '"3"' })
+    await orders.capture(id)
+    await orders.refund(id, { lines, reason: 'r' })
+    await orders.ship(id, { carrier: 'post', tracking_number: 'T' })
+    await orders.shortPick(id, { location: 'main', lines })
+    await orders.return(id, { lines, reason: 'r' })
+    await orders.approve(id)
+    await orders.refuse(id)
+    await shipments.deliver('shp_us1_1')
+    await returns.receive('ret_us1_1', { lines: [{ ...lines[0]!, resellable: true }] })
+    await orders.patch(id, { note: null }, { ifMatch: '"4"' })
+    expect(asked.map(({ method, path }) => `${method} ${path}`)).toEqual([
+      `POST /v1/orders/${id}/payments`,
+      `POST /v1/orders/${id}/capture`,
+      `POST /v1/orders/${id}/refunds`,
+      `POST /v1/orders/${id}/shipments`,
+      `POST /v1/orders/${id}/short-picks`,
+      `POST /v1/orders/${id}/returns`,
+      `POST /v1/orders/${id}/approve`,
+      `POST /v1/orders/${id}/refuse`,
+      'POST /v1/shipments/shp_us1_1/deliver',
+      'POST /v1/returns/ret_us1_1/receive',
+      `PATCH /v1/orders/${id}`,
+    ])
+    const keys = asked.map(({ headers }) => headers['idempotency-key'])
+    for (const key of keys.slice(0, -1)) expect(key).toMatch(/^us1\.[0-9a-f]{32}$/)
+    expect(keys.at(-1)).toBeUndefined()
+    expect(asked[0]!.headers).toMatchObject({ 'holdfast-client-secret': 's', 'if-match': '"3"' })
+    expect(asked.at(-1)!.headers['if-match']).toBe('"4"')
+    expect(JSON.parse(asked.at(-1)!.body)).toEqual({ note: null })
+    expect(asked[1]!.body).toBe('')
+  })
+
+  test('the wish to wait, for which each try has that much more time', async () => {
+    const { client, asked } = await clientOf(
+      (_, response) => void setImmediate(() => json(response, 201, { id: 'ord_eu1_1' })),
+      { attemptMs: 0, deadlineMs: 0 },
+    )
+    await client.orders.place(order, { wait: 5 })
+    await client.orders.pay('ord_eu1_1', { provider: 'test', method: 'tok_ok' }, { wait: 30 })
+    expect(asked.map(({ headers }) => headers.prefer)).toEqual(['wait=5', 'wait=30'])
+    const hasty = failureOf(client.orders.place(order))
+    expect(await hasty).toMatchObject({ code: 'unreachable' })
+  })
+
   test('nothing where nothing is answered', async () => {
     const { client, asked } = await clientOf((_, response) => void response.writeHead(204).end())
     expect(await client.holds.release('hld_eu1_1')).toBeUndefined()
