@@ -5,8 +5,11 @@ import type { FastifyInstance } from 'fastify'
 import type { CellName } from './base/ids.ts'
 import { limits } from './base/limits.ts'
 import { addMs, type Instant, instant } from './base/time.ts'
+import { openProviders, startCellPayments } from './cell-payments.ts'
 import { createApp, drainApp } from './gateway/app.ts'
 import { countTraffic } from './gateway/traffic.ts'
+import { createDeadLetters } from './modules/deadletters/service.ts'
+import { deliverySource, eventSource, operationSource } from './modules/deadletters/sources.ts'
 import { closeLedger } from './modules/ledger/audit.ts'
 import { startLedger } from './modules/ledger/start.ts'
 import { keyOf } from './modules/orders/batch-state.ts'
@@ -14,21 +17,18 @@ import { createEngine, rowsOf } from './modules/orders/engine.ts'
 import { createPostgresStore } from './modules/orders/engine-postgres.ts'
 import { makeMonthPartitions, sweep } from './modules/orders/housekeeping.ts'
 import { carryKeysOver, rotateKeys } from './modules/orders/key-tables.ts'
-import { createOrderReader, readOrdersOfSpan } from './modules/orders/reads.ts'
-import { eventJson, submissionOf } from './modules/orders/service.ts'
-import type { CommandOutcome, Settle, Submission } from './modules/orders/types.ts'
+import { createOrderReader } from './modules/orders/reads.ts'
+import { eventJson } from './modules/orders/service.ts'
+import type { CommandOutcome, Submission } from './modules/orders/types.ts'
 import { createWaiting } from './modules/orders/waiting.ts'
-import { startPayments } from './modules/payments/start.ts'
-import { createStripeProvider } from './modules/payments/stripe.ts'
+import { deadOperations } from './modules/payments/service.ts'
 import { forgetEvents } from './modules/payments/stripe-store.ts'
-import { createStripeWebhooks } from './modules/payments/stripe-webhooks.ts'
 import { readTestCharges, readUnderWay } from './modules/payments/sums.ts'
-import { createTestProvider } from './modules/payments/test-provider.ts'
-import type { Provider } from './modules/payments/types.ts'
 import { createRisk, type RiskMetrics } from './modules/risk/service.ts'
 import { createKeys, developmentPrincipals, ensureShop } from './modules/shops/service.ts'
 import { closeBalances, createAuditor } from './modules/stock/audit.ts'
 import { ensureMainLocation } from './modules/stock/reads.ts'
+import { deadDeliveries } from './modules/webhooks/dead.ts'
 import { keepDeliveries } from './modules/webhooks/housekeeping.ts'
 import { startWebhooks } from './modules/webhooks/service.ts'
 import { createBatcher } from './runtime/batch.ts'
@@ -37,6 +37,7 @@ import { type Clock, systemClock } from './runtime/clock.ts'
 import type { Config } from './runtime/config.ts'
 import { newestEventSql } from './runtime/event-log.ts'
 import { every, type Recurring } from './runtime/every.ts'
+import { trimInboxBehindLog } from './runtime/inbox.ts'
 import { ensureIncarnation } from './runtime/incarnation.ts'
 import type { Log } from './runtime/log.ts'
 import { type LogReader, startLogReader } from './runtime/logreader.ts'
@@ -68,7 +69,17 @@ export async function buildCell({ cell, database, config, log, clock = systemClo
   const engine = createEngine(store, { cell, startedAt: newest?.at ?? instant(0) })
   const reader = await startLogReader({ database, lives, now: clock.elapsedMs, onError: warn(log, 'log reader') })
   const warnOfConsumer = warn(log, 'consumer')
-  const bus = postgresBus({ database, reader, clock, onError: (_, error) => warnOfConsumer(error) })
+  const givenUp = metrics.counter('holdfast_events_given_up_total', 'Events that stand aside since', ['consumer'])
+  const bus = postgresBus({
+    database,
+    reader,
+    clock,
+    onError: (_, error) => warnOfConsumer(error),
+    onGivenUp(consumer, { subject, subjectVersion, type }) {
+      givenUp.inc({ consumer })
+      log.error({ consumer, subject, subjectVersion, type }, 'an event was given up: see holdfast dead list')
+    },
+  })
   const waiting = createWaiting(createOrderReader(database))
   const batcher = createBatcher<Submission, CommandOutcome>({
     lanes: config.lanes,
@@ -87,26 +98,17 @@ export async function buildCell({ cell, database, config, log, clock = systemClo
   })
   metrics.gaugeOf('holdfast_queue_rows', 'Rows that queued commands will touch', () => batcher.load().queuedRows)
 
-  // What it sells it gives away for nothing: not beside real money.
-  const testProvider = config.profile === 'development' ? createTestProvider(database, clock) : undefined
-  const providers = new Map<string, Provider>()
-  if (testProvider) providers.set(testProvider.name, testProvider)
-  const stripe = { cell, now: clock.now }
-  if (config.stripe) providers.set('stripe', createStripeProvider(config.stripe, stripe))
-  const payments = startPayments({
+  const providers = openProviders({ cell, database, config, clock })
+  const payments = startCellPayments({
     database,
     bus,
     providers,
-    submit: (command: Settle) => batcher.submit(submissionOf(command, null, clock.now())),
-    readOrder: createOrderReader(database),
     shopIds: [shop.id],
-    readOrders: readOrdersOfSpan(database),
+    commands: batcher,
     clock,
-    chance: Math.random,
     metrics,
+    log,
     onError: warn(log, 'payments'),
-    onDifferences: ({ differenceCount, differences }) =>
-      log.warn({ count: differenceCount, first: differences[0] }, 'payments differ from their provider’s record'),
   })
 
   const settledSeq = async () => reader.horizon
@@ -117,7 +119,7 @@ export async function buildCell({ cell, database, config, log, clock = systemClo
     settledSeq,
     clock,
     metrics,
-    providers: testProvider ? [{ name: testProvider.name, sums: () => readTestCharges(database) }] : [],
+    providers: providers.testProvider ? [{ name: 'test', sums: () => readTestCharges(database) }] : [],
     underWay: () => readUnderWay(database),
   })
   const publicOnly = config.profile !== 'development'
@@ -136,10 +138,16 @@ export async function buildCell({ cell, database, config, log, clock = systemClo
     cell,
     webhooks: { webhooks, urlRules: { publicOnly, ports: config.webhookPorts ?? [] } },
     commands: batcher,
-    providers,
-    testProvider,
-    stripeWebhooks: config.stripe ? createStripeWebhooks(config.stripe, stripe) : null,
+    providers: providers.byName,
+    testProvider: providers.testProvider,
+    stripeWebhooks: providers.stripeWebhooks,
     waiting,
+    deadLetters: createDeadLetters(database, [
+      operationSource(deadOperations(database), cell),
+      deliverySource(deadDeliveries(database, cell)),
+      eventSource(database),
+    ]),
+    lives: () => reader.lives,
     assessOrder: createRisk({ database, clock, assessors: [], metrics: riskMetrics(metrics) }),
     database,
     keys: createKeys(database, clock.now, config.profile === 'development' ? developmentPrincipals(shop) : undefined),
@@ -244,6 +252,7 @@ function startRecurring({ database, batcher, reader, auditors, log, clock }: Rec
     regularly('key generations', async () => void (await rotateKeys(database))),
     regularly('young keys', async () => void (await carryKeysOver(database, clock))),
     regularly('events of Stripe', () => forgetEvents(database, addMs(clock.now(), -limits.stripeEventMsKept))),
+    every(limits.inboxTrimEveryMs, () => trimInboxBehindLog(database), warn(log, 'inbox')),
     regularly('month partitions', () => makeMonthPartitions(database, clock.now())),
     regularly('event partitions', async () => void (await ensureEventPartitions(database))),
     every(

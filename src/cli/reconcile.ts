@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util'
 import { type CellName, isCellName, toWireId } from '../base/ids.ts'
 import { limits } from '../base/limits.ts'
 import { addMs, type Instant, instant, parseRfc3339 } from '../base/time.ts'
+import { openProviders } from '../cell-payments.ts'
 import { createEngine } from '../modules/orders/engine.ts'
 import { createPostgresStore } from '../modules/orders/engine-postgres.ts'
 import { createOrderReader, readOrdersOfSpan } from '../modules/orders/reads.ts'
@@ -16,13 +17,12 @@ import {
   reconcileCharges,
   reconcileOrders,
 } from '../modules/payments/reconcile.ts'
-import { createStripeProvider } from '../modules/payments/stripe.ts'
-import { createTestProvider } from '../modules/payments/test-provider.ts'
 import type { Provider } from '../modules/payments/types.ts'
 import { ensureShop } from '../modules/shops/service.ts'
 import { systemClock } from '../runtime/clock.ts'
 import { type Config, readConfig } from '../runtime/config.ts'
 import { newestEventSql } from '../runtime/event-log.ts'
+import { gather } from '../runtime/gather.ts'
 import type { Database } from '../runtime/pg.ts'
 import { databaseHelp, databaseOptions, withDatabase } from './database.ts'
 import { usage } from './failure.ts'
@@ -62,10 +62,14 @@ async function ofDatabase(database: Database, { cell, config, since }: Options):
   try {
     const [newest] = await database.query<{ at: Instant }>(newestEventSql)
     const engine = createEngine(store, { cell, startedAt: newest?.at ?? instant(0) })
-    const parts = partsOf(database, providersOf(database, { cell, config, since }), async (command) => {
-      const [outcome] = await engine.run(0, [submissionOf(command, null, systemClock.now())])
-      return outcome!
-    })
+    const providers = openProviders({ cell, database, config, clock: systemClock })
+    const submit = gather<Settle, CommandOutcome>(limits.reconcilePageMax, (commands) =>
+      engine.run(
+        0,
+        commands.map((command) => submissionOf(command, null, systemClock.now())),
+      ),
+    )
+    const parts = partsOf(database, providers.byName, submit)
     const before = addMs(systemClock.now(), -limits.reconcileQuietMs)
     const report = emptyReport()
     await reconcileOrders(
@@ -81,16 +85,9 @@ async function ofDatabase(database: Database, { cell, config, since }: Options):
   }
 }
 
-function providersOf(database: Database, { cell, config }: Options): Map<string, Provider> {
-  const providers = new Map<string, Provider>()
-  if (config.profile === 'development') providers.set('test', createTestProvider(database, systemClock))
-  if (config.stripe) providers.set('stripe', createStripeProvider(config.stripe, { cell, now: systemClock.now }))
-  return providers
-}
-
 function partsOf(
   database: Database,
-  providers: Map<string, Provider>,
+  providers: ReadonlyMap<string, Provider>,
   submit: (command: Settle) => Promise<CommandOutcome>,
 ): ReconcileParts {
   return {
