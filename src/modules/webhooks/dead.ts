@@ -1,5 +1,5 @@
 // Deliveries that are tried no more, as dead letters: listed, looked at, sent again or dropped.
-import { type CellName, parseWireId, type ShopId } from '../../base/ids.ts'
+import { type CellName, parseWireId, type ShopId, toWireId } from '../../base/ids.ts'
 import { type Instant, toRfc3339 } from '../../base/time.ts'
 import type { Database } from '../../runtime/pg.ts'
 import { deliveryIdOf, deliveryNameOf } from './service.ts'
@@ -21,7 +21,7 @@ export type DeadLetters = {
   /** Of a shop, the newest first. */
   list(shopId: ShopId, page: { before: number | null; limit: number }): Promise<DeadLetter[]>
   get(shopId: ShopId, id: string): Promise<DeadLetter | undefined>
-  /** Sent again, with all its tries. False when there is none. */
+  /** Sent again, with all its tries. False when there is none, or its endpoint is not enabled. */
   retry(shopId: ShopId, id: string): Promise<boolean>
   drop(shopId: ShopId, id: string): Promise<boolean>
 }
@@ -36,7 +36,7 @@ export function deadDeliveries(database: Pick<Database, 'query' | 'transaction'>
     tries: one.tries,
     since: one.updatedAt,
     data: {
-      endpoint_id: one.endpointId,
+      endpoint_id: toWireId('whe', cell, one.endpointId),
       event_id: one.eventId,
       type: one.type,
       subject: one.subject,

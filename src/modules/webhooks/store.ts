@@ -259,7 +259,8 @@ export const buryDisabled = async (session: Session, max: number): Promise<numbe
 const redeliverSql = `
   update webhooks.deliveries d set state = 'ready', tries = 0, next_at = null, reason = null, redelivered_key = coalesce($4, d.redelivered_key),
     updated_at = clock_timestamp()
-  where d.shop_id = $1 and d.endpoint_id = $2 and d.event_id = $3 and ($4::text is null or d.redelivered_key is distinct from $4)`
+  where d.shop_id = $1 and d.endpoint_id = $2 and d.event_id = $3 and ($4::text is null or d.redelivered_key is distinct from $4)
+    and exists (select from webhooks.endpoints e where e.shop_id = $1 and e.id = $2 and e.enabled)`
 const dropSql = `
   with gone as (
     delete from webhooks.deliveries where shop_id = $1 and endpoint_id = $2 and event_id = $3 and state = 'dead' returning endpoint_id, id
@@ -270,7 +271,7 @@ const dropSql = `
 
 export type DeliveryName = { shopId: ShopId; endpointId: Uuid; eventId: Uuid }
 
-/** Ready again with all its tries; a second request with the same key changes nothing. */
+/** Ready again with all its tries, if its endpoint is enabled; a second request with the same key changes nothing. */
 export const redeliver = (session: Session, { shopId, endpointId, eventId }: DeliveryName, key: string | null) =>
   session.run(redeliverSql, [shopId, endpointId, eventId, key])
 
