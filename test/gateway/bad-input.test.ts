@@ -93,6 +93,7 @@ const goodBodies: Record<string, () => object> = {
     ],
   }),
   setStockPolicy: () => ({ tracking: 'counted', allowance: 1, regions: ['eu'], group: 'g' }),
+  bookLedgerEntry: () => ({ kind: 'fee', order_id: orderId, amount: price, reason: 'r' }),
   putLocation: () => ({ name: 'X', cell: 'eu1', priority: 1, address, lat: 1, lon: 1 }),
 }
 
