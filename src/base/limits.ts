@@ -86,7 +86,10 @@ export const limits = {
   breakerCallsPerSecondMin: 5, // fewer say nothing about a provider
   stripeUnderWayMsMax: 2 * 60 * 1000, // Stripe's own clients give a request up after 80 s
   stripeUnheardMax: 10_000,
-  stripePagesMax: 100, // of 100 intents each: about half an hour of a shop that takes five payments a second
+  stripeIntentMsMax: 24 * 60 * 60 * 1000, // from a payment's beginning to its intent: providerKeyMsMax, stripeUnderWayMsMax, and some
+  stripePagesMax: 500, // of 100 intents each: two hours of a shop that takes seven payments a second
+  stripeListedMs: 2 * 60 * 60 * 1000, // older orders are searched for: the list from then on would be long
+  stripeChargesGatheredMax: 200,
   stripeEventMsKept: 30 * 24 * 60 * 60 * 1000, // Stripe repeats an event for three days
   stripeEventsForgottenMax: 5_000,
   webhookAgeSecondsMax: 300,

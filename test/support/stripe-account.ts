@@ -237,6 +237,11 @@ export function openAccount(file?: string) {
   function get(path: string, form: Form): Reply {
     const [, , kind = '', id] = path.split('/')
     const things = kind === 'refunds' ? refunds : intents
+    if (id === 'search') {
+      const [, name = '', value] = /^metadata\['(\w+)'\]:'([^']*)'$/.exec(String(form.query)) ?? []
+      const data = [...things.values()].filter(({ metadata }) => metadata[name] === value)
+      return { status: 200, body: { object: 'search_result', data: structuredClone(data), has_more: false } }
+    }
     if (id !== undefined) {
       const found = things.get(id)
       return found ? { status: 200, body: structuredClone(found) } : missing('id')
@@ -262,7 +267,12 @@ export type Account = ReturnType<typeof openAccount>
 function listed(things: Thing[], form: Form): Reply {
   const created = (typeof form.created === 'object' ? form.created : {}) as Record<string, string>
   const data = things
-    .filter((one) => one.created >= Number(created.gte ?? 0) && one.created <= Number(created.lte ?? Infinity))
+    .filter(
+      (one) =>
+        one.created >= Number(created.gte ?? 0) &&
+        one.created > Number(created.gt ?? -1) &&
+        one.created <= Number(created.lte ?? Infinity),
+    )
     .filter((one) => form.payment_intent === undefined || one.payment_intent === form.payment_intent)
     .toReversed()
   const from = form.starting_after === undefined ? 0 : data.findIndex(({ id }) => id === form.starting_after) + 1

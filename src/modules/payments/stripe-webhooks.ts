@@ -7,7 +7,7 @@ import { type Refused, refused } from '../../base/result.ts'
 import type { Instant } from '../../base/time.ts'
 import type { StripeConfig } from '../../runtime/config.ts'
 import type { Settle, Settlement } from '../orders/types.ts'
-import { openStripe, ownerOf, until } from './stripe.ts'
+import { openStripe, ownerOf, until } from './stripe-client.ts'
 import { answerOfIntent, answerOfRefund } from './stripe-words.ts'
 import type { Answer } from './types.ts'
 

@@ -1,39 +1,17 @@
 // The provider `stripe`: one PaymentIntent for each payment, found again by its metadata. Every call carries the operation's id
 // as its idempotency key. What became of a call without an answer is read, never tried: replaying the key would charge if the
-// first call had not arrived. It is read from the list of intents and not from search, which lags behind by up to a minute.
-import Stripe from 'stripe'
-import { type CellName, parseWireId, type ShopId, timeOfUuid, toWireId, type Uuid } from '../../base/ids.ts'
+// first call had not arrived. It is read from the list of intents, which is never behind; search may be (docs.stripe.com/search).
+import type Stripe from 'stripe'
+import { type CellName, timeOfUuid, toWireId, type Uuid } from '../../base/ids.ts'
 import { limits } from '../../base/limits.ts'
-import type { Currency } from '../../base/money.ts'
 import { addMs, type Instant } from '../../base/time.ts'
 import type { StripeConfig } from '../../runtime/config.ts'
-import {
-  answerOfIntent,
-  answerOfRefund,
-  chargeStatusOf,
-  fromStripeAmount,
-  meaningOf,
-  toStripeAmount,
-} from './stripe-words.ts'
-import { type Answer, type Charge, type Operation, OutcomeUnknown, type Provider, TryAgain } from './types.ts'
+import { stripeCharges } from './stripe-charges.ts'
+import { metadataOf, openStripe, paged, secondsOf, until } from './stripe-client.ts'
+import { answerOfIntent, answerOfRefund, meaningOf, toStripeAmount } from './stripe-words.ts'
+import { type Answer, type Operation, OutcomeUnknown, type Provider, TryAgain } from './types.ts'
 
-export type StripeDeps = { cell: CellName; now(): Instant }
-
-/**
- * Retries are the worker's, which asks before it sends again. The package itself repeats a call once when the connection closed
- * under it, whatever it is told; it does so with the same key.
- */
-export function openStripe({ secretKey, apiBase }: StripeConfig): Stripe {
-  const { hostname, port, protocol } = new URL(apiBase)
-  return new Stripe(secretKey, {
-    host: hostname,
-    protocol: protocol === 'http:' ? 'http' : 'https',
-    ...(port === '' ? {} : { port }),
-    maxNetworkRetries: 0,
-    timeout: limits.providerCallMsMax,
-    telemetry: false,
-  })
-}
+type StripeDeps = { cell: CellName; now(): Instant }
 
 export function createStripeProvider(config: StripeConfig, { cell, now }: StripeDeps): Provider {
   const stripe = openStripe(config)
@@ -47,9 +25,9 @@ export function createStripeProvider(config: StripeConfig, { cell, now }: Stripe
       if (now() - operation.askedAt >= limits.providerKeyMsMax)
         throw new OutcomeUnknown('the key may be forgotten: it is only looked up')
       try {
-        return await until(signal, send(stripe, operation, cell))
+        return await until(signal, send({ stripe, cell, signal }, operation))
       } catch (error) {
-        return await answerOfError(stripe, operation, error, signal).catch((thrown) => {
+        return await answerOfError({ stripe, cell, signal }, operation, error).catch((thrown) => {
           if (!(thrown instanceof TryAgain)) unheard.add(operation.id, now())
           throw thrown
         })
@@ -57,14 +35,14 @@ export function createStripeProvider(config: StripeConfig, { cell, now }: Stripe
     },
 
     async lookUp(operation, signal) {
-      const found = await until(signal, recordOf(stripe, operation, cell)).catch((error) => {
+      const found = await until(signal, recordOf({ stripe, cell, signal }, operation)).catch((error) => {
         throw error instanceof OutcomeUnknown ? error : new OutcomeUnknown(messageOf(error))
       })
       if (found !== 'not_done') return found
       return maybeUnderWay(operation, unheard.lastAt(operation.id), now()) ? 'in_progress' : 'never_heard'
     },
 
-    charges: (query) => chargesOf(stripe, query, cell),
+    charges: stripeCharges(stripe, { cell, now }),
   }
 }
 
@@ -90,13 +68,17 @@ function rememberUnheard() {
   }
 }
 
-async function send(stripe: Stripe, operation: Operation, cell: CellName): Promise<Answer> {
+/** What a call needs besides its operation. */
+type Call = { stripe: Stripe; cell: CellName; signal: AbortSignal }
+
+async function send(call: Call, operation: Operation): Promise<Answer> {
+  const { stripe, cell } = call
   const once = { idempotencyKey: operation.id }
   const { kind, reference } = operation
   const amount = toStripeAmount(operation.amount, operation.currency)
   if (amount === undefined) return { says: 'failed', error: 'amount_not_supported' }
   if (kind === 'authorize') return ended(answerOfIntent(await createIntent(stripe, operation, amount, cell), kind))
-  const id = reference ?? (await findIntent(stripe, operation, cell))?.id
+  const id = reference ?? (await findIntent(call, operation.paymentId))?.id
   if (id === undefined) throw new OutcomeUnknown('Stripe does not show the payment')
   switch (kind) {
     case 'capture':
@@ -131,129 +113,49 @@ function createIntent(stripe: Stripe, operation: Operation, amount: number, cell
   )
 }
 
-const metadataOf = ({ shopId, orderId, paymentId }: Operation, cell: CellName) => ({
-  holdfast_shop: String(shopId),
-  holdfast_order: toWireId('ord', cell, orderId),
-  holdfast_payment: toWireId('pay', cell, paymentId),
-})
-
 /** What Stripe has recorded of an operation; throws when it cannot be read to the end. */
-async function recordOf(
-  stripe: Stripe,
-  operation: Operation,
-  cell: CellName,
-): Promise<Answer | 'in_progress' | 'not_done'> {
+async function recordOf(call: Call, operation: Operation): Promise<Answer | 'in_progress' | 'not_done'> {
+  const { stripe } = call
   const { kind, reference } = operation
-  const intent = reference ? await stripe.paymentIntents.retrieve(reference) : await findIntent(stripe, operation, cell)
+  const intent = reference
+    ? await stripe.paymentIntents.retrieve(reference)
+    : await findIntent(call, operation.paymentId)
   if (intent && kind !== 'refund') return answerOfIntent(intent, kind)
   if (intent) {
-    const refund = await findRefund(stripe, intent.id, operation.id)
+    const refund = await findRefund(call, intent.id, operation.id)
     return refund ? answerOfRefund(refund) : 'not_done'
   }
   if (kind === 'authorize') return 'not_done'
   throw new OutcomeUnknown('Stripe does not show the payment')
 }
 
-/** Made within the life of its key, and so listed within that window. */
-async function findIntent(
-  stripe: Stripe,
-  { paymentId }: Pick<Operation, 'paymentId'>,
-  cell: CellName,
-): Promise<Stripe.PaymentIntent | undefined> {
+/** Made within the life of its key, and so listed within that window; as a rule soon after the payment began. */
+async function findIntent({ stripe, cell, signal }: Call, paymentId: Uuid): Promise<Stripe.PaymentIntent | undefined> {
   const name = toWireId('pay', cell, paymentId)
   const beganAt = timeOfUuid(paymentId)
-  const created = {
-    gte: secondsOf(addMs(beganAt, -limits.clockSkewMsMax)),
-    lte: secondsOf(addMs(beganAt, limits.providerKeyMsMax + limits.stripeUnderWayMsMax + limits.clockSkewMsMax)),
-  }
-  for await (const intent of paged((page) => stripe.paymentIntents.list({ created, ...page }))) {
-    if (intent.metadata.holdfast_payment === name) return intent
+  const soon = addMs(beganAt, limits.authorizeMsMax)
+  const windows = [
+    { gte: secondsOf(addMs(beganAt, -limits.clockSkewMsMax)), lte: secondsOf(soon) },
+    { gt: secondsOf(soon), lte: secondsOf(addMs(beganAt, limits.stripeIntentMsMax)) },
+  ]
+  for (const created of windows) {
+    for await (const intent of paged((page) => stripe.paymentIntents.list({ created, ...page }), { signal })) {
+      if (intent.metadata.holdfast_payment === name) return intent
+    }
   }
   return undefined
 }
 
-async function findRefund(stripe: Stripe, intentId: string, key: Uuid): Promise<Stripe.Refund | undefined> {
-  for await (const refund of paged((page) => stripe.refunds.list({ payment_intent: intentId, ...page }))) {
+async function findRefund({ stripe, signal }: Call, intentId: string, key: Uuid): Promise<Stripe.Refund | undefined> {
+  const list = (page: object) => stripe.refunds.list({ payment_intent: intentId, ...page })
+  for await (const refund of paged(list, { signal })) {
     if (refund.metadata?.holdfast_key === key) return refund
   }
   return undefined
 }
 
-const secondsOf = (at: Instant): number => Math.floor(at / 1000)
-
-type Page<T> = { data: T[]; has_more: boolean }
-
-/** Everything a list holds, newest first. A list that is too long to be read is no answer. */
-async function* paged<T extends { id: string }>(
-  read: (page: { limit: number; starting_after?: string }) => Promise<Page<T>>,
-  after: string | null = null,
-): AsyncGenerator<T> {
-  let last = after
-  for (let pages = 0; pages < limits.stripePagesMax; pages++) {
-    const page = await read({ limit: 100, ...(last === null ? {} : { starting_after: last }) })
-    yield* page.data
-    if (!page.has_more) return
-    last = page.data.at(-1)!.id
-  }
-  throw new OutcomeUnknown(`Stripe's list is longer than ${limits.stripePagesMax} pages`)
-}
-
-type ChargesQuery = Parameters<Provider['charges']>[0]
-
-async function chargesOf(
-  stripe: Stripe,
-  { shopId, orderId, after, limit }: ChargesQuery,
-  cell: CellName,
-): Promise<Charge[]> {
-  const charges: Charge[] = []
-  const since =
-    orderId === null ? {} : { created: { gte: secondsOf(addMs(timeOfUuid(orderId), -limits.clockSkewMsMax)) } }
-  const list = (page: object) => stripe.paymentIntents.list({ ...since, expand: ['data.latest_charge'], ...page })
-  for await (const intent of paged(list, after)) {
-    if (charges.length === limit) break
-    const charge = chargeOf(intent, shopId, cell)
-    if (charge && (orderId === null || charge.orderId === orderId)) charges.push(charge)
-  }
-  return charges
-}
-
-/** Null for what is not of this shop and cell, or never held money. */
-function chargeOf(intent: Stripe.PaymentIntent, shopId: ShopId, cell: CellName): Charge | null {
-  const ours = ownerOf(intent.metadata, cell)
-  const latest = intent.latest_charge
-  const refunded = fromStripeAmount(latest && typeof latest === 'object' ? latest.amount_refunded : 0, intent.currency)
-  const status = chargeStatusOf(intent, intent.status === 'succeeded' ? refunded : fromStripeAmount(0, intent.currency))
-  if (!ours || ours.shopId !== shopId || status === null) return null
-  return {
-    id: intent.id,
-    orderId: ours.orderId,
-    paymentId: ours.paymentId,
-    amount: fromStripeAmount(intent.amount, intent.currency),
-    currency: intent.currency.toUpperCase() as Currency,
-    captured: fromStripeAmount(intent.amount_received, intent.currency),
-    refunded,
-    status,
-  }
-}
-
-/** Whose an intent or a refund is by its metadata; null when it is not ours, or another cell's. */
-export function ownerOf(
-  metadata: Stripe.Metadata | null,
-  cell: CellName,
-): { shopId: ShopId; orderId: Uuid; paymentId: Uuid } | null {
-  const { holdfast_shop: shop = '', holdfast_order: order = '', holdfast_payment: payment = '' } = metadata ?? {}
-  const [orderId, paymentId] = [parseWireId(order), parseWireId(payment)]
-  if (!/^\d{1,9}$/.test(shop) || orderId?.cell !== cell || paymentId?.cell !== cell) return null
-  return { shopId: Number(shop) as ShopId, orderId: orderId.uuid, paymentId: paymentId.uuid }
-}
-
 /** What an error says of the operation: an answer, or what it throws. */
-async function answerOfError(
-  stripe: Stripe,
-  operation: Operation,
-  error: unknown,
-  signal: AbortSignal,
-): Promise<Answer> {
+async function answerOfError({ stripe, signal }: Call, operation: Operation, error: unknown): Promise<Answer> {
   if (error instanceof OutcomeUnknown || error instanceof TryAgain) throw error
   const meaning = meaningOf(error, operation.kind)
   if (meaning === 'try_again') throw new TryAgain(messageOf(error))
@@ -273,14 +175,3 @@ function ended(answer: Answer | 'in_progress' | 'not_done'): Answer {
 }
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
-
-/** The call's outcome, unless the signal comes first: the call then ends by its own time-out, and nobody hears it. */
-export function until<T>(signal: AbortSignal, call: Promise<T>): Promise<T> {
-  call.catch(() => undefined)
-  return new Promise((resolve, reject) => {
-    const giveUp = () => reject(new OutcomeUnknown('no answer in time'))
-    if (signal.aborted) return giveUp()
-    signal.addEventListener('abort', giveUp, { once: true })
-    call.then(resolve, reject).finally(() => signal.removeEventListener('abort', giveUp))
-  })
-}

@@ -102,6 +102,15 @@ describe('an order', () => {
     await becomes(id, 'refunded')
     expect(standIn.refunds().filter(({ metadata }) => metadata.holdfast_order === id)).toMatchObject([{ amount: 500 }])
   })
+
+  test('that is cancelled before its buyer has done his part can no longer be paid', async () => {
+    const id = await waitingForBuyer()
+    await cell.call('POST', `/v1/orders/${id}/cancel`, { body: { reason: 'buyer' } })
+    await becomes(id, 'voided')
+    expect(intentOf(id)!.status).toBe('canceled')
+    expect(await post(eventOf(id, 'payment_intent.canceled'))).toEqual({ status: 200 })
+    expect((await read(id)).payment.status).toBe('voided')
+  })
 })
 
 describe('an event', () => {
@@ -269,6 +278,9 @@ describe('an event', () => {
     standIn.heal()
     expect(await post(event)).toEqual({ status: 200 })
     expect((await read(id)).payment.status).toBe('failed')
+    standIn.fail({ on: 'GET /v1/payment_intents/', does: 'refuse', status: 500, times: 1_000 })
+    expect(await post(event)).toEqual({ status: 200 }) // it is known: nobody is asked
+    standIn.heal()
   })
 
   test('that is no event is refused although it is signed', async () => {
@@ -331,6 +343,7 @@ describe('what an event settles', () => {
     const second = takeIn(eventOf(id, 'payment_intent.succeeded') as Stripe.Event, async ([command]) => {
       settled.push(command!.settlement.says)
     })
+    await settlementsOf(eventOf(id, 'payment_intent.requires_action')) // time enough to overtake
     goOn()
     await Promise.all([first, second])
     expect(settled).toEqual(['failed', 'captured'])

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { appendFile } from 'node:fs/promises'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { type CellName, toWireId } from '../../../src/base/ids.ts'
+import { type CellName, toWireId, type Uuid, uuidV7 } from '../../../src/base/ids.ts'
 import { limits } from '../../../src/base/limits.ts'
 import type { Currency, MinorUnits } from '../../../src/base/money.ts'
 import { addMs, type Instant, instant } from '../../../src/base/time.ts'
@@ -73,6 +73,8 @@ const further = (first: Operation, kind: Operation['kind'], more: Partial<Operat
   askedAt: now(),
   ...more,
 })
+
+const newUuidAt = (at: Instant): Uuid => uuidV7(at, crypto.getRandomValues(new Uint8Array(10)))
 
 const nameOf = ({ paymentId }: Operation): string => toWireId('pay', cell, paymentId)
 const posts = (what: string) => standIn.requests.filter(({ target }) => target === `POST ${what}`)
@@ -287,6 +289,14 @@ describe('a call without an answer', () => {
     expect(await lookUp(operation)).toMatchObject({ says: 'captured', reference: intentOf(operation).id })
   })
 
+  test('that was sent long after its payment began is found as well', async () => {
+    const beganAt = addMs(now(), -limits.authorizeMsMax * 2)
+    const id = newUuidAt(beganAt)
+    const operation = authorize('pm_card_visa', { id, paymentId: id, askedAt: beganAt })
+    await loseAnswerOf(operation)
+    expect(await lookUp(operation)).toMatchObject({ says: 'captured' })
+  })
+
   test('of a capture is found by the payment, whose name need not be known', async () => {
     const operation = authorize('pm_card_visa', { capture: 'later' })
     await perform(operation)
@@ -478,6 +488,23 @@ describe('the list of charges', () => {
     expect(await provider.charges({ shopId, orderId: given.orderId, after: null, limit: 9 })).toMatchObject([
       { paymentId: given.paymentId },
     ])
+  })
+
+  test('of orders asked for together is read once, and an old order is searched for', async () => {
+    const [one, other, none] = [authorize(), authorize('pm_card_visa', { capture: 'later' }), authorize()]
+    await perform(one)
+    await perform(other)
+    await perform(further(one, 'refund'))
+    const expected = [[{ paymentId: one.paymentId, refunded: 1999 }], [{ status: 'authorized' }], []]
+    const read = () =>
+      Promise.all([one, other, none].map(({ orderId }) => provider.charges({ shopId, orderId, after: null, limit: 9 })))
+    const targets = () => standIn.requests.splice(0).map(({ target }) => target)
+    targets()
+    expect(await read()).toMatchObject(expected)
+    expect(targets()).toEqual(['GET /v1/payment_intents'])
+    aheadMs += limits.stripeListedMs + 1
+    expect(await read()).toMatchObject(expected)
+    expect(targets().filter((target) => target.endsWith('/search'))).toHaveLength(3)
   })
 })
 
