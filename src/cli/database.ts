@@ -3,6 +3,7 @@
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
+import type { CellName } from '../base/ids.ts'
 import { type Config, readConfig } from '../runtime/config.ts'
 import { type DatabaseUrl, socketUrl } from '../runtime/database-url.ts'
 import { startEmbedded } from '../runtime/embedded.ts'
@@ -39,6 +40,10 @@ export async function withDatabase<T>(
     await stop()
   }
 }
+
+/** Whose ids the command tells. */
+export const cellNamed = (flags: DatabaseFlags): CellName =>
+  readConfig(flagsOf(flags), process.env).cells[0]! as CellName
 
 const flagsOf = (flags: DatabaseFlags): string[] =>
   (Object.keys(databaseOptions) as (keyof DatabaseFlags)[]).flatMap((flag) =>

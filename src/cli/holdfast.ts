@@ -44,6 +44,18 @@ const commands: Record<string, Entry> = {
     load: () =>
       import('./reconcile.ts').then(({ reconcile, reconcileHelp }) => ({ run: reconcile, help: reconcileHelp })),
   },
+  settings: {
+    summary: 'Shows and sets what a shop has decided',
+    load: () => import('./settings.ts').then(({ settings, settingsHelp }) => ({ run: settings, help: settingsHelp })),
+  },
+  dead: {
+    summary: 'Lists, shows, retries and drops what was given up',
+    load: () => import('./dead.ts').then(({ dead, deadHelp }) => ({ run: dead, help: deadHelp })),
+  },
+  consumer: {
+    summary: 'Lists, pauses, resumes and rewinds the consumers of the log',
+    load: () => import('./consumer.ts').then(({ consumer, consumerHelp }) => ({ run: consumer, help: consumerHelp })),
+  },
   audit: {
     summary: 'Recomputes every counter from the log and compares',
     load: () => import('./audit.ts').then(({ audit, auditHelp }) => ({ run: audit, help: auditHelp })),

@@ -6,26 +6,32 @@ import { type FastifyInstance, type FastifyRequest, fastify } from 'fastify'
 import type { CellName } from '../base/ids.ts'
 import { limits } from '../base/limits.ts'
 import type { Instant } from '../base/time.ts'
+import { deadLetterRoutes } from '../modules/deadletters/routes.ts'
+import type { DeadLetters } from '../modules/deadletters/service.ts'
 import { ledgerRoutes } from '../modules/ledger/routes.ts'
 import { bulkOrderRoute } from '../modules/orders/bulk.ts'
 import { lifeRoutes } from '../modules/orders/life-routes.ts'
 import { createOrderReader } from '../modules/orders/reads.ts'
 import { orderRoutes } from '../modules/orders/routes.ts'
-import { type Commands, type Providers, submissionOf } from '../modules/orders/service.ts'
+import { type Commands, eventJson, type Providers, submissionOf } from '../modules/orders/service.ts'
 import type { Settle } from '../modules/orders/types.ts'
 import type { Waiting } from '../modules/orders/waiting.ts'
 import { testProviderRoutes } from '../modules/payments/routes.ts'
 import { stripeRoutes } from '../modules/payments/stripe-routes.ts'
 import type { StripeWebhooks } from '../modules/payments/stripe-webhooks.ts'
 import type { TestProvider } from '../modules/payments/test-provider.ts'
+import type { AssessOrder } from '../modules/risk/service.ts'
 import type { Keys } from '../modules/shops/service.ts'
 import { settingsRoutes } from '../modules/shops/settings-routes.ts'
 import { bulkStockRoute } from '../modules/stock/bulk.ts'
 import { stockRoutes } from '../modules/stock/routes.ts'
+import { type WebhookRoutesOptions, webhookRoutes } from '../modules/webhooks/routes.ts'
 import { acceptJson, compileSchema, type Exchange } from '../runtime/http.ts'
+import type { Lives } from '../runtime/incarnation.ts'
 import type { Log } from '../runtime/log.ts'
 import type { Database } from '../runtime/pg.ts'
 import { createDoor } from './admission.ts'
+import { consumerRoutes } from './consumers.ts'
 import { docsRoutes } from './docs-page.ts'
 import { type EventRoutesOptions, eventRoutes } from './events.ts'
 import { answerBrokenHttp, answerUnknownRoutes, refusalOrFault, sendFailure } from './failures.ts'
@@ -51,6 +57,11 @@ export type AppOptions = Omit<HealthOptions, 'guard' | 'position'> & {
   waiting: Waiting
   /** In the development profile, whose callers may look at what it charged. */
   testProvider?: TestProvider | undefined
+  /** Looks at orders before they are placed; nobody does when it is absent. */
+  assessOrder?: AssessOrder
+  webhooks: Pick<WebhookRoutesOptions, 'webhooks' | 'urlRules'>
+  deadLetters: DeadLetters
+  lives(): Lives
   database: Pick<Database, 'query' | 'transaction'>
   keys: Keys
   log: Pick<Log, 'error' | 'warn'>
@@ -102,11 +113,14 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   await describeApi(app)
   const guard = createGuard(options.keys, clock.elapsedMs)
   const shared = { cell, guard, commands, database: options.database, now: clock.now }
-  const { providers, waiting } = options
-  const ordersShared = { ...shared, providers, waiting, readOrder: createOrderReader(options.database) }
+  const { providers, waiting, assessOrder: assess = () => undefined } = options
+  const ordersShared = { ...shared, providers, waiting, assess, readOrder: createOrderReader(options.database) }
   docsRoutes(app)
   healthRoutes(app, { ...options, guard, position: options.events.position })
   eventRoutes(app, { cell, guard, events: options.events })
+  webhookRoutes(app, { ...shared, ...options.webhooks, bodyOf: (event) => eventJson(event, cell) })
+  deadLetterRoutes(app, { guard, deadLetters: options.deadLetters })
+  consumerRoutes(app, { guard, database: options.database, lives: options.lives })
   settingsRoutes(app, { guard, database: options.database, keys: options.keys })
   stockRoutes(app, { ...shared, submissionOf })
   orderRoutes(app, ordersShared)

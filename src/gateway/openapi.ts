@@ -3,10 +3,15 @@ import swagger from '@fastify/swagger'
 import type { FastifyInstance } from 'fastify'
 import { Type } from 'typebox'
 import { type ErrorCode, errorTable } from '../base/errors.ts'
+import * as deadLetters from '../modules/deadletters/routes.ts'
+import * as ledger from '../modules/ledger/schemas.ts'
 import * as orders from '../modules/orders/schemas.ts'
 import * as payments from '../modules/payments/schemas.ts'
+import * as settings from '../modules/shops/settings.ts'
 import { scopes, storefrontScopes } from '../modules/shops/types.ts'
 import * as stock from '../modules/stock/schemas.ts'
+import * as webhooks from '../modules/webhooks/schemas.ts'
+import * as consumers from './consumers.ts'
 import * as events from './events.ts'
 
 const codes = Object.keys(errorTable) as ErrorCode[]
@@ -66,7 +71,12 @@ export async function describeApi(app: FastifyInstance): Promise<void> {
         { name: 'holds', description: 'Reservations with an expiry.' },
         { name: 'stock', description: 'Units, where they are, and how they may be sold.' },
         { name: 'events', description: 'What happened, in order.' },
+        { name: 'webhooks', description: 'Events delivered to URLs.' },
         { name: 'test-provider', description: 'What the test provider holds; development profile only.' },
+        { name: 'dead letters', description: 'What was given up, to be tried again or dropped.' },
+        { name: 'consumers', description: 'Readers of the log, steered by hand.' },
+        { name: 'settings', description: 'What the shop has decided.' },
+        { name: 'ledger', description: 'Money: balanced double entries, made of the events.' },
         { name: 'health', description: 'For probes, scrapers and auditors.' },
       ],
       security: [{ key: [] }],
@@ -82,8 +92,13 @@ export async function describeApi(app: FastifyInstance): Promise<void> {
           Problem,
           ...orders.components,
           ...stock.components,
+          ...ledger.components,
+          ...settings.components,
+          ...deadLetters.components,
+          ...consumers.components,
           ...payments.components,
           ...events.components,
+          ...webhooks.components,
         } as never,
       },
     },

@@ -23,14 +23,14 @@ type ConsumerRow = Position & {
 export type ConsumerState = Omit<ConsumerRow, keyof Position> & { position: string }
 
 const listSql = `
-  select name, incarnation, seq, paused, dead, updated_at as "updatedAt",
-    greatest(0, newest.seq - consumers.seq) as "lagEvents",
-    coalesce((select greatest(0, ceil(extract(epoch from clock_timestamp() - at)))
-      from runtime.events where events.seq > consumers.seq order by events.seq limit 1), 0)::bigint as "lagSeconds"
-  from runtime.consumers,
+  select c.name, c.incarnation, c.seq, c.paused, c.dead, c.updated_at as "updatedAt",
+    greatest(0, newest.seq - c.seq) as "lagEvents",
+    coalesce((select greatest(0, ceil(extract(epoch from clock_timestamp() - e.at)))
+      from runtime.events e where e.seq > c.seq order by e.seq limit 1), 0)::bigint as "lagSeconds"
+  from runtime.consumers c,
     (select coalesce((select seq from runtime.events order by seq desc limit 1), 0) as seq) as newest
-  where $1::text is null or name = $1
-  order by name limit $2`
+  where $1::text is null or c.name = $1
+  order by c.name limit $2`
 
 /** All consumers that have ever run here, by name. */
 export async function listConsumers(database: Pick<Database, 'query'>): Promise<ConsumerState[]> {
@@ -53,7 +53,11 @@ const stateOf = ({ incarnation, seq, ...row }: ConsumerRow): ConsumerState => ({
 const pauseSql = 'update runtime.consumers set paused = $2 where name = $1'
 
 /** Nothing is applied any more once this has committed. False when there is no such consumer. */
-export async function setPaused(database: Database, name: string, paused: boolean): Promise<boolean> {
+export async function setPaused(
+  database: Pick<Database, 'query' | 'transaction'>,
+  name: string,
+  paused: boolean,
+): Promise<boolean> {
   return (await database.transaction((session) => session.run(pauseSql, [name, paused]))).count > 0
 }
 
@@ -67,7 +71,7 @@ export type Rewind = {
 
 /** Refused: `not_found`; `cursor_invalid` and `position_expired`; `position_ahead` of the consumer without force, and of the log always. */
 export async function rewindConsumer(
-  database: Database,
+  database: Pick<Database, 'query' | 'transaction'>,
   lives: Lives,
   { name, to, force }: Rewind,
 ): Promise<Outcome<{ from: number; to: number }>> {

@@ -14,6 +14,8 @@ import { bareArray, jsonLines, numberArray, textArray } from './pg-values.ts'
 /** `tries` 0: nothing is wrong with it, but it may not be applied before those of its subject that stand aside too. */
 export type DeadEvent = LogEvent & {
   id: Uuid
+  /** Grows with the time at which it was put aside. */
+  number: number
   consumer: string
   reason: string
   tries: number
@@ -21,7 +23,7 @@ export type DeadEvent = LogEvent & {
   retryAskedAt: Instant | null
 }
 
-const columns = `id, consumer, seq, shop_id as "shopId", event_id as "eventId", subject, subject_version as "subjectVersion",
+const columns = `id, number, consumer, seq, shop_id as "shopId", event_id as "eventId", subject, subject_version as "subjectVersion",
   type, at, data::text as data, reason, tries, since, retry_asked_at as "retryAskedAt"`
 
 const insertSql = `
@@ -62,7 +64,7 @@ export const giveUp = (session: Session, consumer: string, event: LogEvent, why:
 const blockedSql = `
   select shop_id as "shopId", subject, min(subject_version) as version
   from runtime.dead_events
-  where consumer = $1 and dropped_at is null and (shop_id, subject) in (select * from unnest($2::int[], $3::text[]))
+  where consumer = $1 and (shop_id, subject) in (select * from unnest($2::int[], $3::text[]))
   group by shop_id, subject`
 
 /** Puts those aside that follow one that stands aside, and answers the others. To be called as giveUp is. */
@@ -92,12 +94,12 @@ export async function withoutBlocked(
 
 const firstAskedSql = `
   select ${columns} from runtime.dead_events
-  where consumer = $1 and dropped_at is null and (shop_id, subject) = (
+  where consumer = $1 and (shop_id, subject) = (
     select shop_id, subject from runtime.dead_events
-    where consumer = $1 and retry_asked_at is not null and dropped_at is null order by retry_asked_at, seq limit 1)
+    where consumer = $1 and retry_asked_at is not null order by retry_asked_at, seq limit 1)
   order by subject_version limit 1`
 
-const ofSubject = 'consumer = $1 and shop_id = $2 and subject = $3 and dropped_at is null'
+const ofSubject = 'consumer = $1 and shop_id = $2 and subject = $3'
 const askSubjectSql = `
   update runtime.dead_events set retry_asked_at = clock_timestamp() where ${ofSubject} and retry_asked_at is null`
 const unaskSubjectSql = `update runtime.dead_events set retry_asked_at = null where ${ofSubject}`
@@ -126,7 +128,7 @@ type Tried = { more: boolean; applied: readonly LogEvent[]; failure?: { event: D
  * any more.
  */
 export async function retryOne(
-  database: Database,
+  database: Pick<Database, 'transaction'>,
   { consumer, reread, apply }: Application,
   isOfEvent: (error: unknown) => boolean,
 ): Promise<Tried> {
@@ -167,23 +169,18 @@ export function reasonOf(error: unknown): string {
   return text.replaceAll('\u0000', '').slice(0, limits.deadReasonCharactersMax)
 }
 
-export type DeadPage = { shopId: number | null; before: { since: Instant; id: Uuid } | null; limit: number }
+export type DeadPage = { shopId: number | null; before: number | null; limit: number }
 
 const listSql = `
   select ${columns} from runtime.dead_events
-  where dropped_at is null and ($1::int is null or shop_id = $1)
-    and ($2::timestamptz is null or (since, id) < ($2, $3::uuid))
-  order by since desc, id desc limit $4`
+  where ($1::int is null or shop_id = $1) and ($2::bigint is null or number < $2) order by number desc limit $3`
 
 /** Newest first. */
-export async function listDeadEvents(database: Pick<Database, 'query'>, page: DeadPage): Promise<DeadEvent[]> {
-  const { shopId, before, limit } = page
-  const since = before && new Date(before.since).toISOString()
-  return database.query<DeadEvent>(listSql, [shopId, since, before?.id ?? null, limit])
-}
+export const listDeadEvents = (database: Pick<Database, 'query'>, { shopId, before, limit }: DeadPage) =>
+  database.query<DeadEvent>(listSql, [shopId, before, limit])
 
 const getSql = `
-  select ${columns} from runtime.dead_events where id = $1 and ($2::int is null or shop_id = $2) and dropped_at is null`
+  select ${columns} from runtime.dead_events where id = $1 and ($2::int is null or shop_id = $2)`
 
 export async function getDeadEvent(
   database: Pick<Database, 'query'>,
@@ -202,7 +199,11 @@ async function lockDead(session: Session, id: Uuid, shopId: number | null): Prom
 }
 
 /** A running consumer applies it within a second, with all of its subject, in order. False when there is no such event. */
-export async function askForRetry(database: Database, id: Uuid, shopId: number | null): Promise<boolean> {
+export async function askForRetry(
+  database: Pick<Database, 'transaction'>,
+  id: Uuid,
+  shopId: number | null,
+): Promise<boolean> {
   return database.transaction(async (session) => {
     const event = await lockDead(session, id, shopId)
     if (event) await session.run(askSubjectSql, subjectOf(event))
@@ -210,16 +211,13 @@ export async function askForRetry(database: Database, id: Uuid, shopId: number |
   })
 }
 
-const dropSql = `
-  update runtime.dead_events set dropped_at = clock_timestamp(), drop_reason = $2, retry_asked_at = null where id = $1`
-
 /**
  * Takes the event for applied, and has those behind it applied. Refused: `not_found`, and `dead_letter_blocked` while an
  * earlier one of its subject stands aside, since what comes after a dropped event is never before it.
  */
 export async function dropDeadEvent(
-  database: Database,
-  { id, shopId, reason }: { id: Uuid; shopId: number | null; reason: string },
+  database: Pick<Database, 'transaction'>,
+  { id, shopId }: { id: Uuid; shopId: number | null },
 ): Promise<Outcome<true>> {
   return database.transaction(async (session) => {
     const event = await lockDead(session, id, shopId)
@@ -230,15 +228,8 @@ export async function dropDeadEvent(
     )
     if (first?.id !== id) return refused('dead_letter_blocked')
     await takeFresh(session, event.consumer, [event])
-    await session.run(dropSql, [id, reason])
+    await session.run(removeSql, [id])
     await passOver(session, event)
     return accepted(true)
   })
-}
-
-const trimSql = `delete from runtime.dead_events where dropped_at < clock_timestamp() - $1 * interval '1 day'`
-
-/** Forgets what was dropped so long ago. */
-export async function trimDropped(database: Database, olderThanDays: number): Promise<number> {
-  return (await database.transaction((session) => session.run(trimSql, [olderThanDays]))).count
 }

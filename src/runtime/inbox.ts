@@ -162,10 +162,13 @@ const trimSubjectsSql = `
 const oldestEventSql = `
   select extract(epoch from clock_timestamp() - at) / 86400 as "daysAgo" from runtime.events order by seq limit 1`
 
-/** How old the oldest event in the log is: partitions go as a whole, so that one may be kept long past its time. */
-export async function daysOfLog(database: Pick<Database, 'query'>): Promise<number> {
+/**
+ * Forgets what no event in the log can ask for any more. Partitions go as a whole, so that one may be kept long past its time;
+ * the day more is for clocks that differ.
+ */
+export async function trimInboxBehindLog(database: Database): Promise<void> {
   const [row] = await database.query<{ daysAgo: string }>(oldestEventSql)
-  return row ? Number(row.daysAgo) : 0
+  await trimInbox(database, Math.max(limits.eventDaysKept, Math.ceil(Number(row?.daysAgo ?? 0)) + 1))
 }
 
 /** Forgets, in slices, what is older than the events that are kept, since it cannot be delivered again. Answers how much that was. */

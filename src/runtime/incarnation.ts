@@ -62,10 +62,15 @@ export async function declareRestored(database: Database): Promise<Lives> {
 
 const lockLives = (session: Session) => session.run(`select pg_advisory_xact_lock(hashtext('holdfast.incarnation'))`)
 
-async function readLives(session: Session): Promise<Lives> {
-  const rows = await session.run<StoredLife>(livesSql)
-  return rows.map(({ incarnation, beganAfterSeq }) => ({ incarnation, beganAfterSeq }))
+/** As they are stored, for whoever serves nothing and so begins none. */
+export async function knownLives(database: Pick<Database, 'query'>): Promise<Lives> {
+  return livesOf(await database.query<StoredLife>(livesSql))
 }
+
+const readLives = async (session: Session): Promise<Lives> => livesOf(await session.run<StoredLife>(livesSql))
+
+const livesOf = (rows: readonly StoredLife[]): Lives =>
+  rows.map(({ incarnation, beganAfterSeq }) => ({ incarnation, beganAfterSeq }))
 
 export const presentLife = (lives: Lives): Life => present(lives.at(-1), 'the present life')
 

@@ -60,7 +60,7 @@ function byHand({ database, lives }: EventLog): ByHand {
     },
     retry: async (id) => void (await askForRetry(database, id as Uuid, null)),
     async drop(id) {
-      const outcome = await dropDeadEvent(database, { id: id as Uuid, shopId: null, reason: 'a test says so' })
+      const outcome = await dropDeadEvent(database, { id: id as Uuid, shopId: null })
       return outcome.ok ? undefined : outcome.code
     },
     pause: async (consumer) => void (await setPaused(database, consumer, true)),

@@ -50,7 +50,7 @@ async function openDoor() {
     webhooks: { webhooks: { beginAt: never, poke: never }, urlRules: { publicOnly: true, ports: [] } },
     waiting: createWaiting(async () => undefined),
     deadLetters: createDeadLetters(database as never, []),
-    lives: never,
+    lives: () => [],
     database: database as never,
     keys: createKeys(
       { query: async () => [] as never }, // the shop has set nothing

@@ -1,0 +1,133 @@
+// Routes for steering consumers by hand. They are the cell's, not a shop's.
+import type { FastifyInstance, FastifyReply } from 'fastify'
+import { type Static, Type } from 'typebox'
+import { limits } from '../base/limits.ts'
+import { refused } from '../base/result.ts'
+import { AnyText, closed, line, ref, Time } from '../base/schemas.ts'
+import { toRfc3339 } from '../base/time.ts'
+import type { Guard } from '../modules/shops/types.ts'
+import {
+  type ConsumerState,
+  findConsumer,
+  listConsumers,
+  rewindConsumer,
+  setPaused,
+} from '../runtime/consumers-admin.ts'
+import { sendJson, sendRefused } from '../runtime/http.ts'
+import { documented } from '../runtime/http-document.ts'
+import type { Lives } from '../runtime/incarnation.ts'
+import type { Database } from '../runtime/pg.ts'
+
+const Consumer = Type.Object({
+  name: Type.String(),
+  paused: Type.Boolean(),
+  position: Type.String({ description: 'Opaque; what `to` of a rewind takes.' }),
+  lag_events: Type.Integer({ description: 'At most so many events are still to be read.' }),
+  lag_seconds: Type.Integer({ description: 'The age of the oldest of them.' }),
+  dead_letters: Type.Integer({ description: 'Events of it that stand aside.' }),
+  updated_at: Time,
+})
+/** Named in OpenAPI. */
+export const components = {
+  Consumer,
+  ConsumerList: Type.Object({
+    data: Type.Array(ref('Consumer')),
+    next_cursor: Type.Null({ description: 'All are on one page.' }),
+  }),
+}
+
+const Params = closed({ name: AnyText })
+const RewindBody = closed({
+  to: line(limits.textCharactersMax, 'A position, or `start`: the oldest event kept.'),
+  force: Type.Optional(Type.Boolean({ description: 'Forward too; what is skipped is not applied.' })),
+})
+
+export type ConsumerRoutesOptions = {
+  guard: Guard
+  database: Pick<Database, 'query' | 'transaction'>
+  lives(): Lives
+}
+
+export function consumerRoutes(app: FastifyInstance, options: ConsumerRoutesOptions): void {
+  const { guard, database } = options
+  app.get(
+    '/v1/consumers',
+    {
+      onRequest: guard.allow('consumers:read'),
+      schema: documented({
+        operationId: 'listConsumers',
+        summary: 'The consumers of the log, and how far behind they are',
+        tags: ['consumers'],
+        answers: { 200: ref('ConsumerList') },
+      }),
+    },
+    async (_, reply) => {
+      const data = (await listConsumers(database)).map(consumerAnswer)
+      return sendJson(reply, 200, JSON.stringify({ data, next_cursor: null }))
+    },
+  )
+  pauseRoutes(app, options)
+  rewindRoute(app, options)
+}
+
+function pauseRoutes(app: FastifyInstance, { guard, database }: ConsumerRoutesOptions): void {
+  for (const action of ['pause', 'resume'] as const) {
+    app.post<{ Params: { name: string } }>(
+      `/v1/consumers/:name/${action}`,
+      {
+        onRequest: guard.allow('consumers:write'),
+        schema: documented({
+          operationId: `${action}Consumer`,
+          summary: action === 'pause' ? 'Apply nothing more until it is resumed' : 'Go on where it was paused',
+          tags: ['consumers'],
+          params: Params,
+          answers: { 200: ref('Consumer') },
+          refusals: ['not_found'],
+        }),
+      },
+      async ({ params }, reply) => {
+        if (!(await setPaused(database, params.name, action === 'pause')))
+          return sendRefused(reply, refused('not_found'))
+        return sendConsumer(reply, await findConsumer(database, params.name))
+      },
+    )
+  }
+}
+
+function rewindRoute(app: FastifyInstance, { guard, database, lives }: ConsumerRoutesOptions): void {
+  app.post<{ Params: { name: string }; Body: Static<typeof RewindBody> }>(
+    '/v1/consumers/:name/rewind',
+    {
+      onRequest: guard.allow('consumers:write'),
+      schema: documented({
+        operationId: 'rewindConsumer',
+        summary: 'Read again from a position on; what was applied is not applied again',
+        tags: ['consumers'],
+        params: Params,
+        body: RewindBody,
+        answers: { 200: ref('Consumer') },
+        refusals: ['cursor_invalid', 'not_found', 'position_ahead', 'position_expired'],
+      }),
+    },
+    async ({ params, body }, reply) => {
+      const { to, force = false } = body
+      const rewound = await rewindConsumer(database, lives(), { name: params.name, to, force })
+      if (!rewound.ok) return sendRefused(reply, rewound)
+      return sendConsumer(reply, await findConsumer(database, params.name))
+    },
+  )
+}
+
+/** As the API and the command line tell it. */
+export const consumerAnswer = (consumer: ConsumerState) => ({
+  name: consumer.name,
+  paused: consumer.paused,
+  position: consumer.position,
+  lag_events: consumer.lagEvents,
+  lag_seconds: consumer.lagSeconds,
+  dead_letters: consumer.dead,
+  updated_at: toRfc3339(consumer.updatedAt),
+})
+
+const sendConsumer = (reply: FastifyReply, consumer: ConsumerState | undefined): FastifyReply =>
+  consumer ? sendJson(reply, 200, JSON.stringify(consumerAnswer(consumer))) : sendRefused(reply, refused('not_found'))
