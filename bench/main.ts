@@ -17,6 +17,7 @@ import { orders } from './orders.ts'
 import { overload } from './overload.ts'
 import { recovery } from './recovery.ts'
 import { slowProvider } from './slow-provider.ts'
+import { webhooks } from './webhooks.ts'
 
 const benches: Record<BenchName, Bench> = {
   engine,
@@ -28,6 +29,7 @@ const benches: Record<BenchName, Bench> = {
   recovery,
   checkout,
   'slow-provider': slowProvider,
+  webhooks,
 }
 const resultsFile = new URL('./results.jsonl', import.meta.url)
 

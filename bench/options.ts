@@ -13,6 +13,7 @@ export const benchNames = [
   'recovery',
   'checkout',
   'slow-provider',
+  'webhooks',
 ] as const
 export type BenchName = (typeof benchNames)[number]
 
@@ -24,6 +25,8 @@ export type BenchOptions = {
   rounds: number
   /** Stored orders in `growth`. */
   rows: number
+  /** In `webhooks`. */
+  events: number
   connections: number | undefined
   lanes: number
   /** Where the temporary data folder is made. */
@@ -41,6 +44,7 @@ const secondsUsual: Record<BenchName, number> = {
   recovery: 50,
   checkout: 10,
   'slow-provider': 10,
+  webhooks: 60,
 }
 
 const roundsUsual: Record<BenchName, number> = {
@@ -53,6 +57,7 @@ const roundsUsual: Record<BenchName, number> = {
   recovery: 1,
   checkout: 3,
   'slow-provider': 2,
+  webhooks: 1,
 }
 
 export const benchHelp = `Usage: npm run bench -- NAME [options]
@@ -66,10 +71,12 @@ export const benchHelp = `Usage: npm run bench -- NAME [options]
   recovery   kill -9 of the server, and of PostgreSQL, under load
   checkout   placed, paid by the test provider and confirmed in one request
   slow-provider  orders placed while the provider is slow and loses answers, against a healthy one
+  webhooks   events delivered to one endpoint, some of them at the second attempt
 
   --seconds N      of each measured slice
   --rounds N       turns of each contender, of which the middle one counts; in recovery the worst [3; recovery 1]
   --rows N         stored orders in growth [10000000]
+  --events N       events in webhooks [100000]
   --connections N  instead of the usual number
   --lanes N        batches the engine commits side by side [2]
   --data DIR       where the temporary data folder is made [${tmpdir()}]
@@ -81,6 +88,7 @@ const flags = {
   seconds: { type: 'string' },
   rounds: { type: 'string' },
   rows: { type: 'string', default: '10000000' },
+  events: { type: 'string', default: '100000' },
   connections: { type: 'string' },
   lanes: { type: 'string', default: '2' },
   data: { type: 'string', default: tmpdir() },
@@ -96,6 +104,7 @@ export function readOptions(args: string[]): BenchOptions {
     seconds: whole('seconds', values.seconds ?? String(secondsUsual[name]), 1, 600),
     rounds: whole('rounds', values.rounds ?? String(roundsUsual[name]), 1, 20),
     rows: whole('rows', values.rows, 1_000, 100_000_000),
+    events: whole('events', values.events, 1_000, 10_000_000),
     connections: values.connections === undefined ? undefined : whole('connections', values.connections, 1, 4_096),
     lanes: whole('lanes', values.lanes, 1, 16),
     data: values.data,
