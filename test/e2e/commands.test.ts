@@ -231,10 +231,14 @@ describe('on a running server', () => {
     const before = await run('audit', '--fresh', ...onServer())
     expect(before.code, before.stderr).toBe(0)
     expect(before.json).toMatchObject({ consistent: true, differences: [] })
-    expect((await run('audit', ...onFolder())).json.sums).toEqual(before.json.sums)
+    const ofFolder = await run('audit', ...onFolder())
+    expect(ofFolder.json.sums).toEqual(before.json.sums)
+    expect(ofFolder.json.money).toEqual(before.json.money)
+    expect(ofFolder.stdout).toMatch(/Money, minor units of EUR +Sum\n[\s\S]*sales +[\d,]+\n/)
     const sql = openSql(await embeddedUrl(folder.data), { max: 1 })
     try {
       await sql`update stock.rows set committed = committed - 1 where sku = 'LAMP-BRASS'`
+      await sql`update ledger.balances set debit = debit + 1 where account = 'external'`
     } finally {
       await sql.end()
     }
@@ -243,6 +247,7 @@ describe('on a running server', () => {
       const after = await run('audit', ...where)
       expect(after.code).toBe(1)
       expect(after.json).toMatchObject({ consistent: false, differences: [difference] })
+      expect(after.json.money.differences).toMatchObject([{ check: 'balances', what: 'external debit' }])
       expect(after.stdout).toContain('NOT CONSISTENT')
     }
   })

@@ -48,12 +48,12 @@ export async function runMoneyAudit(deps: MoneyAuditDeps, rounds: Rounds, orders
   await deps.whenBooked(settled)
   await closeLedger(database, settled)
   const outside = await readOutside(deps, 'before')
-  const inside = await database.transaction((session) => compare(session, rounds), 'snapshot')
+  const inside = await database.transaction((session) => compare(session, rounds, settled), 'snapshot')
   await readOutside(deps, 'after', outside)
   const found = [...inside.found, ...(await compareLives(database, rounds, ordersMax))]
   const shops: MoneyAudit['shops'] = new Map()
   for (const [shopId, sums] of sumsOf(inside.accounts, outside)) shops.set(shopId, { sums, differences: [] })
-  found.push(...providerDifferences(inside.accounts, inside.unbooked, outside))
+  if (inside.unbooked) found.push(...providerDifferences(inside.accounts, inside.unbooked, outside))
   for (const { shopId, ...difference } of found) {
     const shop = shops.get(shopId) ?? { sums: [], differences: [] }
     shops.set(shopId, shop)
@@ -112,16 +112,19 @@ function closeStretch(database: Database, seq: number, stretch: number): Promise
 
 const isTimeout = (error: unknown): boolean => error instanceof StatementFailed && error.code === '57014'
 
-type Inside = Standing & { accounts: AccountSum[]; unbooked: Unbooked[]; found: Found[] }
+/** `unbooked` is null when the ledger is too far behind for it to be read in a short time: providers are compared later. */
+type Inside = Standing & { accounts: AccountSum[]; unbooked: Unbooked[] | null; found: Found[] }
 
-async function compare(session: Session, rounds: Rounds): Promise<Inside> {
+async function compare(session: Session, rounds: Rounds, settled: number): Promise<Inside> {
   const [standing] = await session.run<Standing>(sql.standingSql)
   const { closed, booked } = standing!
   const accounts = await session.run<AccountSum>(sql.accountsSql, [closed])
   const found = balanceDifferences(accounts)
   for (const one of await entryDifferences(session, standing!)) found.push(one)
   for (const one of await unsettledOrders(session, standing!, rounds)) found.push(one)
-  return { ...standing!, accounts, unbooked: await session.run<Unbooked>(sql.unbookedSql, [booked]), found }
+  const isNear = settled - booked <= limits.auditSliceSeqs
+  const unbooked = isNear ? await session.run<Unbooked>(sql.unbookedSql, [booked]) : null
+  return { ...standing!, accounts, unbooked, found }
 }
 
 function balanceDifferences(accounts: readonly AccountSum[]): Found[] {
