@@ -3,12 +3,14 @@
 import { AssertionFailed } from '../../src/base/assert.ts'
 import type { Uuid } from '../../src/base/ids.ts'
 import type { LoggedEvent, MemoryCommit, MemoryDatabase } from '../../src/modules/orders/memory-database.ts'
-import type { CommandOutcome, Order, Submission } from '../../src/modules/orders/types.ts'
+import type { Command, CommandOutcome, Order, Submission } from '../../src/modules/orders/types.ts'
 import type { Hold, StockRow } from '../../src/modules/stock/types.ts'
 import { type Books, createBooks } from './books.ts'
 import { createClaims } from './claims.ts'
 import type { Answer, Intent, Request } from './intents.ts'
-import { keyOfSku, nameOf } from './names.ts'
+import { createMoneyBooks } from './money.ts'
+import { bareName, keyOfSku, nameOf } from './names.ts'
+import type { ModelCharge } from './provider.ts'
 import { sameRequest } from './same-request.ts'
 import { Violation } from './violation.ts'
 
@@ -20,8 +22,10 @@ type Offer = { least: Map<string, number>; unfreed: Map<string, number> }
 export function createAuditor() {
   const books = createBooks()
   const claims = createClaims()
+  const money = createMoneyBooks()
   const ordersAsPlaced = new Map<Uuid, string>()
   const answeredIds = new Map<string, Uuid>()
+  const acknowledged = new Map<Uuid, Command>()
   const offers = new Map<number, Offer>()
   const consumed = new Map<string, { count: number; versions: Map<string, number> }>()
   let database: MemoryDatabase
@@ -45,10 +49,15 @@ export function createAuditor() {
     for (const hold of commit.holds) watchHold(hold)
     claims.check(commit)
     const { least } = replay(commit)
+    const credited = new Set(commit.events.flatMap(({ type, subject }) => (type === 'order.credited' ? [subject] : [])))
     for (const order of commit.orders) {
       const book = books.orders.get(nameOf(order.id))
       if (!book) throw new Violation('P5', `order ${order.id} was written without an event`)
       book.expiresAt = order.expiresAt
+      money.watch(
+        order,
+        [...credited].some((subject) => bareName(subject) === nameOf(order.id)),
+      )
     }
     offers.set(commit.lane, { least, unfreed: unfreedBy(commit) })
     compareRows(commit)
@@ -69,6 +78,7 @@ export function createAuditor() {
         look()
       }
       books.record(event, commit.now)
+      money.record(event)
       if (areDueGone) look()
     }
     if (!areDueGone) look()
@@ -218,12 +228,35 @@ export function createAuditor() {
     if (before !== undefined && before !== answer.id)
       throw new Violation('P3', `key ${key} made ${before} and ${answer.id}`)
     answeredIds.set(name, answer.id)
-    const stored = { order: database.tables.orders.get(answer.id), hold: database.tables.holds.get(answer.id) }
+    const stored = { order: orderWith(request.command, answer.id), hold: database.tables.holds.get(answer.id) }
     if (!stored.order && !stored.hold) throw new Violation('P2', `${answer.id} was acknowledged and is not there`)
+    acknowledged.set(answer.id, request.command)
     for (const thing of [stored, answer]) {
       const problem = sameRequest(request.command, thing)
       if (problem) throw new Violation('P2', problem)
     }
+  }
+
+  /** The order that has what the command was acknowledged to have made. */
+  function orderWith(command: Command, id: Uuid): Order | undefined {
+    const { orders, parts } = database.tables
+    if (!('orderId' in command) || command.kind === 'place_order') return orders.get(id)
+    const order = orders.get(command.orderId)
+    const isThere = (): boolean => {
+      switch (command.kind) {
+        case 'start_payment':
+          return order?.life?.payments.some((one) => one.id === id) ?? false
+        case 'refund_order':
+          return order?.life?.refunds.some((one) => one.id === id) ?? false
+        case 'ship_order':
+          return (order?.life?.shipments.some((one) => one.id === id) ?? false) && parts.has(`${command.shopId} ${id}`)
+        case 'request_return':
+          return (order?.life?.returns.some((one) => one.id === id) ?? false) && parts.has(`${command.shopId} ${id}`)
+        default:
+          return id === command.orderId
+      }
+    }
+    return isThere() ? order : undefined
   }
 
   /** Refusals whose reason stays true once it is true can be checked whenever they arrive. */
@@ -247,7 +280,19 @@ export function createAuditor() {
         case 'order_cancelled':
           return order?.status === 'cancelled'
         case 'not_found':
-          return command.kind === 'cancel_order' ? !order : !hold
+          if (command.kind === 'deliver_shipment')
+            return !order?.life?.shipments.some(({ id }) => id === command.shipmentId)
+          if (command.kind === 'receive_return') return !order?.life?.returns.some(({ id }) => id === command.returnId)
+          return 'orderId' in command ? !order : !hold
+        case 'order_shipped':
+          return order?.status === 'completed' || (order?.life?.shipments.length ?? 0) > 0
+        case 'return_received':
+          return (
+            command.kind === 'receive_return' &&
+            order?.life?.returns.find(({ id }) => id === command.returnId)?.status === 'received'
+          )
+        case 'not_in_review':
+          return order?.life?.review !== 'open'
         case 'reference_taken':
           return command.kind === 'place_order' && references.has(`${command.shopId} ${command.reference}`)
         case 'sku_not_found':
@@ -258,6 +303,16 @@ export function createAuditor() {
         case 'precondition_failed':
         case 'location_not_found':
           return true
+        case 'order_not_confirmed':
+        case 'order_paid':
+        case 'payment_in_progress':
+        case 'nothing_to_capture':
+        case 'nothing_to_ship':
+        case 'nothing_to_refund':
+        case 'refund_too_large':
+        case 'not_shipped':
+        case 'too_many_parts':
+          return order !== undefined
         default:
           return false
       }
@@ -282,11 +337,15 @@ export function createAuditor() {
   }
 
   /** When all is quiet: consumers have seen everything, and the store is what the books say. */
-  function finish(consumers: ReadonlyMap<string, ReadonlyMap<number, number[]>>): void {
+  function finish(
+    consumers: ReadonlyMap<string, ReadonlyMap<number, number[]>>,
+    charges: readonly ModelCharge[],
+  ): void {
     const { tables } = database
+    money.finish(tables, charges)
     compareSizes()
-    for (const id of answeredIds.values()) {
-      if (!tables.orders.has(id) && !tables.holds.has(id))
+    for (const [id, command] of acknowledged) {
+      if (!orderWith(command, id) && !tables.holds.has(id))
         throw new Violation('P2', `${id} was acknowledged and is gone`)
     }
     for (const order of tables.orders.values()) watchOrder(order)
@@ -313,6 +372,11 @@ export function createAuditor() {
       database = one
     },
     intended: claims.intended,
+    money: {
+      calling: watch(money.calling),
+      heard: watch(money.heard),
+      charging: watch(money.charging),
+    },
     committed: watch(committed),
     decided: watch(decided),
     answered: watch(answered),

@@ -7,7 +7,15 @@ import { Violation } from './violation.ts'
 export type Units = Map<string, number>
 export type SkuBook = { onHand: number; reserved: number; committed: number; allowance: number; counted: boolean }
 export type HoldBook = { status: string; lines: Units; expiresAt: number; changedAt: number }
-export type OrderBook = { status: string; left: Units; expiresAt: number | null; changedAt: number }
+export type OrderBook = {
+  status: string
+  /** Neither cancelled nor shipped. */
+  left: Units
+  shipped: Units
+  returned: Units
+  expiresAt: number | null
+  changedAt: number
+}
 
 type Named = { shopId: number; id: string }
 type Fact = {
@@ -69,6 +77,7 @@ export function createBooks() {
     const of = { shopId, id: bareName(subject) }
     if (kind === 'hold') recordHold(of, type, data, now)
     else if (kind === 'order') recordOrder(of, type, data, now)
+    else if (kind === 'shipment' || kind === 'return' || kind === 'payment') recordPart(of, type, data)
     else recordStock(shopId, type, data)
   }
 
@@ -104,9 +113,9 @@ export function createBooks() {
     if (!order || order.status === 'cancelled')
       throw new Violation('P2', `${type} of ${id}, which is ${order?.status ?? 'unknown'}`)
     order.changedAt = facts
-    const counter = order.status === 'pending' ? 'reserved' : 'committed'
+    const counter = isUnconfirmed(order) ? 'reserved' : 'committed'
     if (type === 'order.confirmed') {
-      if (order.status !== 'pending') throw new Violation('P2', `${id} was confirmed twice`)
+      if (!isUnconfirmed(order)) throw new Violation('P2', `${id} was confirmed twice`)
       order.status = 'confirmed'
       give(order.left, 'reserved')
       for (const [sku, quantity] of order.left) bookOf(sku).committed += quantity
@@ -119,14 +128,50 @@ export function createBooks() {
     } else if (type === 'order.cancelled') {
       const isDue = order.status === 'pending' && order.expiresAt !== null && order.expiresAt <= now
       if (data.reason === 'unpaid' && !isDue) throw new Violation('P2', `${id} was cancelled as unpaid too early`)
+      if (order.shipped.size > 0) throw new Violation('P2', `${id} was cancelled after it was shipped`)
       order.status = 'cancelled'
       give(order.left, counter)
-    } else throw new Violation('P5', `unknown event ${type}`)
+    } else if (type === 'order.in_review') {
+      if (order.status !== 'pending') throw new Violation('P2', `${id} came into review, and is ${order.status}`)
+      order.status = 'in_review'
+    } else if (type === 'order.completed') {
+      const isDone = order.status === 'confirmed' && [...order.left.values()].every((quantity) => quantity === 0)
+      if (!isDone) throw new Violation('P2', `${id} was completed, and is ${order.status} with ${[...order.left]}`)
+      order.status = 'completed'
+    } else if (!quiet.has(type)) throw new Violation('P5', `unknown event ${type}`)
+  }
+
+  /** Shipments, returns and payments are told on their order's subject. */
+  function recordPart({ shopId, id }: Named, type: string, data: Record<string, unknown>): void {
+    const order = orders.get(id)
+    if (!order) throw new Violation('P2', `${type} of ${id}, which nobody placed`)
+    order.changedAt = facts
+    if (type === 'shipment.created') {
+      if (order.status !== 'confirmed') throw new Violation('P2', `${id} was shipped, and is ${order.status}`)
+      const gone = unitsOf(shopId, data.lines)
+      give(gone, 'committed')
+      for (const [sku, quantity] of gone) {
+        if (bookOf(sku).counted) bookOf(sku).onHand -= quantity
+        add(order.left, sku, -quantity)
+        add(order.shipped, sku, quantity)
+        if (order.left.get(sku)! < 0) throw new Violation('P1', `${id} was shipped more of ${sku} than it had`)
+        if (bookOf(sku).onHand < 0) throw new Violation('P1', `${sku} was shipped, and was not there`)
+      }
+    } else if (type === 'return.received') {
+      for (const { resellable, ...line } of data.lines as { sku: string; quantity: number; resellable: boolean }[]) {
+        const sku = keyOfSku({ shopId, sku: line.sku })
+        add(order.returned, sku, line.quantity)
+        if (order.returned.get(sku)! > (order.shipped.get(sku) ?? 0))
+          throw new Violation('P1', `${id} got back more of ${sku} than was shipped`)
+        if (resellable && bookOf(sku).counted) bookOf(sku).onHand += line.quantity
+      }
+    } else if (!quiet.has(type) && !type.startsWith('payment.')) throw new Violation('P5', `unknown event ${type}`)
   }
 
   function recordPlaced(id: string, units: Units): void {
     if (orders.has(id)) throw new Violation('P3', `${id} was placed twice`)
-    orders.set(id, { status: 'pending', left: new Map(units), expiresAt: null, changedAt: facts })
+    const none = { shipped: new Map(), returned: new Map(), expiresAt: null }
+    orders.set(id, { status: 'pending', left: new Map(units), changedAt: facts, ...none })
     if (handedOver?.order !== id) {
       take(units, id)
       return
@@ -156,6 +201,20 @@ export function createBooks() {
 
   return { skus, holds, orders, ledger, sellable, record, facts: () => facts }
 }
+
+/** Tell something else than units. */
+const quiet = new Set([
+  'order.approved',
+  'order.credited',
+  'order.edited',
+  'order.short_picked', // what was not found is told by the cancellation that follows
+  'shipment.delivered',
+  'return.requested',
+])
+
+const isUnconfirmed = ({ status }: OrderBook): boolean => status === 'pending' || status === 'in_review'
+
+const add = (units: Units, sku: string, by: number): void => void units.set(sku, (units.get(sku) ?? 0) + by)
 
 export type Books = ReturnType<typeof createBooks>
 

@@ -2,7 +2,7 @@
 // A key stands for one cause; what has no key (releases, policies, expiry) is matched with what was ever asked.
 import type { Uuid } from '../../src/base/ids.ts'
 import type { LoggedEvent, MemoryCommit } from '../../src/modules/orders/memory-database.ts'
-import type { Command } from '../../src/modules/orders/types.ts'
+import type { Command, LifeCommand } from '../../src/modules/orders/types.ts'
 import type { Intent, Request } from './intents.ts'
 import { bareName, keyOfSku, nameOf } from './names.ts'
 import { Violation } from './violation.ts'
@@ -36,6 +36,7 @@ export function createClaims() {
       if (!request) throw new Violation('P3', `key ${key.hash} was written for a request that nobody sent`)
       claim(open, request.command, key.resultId, commit)
     }
+    claimShortPicks(open, commit)
     for (const event of commit.events) {
       const name = nameOfEvent(event)
       if (isFree(event, commit)) count(open, name, -1)
@@ -51,7 +52,12 @@ export function createClaims() {
     switch (command.kind) {
       case 'place_order':
         count(open, `order.placed ${nameOf(resultId!)}`, -1)
-        if (command.provider === 'none') count(open, `order.confirmed ${nameOf(resultId!)}`, -1)
+        if (command.payment) count(open, `payment.requested ${nameOf(resultId!)}`, -1)
+        if (
+          command.provider === 'none' &&
+          !has(commit, command.review ? 'order.in_review' : 'order.confirmed', resultId!)
+        )
+          throw new Violation('P2', `order ${resultId} was paid elsewhere, and that was all`)
         if (command.holdId !== null) count(open, `hold.consumed ${nameOf(command.holdId)}`, -1)
         break
       case 'place_hold':
@@ -61,8 +67,12 @@ export function createClaims() {
         count(open, `hold.extended ${nameOf(command.holdId)}`, -1)
         break
       case 'cancel_order': {
-        const isWhole = command.lines === null || !open.get(`order.lines_cancelled ${nameOf(command.orderId)}`)
-        count(open, `order.${isWhole ? 'cancelled' : 'lines_cancelled'} ${nameOf(command.orderId)}`, -1)
+        const [whole, part] = [
+          `order.cancelled ${nameOf(command.orderId)}`,
+          `order.lines_cancelled ${nameOf(command.orderId)}`,
+        ]
+        const isWhole = command.lines === null ? open.get(whole) : !open.get(part) // all that is left may be a part
+        count(open, isWhole ? whole : part, -1)
         break
       }
       case 'adjust_stock':
@@ -73,8 +83,52 @@ export function createClaims() {
           else claimCount(open, name, commit)
         }
         break
+      case 'review_order': {
+        const name = nameOf(command.orderId)
+        count(open, `order.${command.approve ? 'approved' : 'cancelled'} ${name}`, -1)
+        break
+      }
+      case 'deliver_shipment': // said twice, it is delivered once
+        if ((open.get(`shipment.delivered ${nameOf(command.orderId)}`) ?? 0) > 0)
+          count(open, `shipment.delivered ${nameOf(command.orderId)}`, -1)
+        break
+      case 'short_pick':
+        count(open, `order.short_picked ${nameOf(command.orderId)}`, -1)
+        break
+      case 'capture_order': // an authorization of the same moment may have asked for it first
+        if (!has(commit, 'payment.capture_requested', command.orderId))
+          throw new Violation('P2', `the capture of ${command.orderId} was accepted, and nothing was asked`)
+        break
+      case 'start_payment':
+      case 'refund_order':
+      case 'ship_order':
+      case 'request_return':
+      case 'receive_return':
+        count(open, `${causes[command.kind]} ${nameOf(command.orderId)}`, -1)
+        break
       default:
         throw new Violation('P3', `${command.kind} wrote a key`)
+    }
+  }
+
+  /** What a short pick loses, at its place, and what it cancels for want of units. */
+  function claimShortPicks(open: Map<string, number>, commit: MemoryCommit): void {
+    for (const { shopId, type, subject, data } of commit.events) {
+      if (type !== 'order.short_picked') continue
+      for (const { sku, quantity } of data.lines as { sku: string; quantity: number }[]) {
+        let left = quantity
+        for (const event of commit.events) {
+          const isLost = event.type === 'stock.adjusted' && event.data.reason === 'lost' && event.shopId === shopId
+          if (!isLost || event.data.sku !== sku || event.data.location !== data.location) continue
+          const name = nameOfEvent(event)
+          if (left + Number(event.data.delta) < 0 || (open.get(name) ?? 0) <= 0) continue
+          left += Number(event.data.delta)
+          count(open, name, -1)
+        }
+      }
+      if ((data.not_found as unknown[]).length === 0) continue
+      const isAll = (open.get(`order.cancelled ${bareName(subject)}`) ?? 0) > 0
+      count(open, `order.${isAll ? 'cancelled' : 'lines_cancelled'} ${bareName(subject)}`, -1)
     }
   }
 
@@ -102,8 +156,12 @@ export function createClaims() {
       }
       case 'stock.short':
         return commit.events.some((one) => one.type === 'stock.adjusted' || one.type === 'stock.policy_set')
-      default:
-        return false
+      case 'order.in_review':
+      case 'order.confirmed':
+      case 'order.completed':
+        return true // the books know whether it was paid
+      default: // what a provider says, and what follows from it; the books of money know
+        return event.type.startsWith('payment.') && event.type !== causes.start_payment
     }
   }
 
@@ -114,6 +172,18 @@ export function createClaims() {
     hasPolicy: (sku: string) => policies.has(sku),
   }
 }
+
+/** What a command on an order has caused when it was accepted. */
+const causes = {
+  start_payment: 'payment.requested',
+  refund_order: 'order.credited',
+  ship_order: 'shipment.created',
+  request_return: 'return.requested',
+  receive_return: 'return.received',
+} satisfies Partial<Record<LifeCommand['kind'], string>>
+
+const has = (commit: MemoryCommit, type: string, orderId: Uuid): boolean =>
+  commit.events.some((event) => event.type === type && bareName(event.subject) === nameOf(orderId))
 
 const policyText = ({ tracking, allowance }: { tracking?: unknown; allowance?: unknown }) => `${tracking} ${allowance}`
 

@@ -68,7 +68,19 @@ export function createClient(world: ClientWorld, name: string, random: Prng) {
       known.holds.push(answer.id)
       known.holdLines.set(answer.id, command.lines)
     }
-    if (command.kind === 'place_order') known.orders.push({ id: answer.id, lines: command.lines })
+    const { shopId } = command
+    if (command.kind === 'place_order') known.orders.push({ shopId, id: answer.id, lines: command.lines })
+    const { order } = answer
+    if (!order?.life) return
+    const linesOf = (lines: readonly { line: number; quantity: number }[]) =>
+      lines.map(({ line, quantity }) => ({ sku: order.lines[line]!.sku, quantity }))
+    for (const [list, parts] of [
+      [known.shipments, order.life.shipments],
+      [known.returns, order.life.returns],
+    ] as const) {
+      for (const { id, lines } of parts)
+        if (!list.some((one) => one.id === id)) list.push({ orderId: order.id, id, lines: linesOf(lines) })
+    }
   }
 
   return { pursue }

@@ -14,7 +14,7 @@ export function nameOf(id: Uuid): string {
 }
 
 /** `ord_eu1_01k3…` without prefix and cell. */
-export const bareName = (subject: string): string => /^(?:ord|hld)_[a-z0-9]+_(.*)$/.exec(subject)?.[1] ?? subject
+export const bareName = (subject: string): string => /^[a-z]{3}_[a-z0-9]+_(.*)$/.exec(subject)?.[1] ?? subject
 
 /** Shops may sell the same SKU. */
 export const keyOfSku = ({ shopId, sku }: { shopId: number; sku: string }): string => `${shopId} ${sku}`

@@ -3,6 +3,18 @@
 import type { Prng } from '../../src/base/prng.ts'
 
 export type NetworkOdds = { lost: number; doubled: number; late: number }
+/** Odds per call, but for the network between it and us. */
+export type ProviderOdds = {
+  tryAgain: number
+  slow: number
+  declines: number
+  /** The buyer has something to do first. */
+  acts: number
+  /** It does what it is asked and says failed. */
+  lies: number
+  /** No webhook tells of a change. */
+  silent: number
+}
 
 export type Plan = {
   cells: number
@@ -24,6 +36,10 @@ export type Plan = {
   clockJumps: number
   /** Odds per batch that the sweeper does not run when it should. */
   sweeperStalls: number
+  provider: ProviderOdds
+  providerNetwork: NetworkOdds
+  /** Odds per second that a day is over, after which the provider has forgotten its keys. */
+  days: number
   /** Odds per event that a consumer gets it twice, and per step that it crashes half-way. */
   eventDoubled: number
   consumerCrash: number
@@ -43,6 +59,19 @@ export type IntentKind =
   | 'adjust'
   | 'policy'
   | 'reused key'
+  | LifeKind
+
+/** What happens to orders after they were placed. */
+export type LifeKind =
+  | 'pay'
+  | 'capture'
+  | 'ship'
+  | 'deliver'
+  | 'short pick'
+  | 'return'
+  | 'receive'
+  | 'refund'
+  | 'review'
 
 export function makePlan(random: Prng): Plan {
   const odds = (off: number, max: number): number => (random.chance(off) ? 0 : random.next() * max)
@@ -63,6 +92,16 @@ export function makePlan(random: Prng): Plan {
     crashes: odds(0.5, 1.5),
     clockJumps: odds(0.5, 1),
     sweeperStalls: odds(0.3, 1),
+    provider: {
+      tryAgain: odds(0.5, 0.5),
+      slow: odds(0.5, 0.5),
+      declines: odds(0.4, 0.4),
+      acts: odds(0.5, 0.4),
+      lies: odds(0.6, 0.3),
+      silent: odds(0.3, 1),
+    },
+    providerNetwork: { lost: odds(0.4, 0.3), doubled: odds(0.4, 0.3), late: odds(0.4, 0.3) },
+    days: odds(0.8, 0.5),
     eventDoubled: odds(0.4, 0.3),
     consumerCrash: odds(0.5, 0.2),
     mix: {
@@ -75,6 +114,15 @@ export function makePlan(random: Prng): Plan {
       adjust: weight(3),
       policy: weight(1),
       'reused key': weight(3),
+      pay: weight(3),
+      capture: weight(1),
+      ship: weight(5),
+      deliver: weight(1),
+      'short pick': weight(2),
+      return: weight(3),
+      receive: weight(3),
+      refund: weight(3),
+      review: weight(2),
     },
     thinkMsMax: random.pick([1, 20, 400]),
   }

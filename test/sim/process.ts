@@ -6,7 +6,8 @@ import type { Prng } from '../../src/base/prng.ts'
 import { addMs, type Instant } from '../../src/base/time.ts'
 import type { CutOff, Pause } from '../../src/modules/orders/engine-memory.ts'
 import type { MemoryDatabase } from '../../src/modules/orders/memory-database.ts'
-import type { CommandOutcome, Submission } from '../../src/modules/orders/types.ts'
+import type { CommandOutcome, Settlement, Submission } from '../../src/modules/orders/types.ts'
+import type { TrackedOperation } from '../../src/modules/payments/decide.ts'
 import type { Auditor } from './auditor.ts'
 import type { Answer, Request } from './intents.ts'
 import type { Plan } from './plan.ts'
@@ -22,11 +23,21 @@ export type ProcessWorld = {
   trace(line: () => string): void
 }
 
-export type CellHost = { name: CellName; database: MemoryDatabase; clock(): Instant }
+export type CellHost = {
+  name: CellName
+  database: MemoryDatabase
+  clock(): Instant
+  /** The process's part in the payments of the cell. */
+  startWorker(process: Pick<ServerProcess, 'settle'> & { sleep(ms: number): Promise<void> }, random: Prng): void
+}
+
+export type Told = 'told' | 'refused' | 'later'
 
 export type ServerProcess = {
   readonly isUp: boolean
   handle(request: Request, key: string | null): Promise<Answer>
+  /** Tells an order what a provider says. */
+  settle(of: Pick<TrackedOperation, 'shopId' | 'orderId'>, settlement: Settlement): Promise<Told>
   kill(): void
 }
 
@@ -85,11 +96,25 @@ export function startProcess(world: ProcessWorld, cell: CellHost, number: number
       deadline: addMs(cell.clock(), limits.commandDeadlineMs),
     }
     try {
-      return answerOf(cell.database, await batcher.submit(submission))
+      return answerOf(cell.database, submission.command, await batcher.submit(submission))
     } catch (error) {
       if (isNotNow(system, error)) return { kind: 'unavailable', why: String(error) }
       throw error
     }
+  }
+
+  async function settle({ shopId, orderId }: Parameters<ServerProcess['settle']>[0], settlement: Settlement) {
+    const command = { kind: 'settle', shopId, orderId, settlement } as const
+    for (let attempt = 0; attempt < 3; attempt++) {
+      const deadline = addMs(cell.clock(), limits.commandDeadlineMs)
+      try {
+        return (await batcher.submit({ command, key: null, deadline })).ok ? 'told' : 'refused'
+      } catch (error) {
+        if (!isNotNow(system, error)) throw error
+        await sleep(random.next() * 50)
+      }
+    }
+    return 'later'
   }
 
   async function sweep(): Promise<void> {
@@ -104,12 +129,14 @@ export function startProcess(world: ProcessWorld, cell: CellHost, number: number
     }
   }
   void sweep()
+  cell.startWorker({ sleep, settle }, random.fork())
 
   return {
     get isUp() {
       return isUp
     },
     handle,
+    settle,
     kill() {
       isUp = false
       store.close()
@@ -132,17 +159,47 @@ function isNotNow(system: System, error: unknown): boolean {
 
 function withFreshIds(command: Request['command'], now: Instant, random: Prng): Request['command'] {
   const fresh = (): Uuid => uuidV7(now, random.bytes(10))
-  if (command.kind === 'place_order') return { ...command, orderId: fresh() }
-  return command.kind === 'place_hold' ? { ...command, holdId: fresh() } : command
+  switch (command.kind) {
+    case 'place_order':
+      return { ...command, orderId: fresh(), payment: command.payment && { ...command.payment, id: fresh() } }
+    case 'place_hold':
+      return { ...command, holdId: fresh() }
+    case 'start_payment':
+      return { ...command, payment: { ...command.payment, id: fresh() } }
+    case 'ship_order':
+      return { ...command, shipmentId: fresh() }
+    case 'request_return':
+      return { ...command, returnId: fresh() }
+    case 'refund_order':
+      return { ...command, refundId: fresh() }
+    default:
+      return command
+  }
+}
+
+/** What a request on an order makes has an id of its own, and is answered under it. */
+function madeIn(command: Request['command'], orderId: Uuid): Uuid {
+  switch (command.kind) {
+    case 'start_payment':
+      return command.payment.id
+    case 'ship_order':
+      return command.shipmentId
+    case 'request_return':
+      return command.returnId
+    case 'refund_order':
+      return command.refundId
+    default:
+      return orderId
+  }
 }
 
 /** As the service answers: what an earlier request made is read as it is now. */
-function answerOf({ tables }: MemoryDatabase, outcome: CommandOutcome): Answer {
+function answerOf({ tables }: MemoryDatabase, command: Request['command'], outcome: CommandOutcome): Answer {
   if (!outcome.ok) return { kind: 'refused', code: outcome.code, errors: outcome.errors ?? [] }
   const { value, replayed } = outcome
   switch (value.kind) {
     case 'order':
-      return { kind: 'accepted', replayed, id: value.order.id, order: value.order }
+      return { kind: 'accepted', replayed, id: madeIn(command, value.order.id), order: value.order }
     case 'hold':
       return { kind: 'accepted', replayed, id: value.hold.id, hold: value.hold }
     case 'earlier': {
@@ -151,7 +208,7 @@ function answerOf({ tables }: MemoryDatabase, outcome: CommandOutcome): Answer {
         kind: 'accepted',
         replayed,
         id,
-        order: id ? tables.orders.get(id) : undefined,
+        order: tables.orders.get('orderId' in command && command.kind !== 'place_order' ? command.orderId : id!),
         hold: id ? tables.holds.get(id) : undefined,
       }
     }

@@ -3,6 +3,8 @@ import { pathToFileURL } from 'node:url'
 import * as engine from '../../src/modules/orders/engine.ts'
 import * as memory from '../../src/modules/orders/engine-memory.ts'
 import * as database from '../../src/modules/orders/memory-database.ts'
+import * as paymentsConsumer from '../../src/modules/payments/consumer.ts'
+import * as payments from '../../src/modules/payments/decide.ts'
 import * as batch from '../../src/runtime/batch.ts'
 import * as failure from '../../src/runtime/pg-failure.ts'
 import * as consumer from './consumer.ts'
@@ -17,6 +19,13 @@ export const systemUnderTest = {
   Overloaded: batch.Overloaded,
   DatabaseUnavailable: failure.DatabaseUnavailable,
   failureClass: failure.failureClass,
+  operationOf: paymentsConsumer.operationOf,
+  nextStep: payments.nextStep,
+  begun: payments.begun,
+  afterAnswer: payments.afterAnswer,
+  afterGivingUp: payments.afterGivingUp,
+  isStillAsked: payments.isStillAsked,
+  settlementOfCharge: payments.settlementOfCharge,
   createConsumer: consumer.createConsumer,
   settledUpTo: consumer.settledUpTo,
 }
@@ -30,6 +39,8 @@ export async function systemFrom(folder: string): Promise<System> {
     load('src/modules/orders/engine.ts'),
     load('src/modules/orders/engine-memory.ts'),
     load('src/modules/orders/memory-database.ts'),
+    load('src/modules/payments/consumer.ts'),
+    load('src/modules/payments/decide.ts'),
     load('src/runtime/batch.ts'),
     load('src/runtime/pg-failure.ts'),
     load('test/sim/consumer.ts'),

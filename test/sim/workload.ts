@@ -8,6 +8,7 @@ import { defaultTerms } from '../../src/modules/orders/life.ts'
 import type { CancelReason, PlaceOrder } from '../../src/modules/orders/types.ts'
 import type { AdjustReason, RequestedLine } from '../../src/modules/stock/types.ts'
 import { blankId, type Intent, type Request } from './intents.ts'
+import { type KnownLives, lifeCommand, newPayment } from './life-workload.ts'
 import type { IntentKind, Plan } from './plan.ts'
 
 export const shopsOf = (plan: Plan): ShopId[] => Array.from({ length: plan.shops }, (_, index) => (index + 1) as ShopId)
@@ -17,11 +18,7 @@ export const locationsOf = (plan: Plan): LocationCode[] =>
   ['main', 'east', 'west'].slice(0, plan.locations) as LocationCode[]
 
 /** Things that some client was told of, which any client may name. */
-export type Known = {
-  holds: Uuid[]
-  orders: { id: Uuid; lines: RequestedLine[] }[]
-  holdLines: Map<Uuid, RequestedLine[]>
-}
+export type Known = KnownLives & { holds: Uuid[]; holdLines: Map<Uuid, RequestedLine[]> }
 
 export function createWorkload(plan: Plan, random: Prng, known: Known, clock: () => Instant) {
   let number = 0
@@ -38,20 +35,28 @@ export function createWorkload(plan: Plan, random: Prng, known: Known, clock: ()
     Array.from({ length: random.between(1, 3) }, () => ({ sku: sku(), quantity: quantity() }))
   const sku = (): Sku => (random.chance(0.02) ? ('S-none' as Sku) : random.pick(skus))
 
+  /** Amounts do not divide by the quantities, so that rounding shows. */
+  const priced = (line: RequestedLine) => {
+    const amount = (500 * line.quantity + random.between(0, 2)) as MinorUnits
+    return { ...line, unitPrice: null, amount }
+  }
+
   function order(holdId: Uuid | null, of: RequestedLine[]): PlaceOrder {
+    const captureRule = random.chance(0.7) ? 'now' : 'at_shipment'
+    const pays = random.pick(['card', 'card', 'later', 'elsewhere'])
     return {
       kind: 'place_order',
       shopId,
       orderId: blankId,
       currency: 'EUR' as Currency,
-      lines: of.map((line) => ({ ...line, unitPrice: 500 as MinorUnits, amount: (500 * line.quantity) as MinorUnits })),
+      lines: of.map(priced),
       holdId,
       customer: random.chance(0.2) ? `c-${random.between(1, 5)}` : null,
       reference: random.chance(0.25) ? `R-${random.between(1, 12)}` : null,
-      provider: random.chance(0.5) ? 'none' : null,
-      payment: null,
-      terms: defaultTerms,
-      review: null,
+      provider: pays === 'elsewhere' ? 'none' : null,
+      payment: pays === 'card' ? newPayment() : null,
+      terms: { ...defaultTerms, captureRule },
+      review: random.chance(0.15) ? ['amount'] : null,
       placedAt: null,
       personal: random.chance(0.1) ? { email: 'a@example.com', address: { country: 'DE' }, note: null } : null,
       annotations: null,
@@ -124,8 +129,11 @@ export function createWorkload(plan: Plan, random: Prng, known: Known, clock: ()
           ifVersion: random.chance(0.2) ? random.between(0, 2) : null,
         }
       }
-      default:
+      case 'order':
+      case 'reused key':
         return order(null, lines())
+      default:
+        return lifeCommand(kind, { known, shopId, locations, random }) ?? order(null, lines())
     }
   }
 
@@ -164,7 +172,7 @@ export function createWorkload(plan: Plan, random: Prng, known: Known, clock: ()
     const kind = pickWeighted(kinds, random)
     if (kind === 'reused key') return { number: ++number, key: newKey(), requests: twoBodies() }
     const first = { hash: hex(), command: command(kind) }
-    const isKeyless = first.command.kind === 'release_hold' || first.command.kind === 'set_policy'
+    const isKeyless = keyless.has(first.command.kind)
     return { number: ++number, key: isKeyless ? null : newKey(), requests: [first] }
   }
 
@@ -185,12 +193,15 @@ export function createWorkload(plan: Plan, random: Prng, known: Known, clock: ()
 
   /** An order of so many units, to find out whether they can be had. */
   function probe(shop: ShopId, of: Sku, units: number): Intent {
-    const wanted = { ...order(null, [{ sku: of, quantity: units }]), shopId: shop, reference: null }
+    const plain = { shopId: shop, reference: null, payment: null, review: null }
+    const wanted = { ...order(null, [{ sku: of, quantity: units }]), ...plain }
     return { number: ++number, key: hex(), requests: [{ hash: hex(), command: wanted }] }
   }
 
   return { intent, opening, probe }
 }
+
+const keyless = new Set(['release_hold', 'set_policy'])
 
 export type Workload = ReturnType<typeof createWorkload>
 

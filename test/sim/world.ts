@@ -2,19 +2,18 @@
 // It runs until every client has its answers, heals, and is asked whether all promises were kept.
 import type { CellName } from '../../src/base/ids.ts'
 import { type Prng, prng } from '../../src/base/prng.ts'
-import type { Instant } from '../../src/base/time.ts'
 import { createAuditor } from './auditor.ts'
+import { createCell } from './cell.ts'
 import { type Client, createClient } from './client.ts'
-import { type ConsumerWorld, runConsumer } from './consumer-run.ts'
 import type { Answer, Intent } from './intents.ts'
 import { keyOfSku } from './names.ts'
 import { createNetwork } from './network.ts'
 import { makePlan, type Plan } from './plan.ts'
-import { type CellHost, type ProcessWorld, type ServerProcess, startProcess } from './process.ts'
+import type { ProcessWorld } from './process.ts'
 import { createScheduler, type Scheduler } from './scheduler.ts'
 import type { System } from './system.ts'
 import { Violation } from './violation.ts'
-import { createWorkload, type Known, locationsOf, shopsOf, skusOf, type Workload } from './workload.ts'
+import { createWorkload, type Known, shopsOf, skusOf, type Workload } from './workload.ts'
 
 export type Report = {
   seed: number
@@ -25,7 +24,6 @@ export type Report = {
   violation: Violation | null
 }
 
-const beganAt = Date.UTC(2026, 0, 1)
 const workMsMax = 120_000
 
 export async function runSeed(system: System, seed: number, trace?: (line: string) => void): Promise<Report> {
@@ -37,9 +35,9 @@ export async function runSeed(system: System, seed: number, trace?: (line: strin
   })
   const say = (line: () => string) => trace?.(`${scheduler.now().toFixed(2).padStart(10)}  ${line()}`)
   const world: ProcessWorld = { system, scheduler, plan: { ...plan }, auditor, trace: say }
-  const cell = createCell(world, 'eu1' as CellName)
+  const cell = createCell(world, 'eu1' as CellName, random.fork())
   const network = createNetwork(scheduler, random.fork(), plan.network)
-  const known: Known = { holds: [], orders: [], holdLines: new Map() }
+  const known: Known = { holds: [], orders: [], holdLines: new Map(), shipments: [], returns: [] }
   const work = createWorkload(plan, random.fork(), known, cell.host.clock)
   const clientWorld = {
     scheduler,
@@ -126,8 +124,10 @@ type Closing = {
 /** All is healed: what time has freed can be sold to the last unit and no further, and consumers catch up. */
 async function closeDoors({ cell, clients, work, plan, scheduler, auditor }: Closing): Promise<number> {
   let steps = await scheduler.run(scheduler.now() + plan.slowStatementMsMax + 500) // the last slow statement is over
+  steps += await settlePayments(cell, scheduler)
   cell.advanceClock(20 * 60_000) // past every hold and every unpaid order
   steps += await scheduler.run(scheduler.now() + 1_000)
+  steps += await settlePayments(cell, scheduler)
   for (const [shop, sku] of shopsOf(plan).flatMap((one) => skusOf(plan).map((of) => [one, of] as const))) {
     const units = unitsOnceFreed(auditor, keyOfSku({ shopId: shop, sku }))
     const wanted: [units: number, isThere: boolean][] = [
@@ -147,7 +147,29 @@ async function closeDoors({ cell, clients, work, plan, scheduler, auditor }: Clo
   }
   const until = scheduler.now() + 30_000
   while (!cell.hasCaughtUp() && scheduler.now() < until) steps += await scheduler.run(scheduler.now() + 50)
-  auditor.finish(cell.consumed())
+  auditor.finish(cell.consumed(), cell.charges)
+  return steps
+}
+
+/** Every provider is reached again: what is under way ends, dead letters are seen to, and the records are compared. */
+async function settlePayments(cell: Closing['cell'], scheduler: Scheduler): Promise<number> {
+  let steps = 0
+  let quiet = 0
+  for (let round = 0; quiet < 3; round++) {
+    if (round === 100) throw new Violation('ends', 'payments never come to an end')
+    steps += await scheduler.run(scheduler.now() + 1_000)
+    if (!cell.hasSettled()) {
+      quiet = 0
+      cell.advanceClock(60_000) // past leases and pauses
+      continue
+    }
+    let told: number | null = null
+    void cell.seeToPayments().then((count) => {
+      told = count
+    })
+    while (told === null) steps += await scheduler.run(scheduler.now() + 20)
+    quiet = told === 0 ? quiet + 1 : 0
+  }
   return steps
 }
 
@@ -163,90 +185,10 @@ async function answerTo(scheduler: Scheduler, client: Client, intent: Intent) {
   return { kind: kind as Answer['kind'] | null, steps }
 }
 
-/** Everything active or unpaid is over by now. */
+/** Everything active or unpaid is over by now; what somebody has to look at is kept. */
 function unitsOnceFreed({ books }: ReturnType<typeof createAuditor>, sku: string): number {
   const book = books.skus.get(sku)
-  return book ? books.sellable(sku) + book.reserved : 0
-}
-
-function createCell(world: ProcessWorld, name: CellName) {
-  const { system, scheduler, plan, auditor } = world
-  let skewMs = 0
-  let skewMsMax = 0
-  let commits = 0
-  let started = 0
-  const places: ServerProcess[] = []
-  const consumers = new Map<string, ConsumerWorld['consumer']>()
-  const clock = () => Math.floor(beganAt + scheduler.now() + skewMs) as Instant
-  const database = system.createMemoryDatabase({
-    clock,
-    onCommit(commit) {
-      commits++
-      auditor.committed(commit)
-    },
-  })
-  const host: CellHost = { name, database, clock }
-  auditor.watches(database)
-  for (const [priority, code] of locationsOf(plan).entries()) {
-    const site = { priority, country: priority === 0 ? 'DE' : null, lat: null, lon: null }
-    for (const shopId of shopsOf(plan)) system.putLocation(database, shopId, code, site)
-  }
-
-  function start(random: Prng): void {
-    for (let place = 0; place < plan.processesPerCell; place++) {
-      places[place] = startProcess(world, host, ++started, random.fork())
-      void crashNowAndThen(place, random.fork())
-    }
-    void jumpNowAndThen(random.fork())
-    for (const consumerName of ['mirror', 'ledger']) {
-      const consumer = system.createConsumer((event) => auditor.applied(consumerName, event))
-      consumers.set(consumerName, consumer)
-      void runConsumer({ ...world, database, consumer }, random.fork())
-    }
-  }
-
-  async function crashNowAndThen(place: number, random: Prng): Promise<void> {
-    for (;;) {
-      await scheduler.sleep(1_000 * random.next())
-      if (!random.chance(world.plan.crashes / 2)) continue
-      world.trace(() => `place ${place} is killed`)
-      places[place]!.kill()
-      await scheduler.sleep(random.next() * 300)
-      places[place] = startProcess(world, host, ++started, random.fork())
-    }
-  }
-
-  async function jumpNowAndThen(random: Prng): Promise<void> {
-    for (;;) {
-      await scheduler.sleep(1_000 * random.next())
-      if (!random.chance(world.plan.clockJumps / 2)) continue
-      skewMs += random.pick([-3_600_000, -2_000, -100, 50, 1_000, 5_000, 16 * 60_000])
-      skewMsMax = Math.max(skewMsMax, skewMs)
-      world.trace(() => `the clock jumps, it is ${skewMs} ms off`)
-    }
-  }
-
-  return {
-    host,
-    start,
-    processAt: (place: number) => places[place]!,
-    commits: () => commits,
-    hasCaughtUp: () =>
-      [...consumers.values()].every(({ stored }) => stored.position >= (database.tables.events.at(-1)?.seq ?? 0)),
-    consumed: () => new Map([...consumers].map(([consumerName, { stored }]) => [consumerName, stored.units])),
-    /** Beyond whatever it has shown. */
-    advanceClock(ms: number) {
-      skewMs = skewMsMax + ms
-    },
-    heal() {
-      Object.assign(world.plan, {
-        sessionLost: 0,
-        slowStatement: 0,
-        crashes: 0,
-        clockJumps: 0,
-        eventDoubled: 0,
-        consumerCrash: 0,
-      })
-    },
-  }
+  let kept = 0
+  for (const { status, left } of books.orders.values()) if (status === 'in_review') kept += left.get(sku) ?? 0
+  return book ? books.sellable(sku) + book.reserved - kept : 0
 }

@@ -127,14 +127,24 @@ function transactionOn(transaction: Transaction, lane: number, pause: Pause): En
   return {
     async lockOrders(named, due) {
       const [first, second] = await Promise.all([
-        issue('lock orders', () => lockNamed(transaction, 'order', transaction.database.tables.orders, named)),
+        issue('lock orders', () =>
+          lockNamed(transaction, 'order', transaction.database.tables.orders, [
+            ...named,
+            ...awaitedOrders(transaction, due),
+          ]),
+        ),
         issue('lock due orders', () => lockDueOrders(transaction, due)),
       ])
       return distinct([...first, ...second])
     },
     async lockHolds(named, due) {
       const [first, second] = await Promise.all([
-        issue('lock holds', () => lockNamed(transaction, 'hold', transaction.database.tables.holds, named)),
+        issue('lock holds', () =>
+          lockNamed(transaction, 'hold', transaction.database.tables.holds, [
+            ...named,
+            ...awaitedHolds(transaction, due),
+          ]),
+        ),
         issue('lock due holds', () => lockDueHolds(transaction, due)),
       ])
       return distinct([...first, ...second])
@@ -190,18 +200,18 @@ async function lockNamed<T extends { id: Uuid; shopId: ShopId }>(
   return locked
 }
 
-async function lockDueOrders(transaction: Transaction, due: DueQuery): Promise<Order[]> {
+function lockDueOrders(transaction: Transaction, due: DueQuery): Order[] {
   transaction.change.due.logLength = transaction.database.tables.events.length
   const { orders, pendingOrders } = transaction.database.tables
   const ids = dueOf(transaction, due.skus, pendingOrders, (id) => orders.get(id)!)
-  const locked = await lockDue(transaction, 'order', ids, due, pendingOrders)
+  const locked = lockDue(transaction, 'order', ids, due)
   return locked.map((id) => ({ ...orders.get(id)! }))
 }
 
-async function lockDueHolds(transaction: Transaction, due: DueQuery): Promise<Hold[]> {
+function lockDueHolds(transaction: Transaction, due: DueQuery): Hold[] {
   const { holds, activeHolds } = transaction.database.tables
   const ids = dueOf(transaction, due.skus, activeHolds, (id) => holds.get(id)!)
-  const locked = await lockDue(transaction, 'hold', ids, due, activeHolds)
+  const locked = lockDue(transaction, 'hold', ids, due)
   return locked.map((id) => ({ ...holds.get(id)! }))
 }
 
@@ -238,22 +248,29 @@ function dueOf(
   return ids.toSorted((a, b) => thingOf(a).expiresAt! - thingOf(b).expiresAt!)
 }
 
-/** What ended while its lock was awaited is not locked: it is no longer due. */
-async function lockDue(
+/** Of what is awaited, and not skipped when another batch has it: named with the others, so that all are locked in one order. */
+function awaitedOrders(transaction: Transaction, { skus, limit, ifLocked }: DueQuery): ShopUuid[] {
+  const { orders, pendingOrders } = transaction.database.tables
+  const ids = ifLocked === 'wait' ? dueOf(transaction, skus, pendingOrders, (id) => orders.get(id)!) : []
+  return ids.slice(0, limit).map((id) => ({ id, shopId: orders.get(id)!.shopId }))
+}
+
+function awaitedHolds(transaction: Transaction, { skus, limit, ifLocked }: DueQuery): ShopUuid[] {
+  const { holds, activeHolds } = transaction.database.tables
+  const ids = ifLocked === 'wait' ? dueOf(transaction, skus, activeHolds, (id) => holds.get(id)!) : []
+  return ids.slice(0, limit).map((id) => ({ id, shopId: holds.get(id)!.shopId }))
+}
+
+function lockDue(
   { database, owner, change }: Transaction,
   table: 'order' | 'hold',
   ids: readonly Uuid[],
-  { limit, ifLocked }: DueQuery,
-  live: ReadonlySet<Uuid>,
-): Promise<Uuid[]> {
+  { limit }: DueQuery,
+): Uuid[] {
   const locked: Uuid[] = []
   for (const id of ids) {
     if (locked.length === limit) change.due.beyondLimit.push(id)
     else if (database.locks.tryAcquire(owner, thingLock(table, id))) locked.push(id)
-    else if (ifLocked === 'wait') {
-      await database.locks.acquire(owner, thingLock(table, id))
-      if (live.has(id)) locked.push(id)
-    }
   }
   return locked
 }

@@ -11,7 +11,7 @@ import type { Session } from '../../runtime/pg-session.ts'
 import { randomUuid } from '../../runtime/random.ts'
 import type { EngineEvent } from '../stock/decide.ts'
 import * as stock from '../stock/store.ts'
-import type { DueQuery, Hold, ShopSku, ShopUuid, StockRow, StockRowId } from '../stock/types.ts'
+import type { AwaitedDue, DueQuery, Hold, ShopSku, ShopUuid, StockRow, StockRowId } from '../stock/types.ts'
 import { type BatchState, unitsOnRow } from './batch-state.ts'
 import type { EngineStore, EngineTx, Footprint, LookUp, NewRow } from './engine.ts'
 import * as orders from './store.ts'
@@ -106,20 +106,30 @@ async function readAfterLocks(session: Session, skus: readonly ShopSku[]): Promi
 }
 
 async function lockOrders(session: Session, named: readonly ShopUuid[], due: DueQuery): Promise<Order[]> {
-  const records = await Promise.all([
-    named.length > 0 ? orders.lockOrders(session, named) : [],
-    orders.lockDueOrders(session, due),
-  ])
+  const awaited = awaitedOf(due)
+  const first = awaited
+    ? orders.lockAwaitedOrders(session, named, awaited)
+    : named.length > 0
+      ? orders.lockOrders(session, named)
+      : []
+  const records = await Promise.all([first, orders.lockDueOrders(session, due)])
   return distinct(records.flat().map(orders.orderOf))
 }
 
 async function lockHolds(session: Session, named: readonly ShopUuid[], due: DueQuery): Promise<Hold[]> {
-  const records = await Promise.all([
-    named.length > 0 ? stock.lockHolds(session, named) : [],
-    stock.lockDueHolds(session, due),
-  ])
+  const awaited = awaitedOf(due)
+  const first = awaited
+    ? stock.lockAwaitedHolds(session, named, awaited)
+    : named.length > 0
+      ? stock.lockHolds(session, named)
+      : []
+  const records = await Promise.all([first, stock.lockDueHolds(session, due)])
   return distinct(records.flat().map(stock.holdOf))
 }
+
+/** The sweeper waits for nobody. */
+const awaitedOf = ({ skus, limit, ifLocked }: DueQuery): AwaitedDue | undefined =>
+  ifLocked === 'wait' && skus !== 'any' ? { skus, limit } : undefined
 
 /** What was named may be due as well; both were read under the same lock. */
 const distinct = <T extends { id: Uuid }>(items: T[]): T[] => [

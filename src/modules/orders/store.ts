@@ -5,7 +5,7 @@ import type { Instant } from '../../base/time.ts'
 import type { Session } from '../../runtime/pg-session.ts'
 import { bareArray, jsonLines, textArray } from '../../runtime/pg-values.ts'
 import { rowIdsOf, rowIdsOfSkus, shopSkus } from '../stock/store.ts'
-import type { DueQuery, ShopSku, ShopUuid, StockRowId } from '../stock/types.ts'
+import type { AwaitedDue, DueQuery, ShopSku, ShopUuid, StockRowId } from '../stock/types.ts'
 import type { KeyRow, PartRow, ReferenceRow } from './batch-state.ts'
 import type { Life } from './life.ts'
 import type { OrderStatus } from './states.ts'
@@ -62,11 +62,19 @@ export const orderOf = (record: OrderRecord): Order => ({
 const lockOrdersSql = `
   select ${orderColumns} from unnest($1::integer[], $2::uuid[]) u(shop_id, id)
   join ${orderTables} on s.shop_id = u.shop_id and s.id = u.id order by s.id for update of s`
-const dueOrdersSql = `
+// Whoever waits for others locks all that it needs in one order, what is due among what it names.
+const lockAwaitedOrdersSql = `
+  select ${orderColumns} from (
+    select u.shop_id, u.id from unnest($4::integer[], $5::uuid[]) u(shop_id, id)
+    union (
+      select d.shop_id, d.id from orders.states d
+      where d.status = 'pending' and d.expires_at <= statement_timestamp() and d.row_ids && ${rowIdsOfSkus}
+      order by d.expires_at limit $3)) u
+  join ${orderTables} on s.shop_id = u.shop_id and s.id = u.id order by s.id for update of s`
+const lockDueOrdersSql = `
   select ${orderColumns} from ${orderTables}
   where s.status = 'pending' and s.expires_at <= statement_timestamp() and s.row_ids && ${rowIdsOfSkus}
-  order by s.expires_at limit $3 for update of s`
-const lockDueOrdersSql = { skip: `${dueOrdersSql} skip locked`, wait: dueOrdersSql }
+  order by s.expires_at limit $3 for update of s skip locked`
 const otherDueOrderSql = `
   select s.id from orders.states s
   where s.status = 'pending' and s.expires_at <= statement_timestamp() and s.row_ids && ${rowIdsOfSkus}
@@ -78,10 +86,19 @@ const lockAnyDueOrdersSql = `
 export const lockOrders = (session: Session, named: readonly ShopUuid[]) =>
   session.run<OrderRecord>(lockOrdersSql, [shopIds(named), bareArray(named.map((one) => one.id))])
 
+/** What is named, and what is due and may have to be waited for. */
+export const lockAwaitedOrders = (session: Session, named: readonly ShopUuid[], { skus, limit }: AwaitedDue) =>
+  session.run<OrderRecord>(lockAwaitedOrdersSql, [
+    ...shopSkus(skus),
+    limit,
+    shopIds(named),
+    bareArray(named.map((one) => one.id)),
+  ])
+
 export const lockDueOrders = (session: Session, due: DueQuery) =>
   due.skus === 'any'
     ? session.run<OrderRecord>(lockAnyDueOrdersSql, [due.limit])
-    : session.run<OrderRecord>(lockDueOrdersSql[due.ifLocked], [...shopSkus(due.skus), due.limit])
+    : session.run<OrderRecord>(lockDueOrdersSql, [...shopSkus(due.skus), due.limit])
 
 export const findOtherDueOrder = (session: Session, of: readonly ShopSku[], loaded: readonly { id: Uuid }[]) =>
   session.run<{ id: Uuid }>(otherDueOrderSql, [...shopSkus(of), bareArray(loaded.map((order) => order.id))])

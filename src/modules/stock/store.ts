@@ -4,7 +4,18 @@ import type { LocationCode, ShopId, Sku, Uuid } from '../../base/ids.ts'
 import type { Instant } from '../../base/time.ts'
 import type { Rows, Session } from '../../runtime/pg-session.ts'
 import { bareArray, jsonLines, textArray } from '../../runtime/pg-values.ts'
-import type { DueQuery, Hold, HoldLine, HoldStatus, Policy, ShopSku, StockRow, StockRowId, Tracking } from './types.ts'
+import type {
+  AwaitedDue,
+  DueQuery,
+  Hold,
+  HoldLine,
+  HoldStatus,
+  Policy,
+  ShopSku,
+  StockRow,
+  StockRowId,
+  Tracking,
+} from './types.ts'
 
 const shopIds = (items: readonly { shopId: ShopId }[]): string => bareArray(items.map((item) => item.shopId))
 const skus = (items: readonly { sku: Sku }[]): string => textArray(items.map((item) => item.sku))
@@ -23,11 +34,18 @@ export const holdColumns = 'h.shop_id, h.id, h.status, h.version, h.expires_at, 
 const lockHoldsSql = `
   select ${holdColumns} from unnest($1::integer[], $2::uuid[]) u(shop_id, id) join stock.holds h using (shop_id, id)
   order by h.id for update of h`
-const dueHoldsSql = `
+const lockAwaitedHoldsSql = `
+  select ${holdColumns} from (
+    select u.shop_id, u.id from unnest($4::integer[], $5::uuid[]) u(shop_id, id)
+    union (
+      select d.shop_id, d.id from stock.holds d
+      where d.status = 'active' and d.expires_at <= statement_timestamp() and d.row_ids && ${rowIdsOfSkus}
+      order by d.expires_at limit $3)) u
+  join stock.holds h using (shop_id, id) order by h.id for update of h`
+const lockDueHoldsSql = `
   select ${holdColumns} from stock.holds h
   where h.status = 'active' and h.expires_at <= statement_timestamp() and h.row_ids && ${rowIdsOfSkus}
-  order by h.expires_at limit $3 for update of h`
-const lockDueHoldsSql = { skip: `${dueHoldsSql} skip locked`, wait: dueHoldsSql }
+  order by h.expires_at limit $3 for update of h skip locked`
 const otherDueHoldSql = `
   select h.id from stock.holds h
   where h.status = 'active' and h.expires_at <= statement_timestamp() and h.row_ids && ${rowIdsOfSkus}
@@ -57,10 +75,17 @@ export const holdOf = (record: HoldRecord): Hold => ({
 export const lockHolds = (session: Session, named: readonly { shopId: ShopId; id: Uuid }[]) =>
   session.run<HoldRecord>(lockHoldsSql, [shopIds(named), ids(named)])
 
+/** What is named, and what is due and may have to be waited for. */
+export const lockAwaitedHolds = (
+  session: Session,
+  named: readonly { shopId: ShopId; id: Uuid }[],
+  { skus, limit }: AwaitedDue,
+) => session.run<HoldRecord>(lockAwaitedHoldsSql, [...shopSkus(skus), limit, shopIds(named), ids(named)])
+
 export const lockDueHolds = (session: Session, due: DueQuery) =>
   due.skus === 'any'
     ? session.run<HoldRecord>(lockAnyDueHoldsSql, [due.limit])
-    : session.run<HoldRecord>(lockDueHoldsSql[due.ifLocked], [...shopSkus(due.skus), due.limit])
+    : session.run<HoldRecord>(lockDueHoldsSql, [...shopSkus(due.skus), due.limit])
 
 export const findOtherDueHold = (session: Session, of: readonly ShopSku[], loaded: readonly { id: Uuid }[]) =>
   session.run<{ id: Uuid }>(otherDueHoldSql, [...shopSkus(of), ids(loaded)])

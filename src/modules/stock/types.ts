@@ -104,3 +104,5 @@ export type ShopSku = { shopId: ShopId; sku: Sku }
 export type ShopUuid = { shopId: ShopId; id: Uuid }
 /** Due holds or orders to lock: those of some SKUs, or of any. What another batch has locked is skipped or awaited. */
 export type DueQuery = { skus: readonly ShopSku[] | 'any'; limit: number; ifLocked: 'skip' | 'wait' }
+/** Of those that are awaited. */
+export type AwaitedDue = { skus: readonly ShopSku[]; limit: number }

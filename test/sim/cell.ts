@@ -1,0 +1,158 @@
+// A simulated cell: one database, its log's consumers, its processes, and its payment provider, with the faults that strike them.
+import { type CellName, type Uuid, uuidV7 } from '../../src/base/ids.ts'
+import { limits } from '../../src/base/limits.ts'
+import type { Prng } from '../../src/base/prng.ts'
+import type { Instant } from '../../src/base/time.ts'
+import { type ConsumerWorld, runConsumer } from './consumer-run.ts'
+import { createNetwork } from './network.ts'
+import { createOperations, reconcile, runWorker } from './payments.ts'
+import { type CellHost, type ProcessWorld, type ServerProcess, startProcess } from './process.ts'
+import { createProvider } from './provider.ts'
+import { locationsOf, shopsOf } from './workload.ts'
+
+const beganAt = Date.UTC(2026, 0, 1)
+const dayMs = 25 * 60 * 60 * 1000
+
+export function createCell(world: ProcessWorld, name: CellName, random: Prng) {
+  const { system, scheduler, plan, auditor } = world
+  let skewMs = 0
+  let skewMsMax = 0
+  let commits = 0
+  let started = 0
+  const places: ServerProcess[] = []
+  const consumers = new Map<string, ConsumerWorld['consumer']>()
+  const clock = () => Math.floor(beganAt + scheduler.now() + skewMs) as Instant
+  const database = system.createMemoryDatabase({
+    clock,
+    onCommit(commit) {
+      commits++
+      auditor.committed(commit)
+    },
+  })
+  const network = createNetwork(scheduler, random.fork(), plan.providerNetwork)
+  const operations = createOperations(system, database, random.fork())
+  const webhooks = random.fork()
+  const provider = createProvider(scheduler, random.fork(), plan.provider, {
+    charging: auditor.money.charging,
+    webhook: (charge) =>
+      network.send(() => {
+        const settlement = system.settlementOfCharge(charge)
+        const process = webhooks.pick(places)
+        world.trace(() => `webhook: ${charge.paymentId} is ${charge.status}`)
+        if (settlement && process.isUp) process.settle(charge, settlement).catch(auditor.failed)
+      }),
+  })
+  const workerWorld = (process: Parameters<CellHost['startWorker']>[0]) => ({
+    ...{ system, scheduler, operations, provider, network, auditor, clock, trace: world.trace },
+    ...{ sleep: process.sleep, settle: process.settle },
+  })
+  const host: CellHost = {
+    name,
+    database,
+    clock,
+    startWorker: (process, ownRandom) => void runWorker(workerWorld(process), ownRandom),
+  }
+  auditor.watches(database)
+  for (const [priority, code] of locationsOf(plan).entries()) {
+    const site = { priority, country: priority === 0 ? 'DE' : null, lat: null, lon: null }
+    for (const shopId of shopsOf(plan)) system.putLocation(database, shopId, code, site)
+  }
+
+  function start(ownRandom: Prng): void {
+    for (let place = 0; place < plan.processesPerCell; place++) {
+      places[place] = startProcess(world, host, ++started, ownRandom.fork())
+      void crashNowAndThen(place, ownRandom.fork())
+    }
+    void jumpNowAndThen(ownRandom.fork())
+    void reconcileNowAndThen(ownRandom.fork())
+    for (const consumerName of ['mirror', 'ledger', 'payments']) {
+      const consumer = system.createConsumer((event) => {
+        auditor.applied(consumerName, event)
+        if (consumerName === 'payments') operations.insert(event, clock(), limits.operationFreshMsMax)
+      })
+      consumers.set(consumerName, consumer)
+      void runConsumer({ ...world, database, consumer }, ownRandom.fork())
+    }
+  }
+
+  async function crashNowAndThen(place: number, ownRandom: Prng): Promise<void> {
+    for (;;) {
+      await scheduler.sleep(1_000 * ownRandom.next())
+      if (!ownRandom.chance(world.plan.crashes / 2)) continue
+      world.trace(() => `place ${place} is killed`)
+      places[place]!.kill()
+      await scheduler.sleep(ownRandom.next() * 300)
+      places[place] = startProcess(world, host, ++started, ownRandom.fork())
+    }
+  }
+
+  async function jumpNowAndThen(ownRandom: Prng): Promise<void> {
+    for (;;) {
+      await scheduler.sleep(1_000 * ownRandom.next())
+      if (ownRandom.chance(world.plan.days / 2)) {
+        jump(dayMs)
+        provider.forgetKeys()
+      }
+      if (!ownRandom.chance(world.plan.clockJumps / 2)) continue
+      jump(ownRandom.pick([-3_600_000, -2_000, -100, 50, 1_000, 5_000, 30_000, 16 * 60_000]))
+    }
+  }
+
+  function jump(ms: number): void {
+    skewMs += ms
+    skewMsMax = Math.max(skewMsMax, skewMs)
+    world.trace(() => `the clock jumps, it is ${skewMs} ms off`)
+  }
+
+  async function reconcileNowAndThen(ownRandom: Prng): Promise<void> {
+    for (;;) {
+      await scheduler.sleep(5_000 * ownRandom.next())
+      await tellDifferences(ownRandom)
+    }
+  }
+
+  /** From a process that may die meanwhile: nobody waits for it longer than this. */
+  function tellDifferences(ownRandom: Prng): Promise<number> {
+    const process = ownRandom.pick(places)
+    if (!process.isUp) return Promise.resolve(1)
+    const told = reconcile(workerWorld({ sleep: scheduler.sleep, settle: process.settle }), database)
+    return Promise.race([told, scheduler.sleep(2_000).then(() => 1)])
+  }
+
+  const closing = random.fork()
+  return {
+    host,
+    start,
+    charges: provider.charges,
+    processAt: (place: number) => places[place]!,
+    commits: () => commits,
+    hasCaughtUp,
+    consumed: () => new Map([...consumers].map(([consumerName, { stored }]) => [consumerName, stored.units])),
+    /** Nothing is under way between the orders and the provider. */
+    hasSettled: () => hasCaughtUp() && operations.isIdle() && !provider.isBusy(),
+    /** Dead letters are tried again, and the two records compared. Answers how much there was to do. */
+    async seeToPayments() {
+      const retried = operations.retryDead(clock(), () => uuidV7(clock(), closing.bytes(10)) as Uuid)
+      return retried + (await tellDifferences(closing))
+    },
+    /** Beyond whatever it has shown. */
+    advanceClock: (ms: number) => jump(skewMsMax - skewMs + ms),
+    heal() {
+      network.heal()
+      Object.assign(world.plan, {
+        sessionLost: 0,
+        slowStatement: 0,
+        crashes: 0,
+        clockJumps: 0,
+        days: 0,
+        eventDoubled: 0,
+        consumerCrash: 0,
+      })
+      Object.assign(plan.provider, { tryAgain: 0, slow: 0, declines: 0, acts: 0, lies: 0, silent: 0 })
+    },
+  }
+
+  function hasCaughtUp(): boolean {
+    return [...consumers.values()].every(({ stored }) => stored.position >= (database.tables.events.at(-1)?.seq ?? 0))
+  }
+}

@@ -1,0 +1,73 @@
+// What clients ask for once orders stand: to pay, to ship, to give back. Ids are those that clients were told, and units are now
+// and then more than there are.
+import type { LocationCode, ShopId, Uuid } from '../../src/base/ids.ts'
+import type { MinorUnits } from '../../src/base/money.ts'
+import type { Prng } from '../../src/base/prng.ts'
+import type { LifeCommand, NewPayment } from '../../src/modules/orders/types.ts'
+import type { RequestedLine } from '../../src/modules/stock/types.ts'
+import { blankId } from './intents.ts'
+import type { LifeKind } from './plan.ts'
+
+/** Orders that clients were told of, and what they were told of them. */
+export type KnownOrder = { shopId: ShopId; id: Uuid; lines: RequestedLine[] }
+export type KnownParts = { orderId: Uuid; id: Uuid; lines: RequestedLine[] }
+export type KnownLives = { orders: KnownOrder[]; shipments: KnownParts[]; returns: KnownParts[] }
+
+export const newPayment = (): NewPayment => ({ id: blankId, provider: 'model', method: 'card' })
+
+export function lifeCommand(
+  kind: LifeKind,
+  { known, shopId, locations, random }: { known: KnownLives; shopId: ShopId; locations: LocationCode[]; random: Prng },
+): LifeCommand | null {
+  if (known.orders.length === 0) return null
+  const order = random.pick(known.orders)
+  const on = { shopId, orderId: order.id, ifVersion: null }
+  const part = (lines: RequestedLine[]) =>
+    lines
+      .slice(0, random.between(1, lines.length))
+      .map(({ sku, quantity }) => ({ sku, quantity: random.between(1, quantity) }))
+  const some = () => (random.chance(0.5) ? null : part(order.lines))
+  switch (kind) {
+    case 'pay':
+      return { kind: 'start_payment', ...on, payment: newPayment() }
+    case 'capture':
+      return { kind: 'capture_order', ...on }
+    case 'ship': {
+      const location = random.chance(0.7) ? null : random.pick(locations)
+      return {
+        kind: 'ship_order',
+        ...on,
+        shipmentId: blankId,
+        lines: some(),
+        location,
+        carrier: 'dhl',
+        trackingNumber: '',
+      }
+    }
+    case 'deliver': {
+      const shipment = pickOf(known.shipments, random)
+      return shipment && { kind: 'deliver_shipment', ...on, orderId: shipment.orderId, shipmentId: shipment.id }
+    }
+    case 'short pick':
+      return { kind: 'short_pick', ...on, location: random.pick(locations), lines: part(order.lines) }
+    case 'return': {
+      const { orderId, lines } = pickOf(known.shipments, random) ?? { orderId: order.id, lines: order.lines }
+      return { kind: 'request_return', ...on, orderId, returnId: blankId, lines: part(lines), reason: '' }
+    }
+    case 'receive': {
+      const back = pickOf(known.returns, random)
+      if (!back) return null
+      const lines = part(back.lines).map((line) => ({ ...line, resellable: random.chance(0.7) }))
+      return { kind: 'receive_return', ...on, orderId: back.orderId, returnId: back.id, lines }
+    }
+    case 'refund': {
+      const amount = random.pick([null, random.between(1, 2_000)]) as MinorUnits | null
+      const lines = random.chance(0.5) ? part(order.lines) : null
+      return { kind: 'refund_order', ...on, refundId: blankId, amount: lines ? null : amount, lines, reason: '' }
+    }
+    case 'review':
+      return { kind: 'review_order', ...on, approve: random.chance(0.7) }
+  }
+}
+
+const pickOf = <T>(items: readonly T[], random: Prng): T | null => (items.length > 0 ? random.pick(items) : null)

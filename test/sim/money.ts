@@ -1,0 +1,239 @@
+// The auditor's books of money, kept from the log alone and compared with the provider's own record: what was asked, taken and
+// given back of each order, and what the order costs as it stands. P4. Shares no code with `decide`.
+import type { Uuid } from '../../src/base/ids.ts'
+import { parseWireId } from '../../src/base/ids.ts'
+import type { MemoryTables } from '../../src/modules/orders/memory-database.ts'
+import type { Order } from '../../src/modules/orders/types.ts'
+import type { Heard } from '../../src/modules/payments/decide.ts'
+import type { Operation } from '../../src/modules/payments/types.ts'
+import { type ModelCharge, takenOf } from './provider.ts'
+import { Violation } from './violation.ts'
+
+type PaymentBook = {
+  status: string
+  captured: number
+  asked: 'capture' | 'void' | null
+  /** Its failure was once told, so that another attempt was allowed beside it. */
+  wasGivenUp: boolean
+  refunds: Map<string, { amount: number; status: string }>
+}
+type MoneyBook = { payments: Map<string, PaymentBook>; total: number; creditedUnits: number[]; credited: number }
+type Fact = { type: string; subject: string; data: Record<string, unknown> }
+
+const dayMs = 24 * 60 * 60 * 1000
+
+export function createMoneyBooks() {
+  const orders = new Map<Uuid, MoneyBook>()
+  /** Keys of which nobody knows what became of them. */
+  const uncertain = new Set<Uuid>()
+
+  function record({ type, subject, data }: Fact): void {
+    const [noun, what] = type.split('.') as [string, string]
+    if (noun !== 'payment' && noun !== 'order') return
+    const id = uuidOf(subject)
+    const book = orders.get(id) ?? { payments: new Map(), total: 0, creditedUnits: [], credited: 0 }
+    orders.set(id, book)
+    if (noun === 'order') recordOrder(book, subject, what, data)
+    else recordPayment(book, subject, what, data)
+  }
+
+  function recordOrder(book: MoneyBook, subject: string, what: string, data: Record<string, unknown>): void {
+    if (what === 'placed') book.total = Number(data.total)
+    if (what === 'cancelled' && data.reason === 'unpaid') {
+      for (const { status } of book.payments.values())
+        if (status === 'pending') throw new Violation('P4', `${subject} expired while a payment was under way`)
+    }
+    if (what !== 'confirmed') return
+    if (data.provider === 'none') book.payments.set('elsewhere', newPayment('captured', Number(data.amount)))
+    const isSetAside = ({ status, asked }: PaymentBook) => status === 'authorized' && asked !== 'void'
+    const hasAuthorization = [...book.payments.values()].some(isSetAside)
+    if (!hasAuthorization && heldOf(book) < Number(data.amount))
+      throw new Violation('P4', `${subject} was confirmed for ${data.amount}, and ${heldOf(book)} was paid`)
+  }
+
+  function recordPayment(book: MoneyBook, subject: string, what: string, data: Record<string, unknown>): void {
+    const isElsewhere = data.provider === 'none'
+    const name = isElsewhere ? 'elsewhere' : String(data.payment_id)
+    const fail = (text: string) => new Violation('P4', `${subject}, payment ${name}: ${text}`)
+    if (what === 'requested') {
+      const open = [...book.payments.values()].find(isOpen)
+      if (open) throw fail(`begun while another one is ${open.status}`)
+      book.payments.set(name, newPayment('pending', 0))
+      return
+    }
+    const payment = book.payments.get(name) ?? newPayment('pending', 0)
+    if (!book.payments.has(name)) {
+      if (!isElsewhere && Number(data.amount) > 0) throw fail(`${what}, and was never begun`)
+      book.payments.set(name, payment)
+    }
+    switch (what) {
+      case 'capture_requested':
+      case 'void_requested':
+        if (payment.asked) throw fail(`asked to ${what} while it is asked to ${payment.asked}`)
+        if (payment.status !== 'authorized' && payment.status !== 'requires_action')
+          throw fail(`${what}, and is ${payment.status}`)
+        payment.asked = what === 'capture_requested' ? 'capture' : 'void'
+        return
+      case 'refund_requested':
+        askRefund(payment, data, fail)
+        return
+      case 'refunded':
+      case 'refund_failed':
+        if (isElsewhere) askRefund(payment, data, fail)
+        settleRefund(payment, what, data, fail)
+        return
+      case 'captured':
+        if (payment.status === 'captured') throw fail('taken twice')
+        payment.captured = Number(data.amount)
+    }
+    if (payment.status === 'captured') throw fail(`${what} after it was taken`)
+    payment.status = what
+    if (what !== 'requires_action' && what !== 'authorized') payment.asked = null
+    if (what === 'failed') payment.wasGivenUp = true
+  }
+
+  function askRefund(payment: PaymentBook, data: Record<string, unknown>, fail: (text: string) => Violation): void {
+    if (payment.refunds.has(String(data.refund_id))) throw fail(`refund ${data.refund_id} was asked for twice`)
+    payment.refunds.set(String(data.refund_id), { amount: Number(data.amount), status: 'pending' })
+    if (heldIn(payment) < 0) throw fail(`refunds of ${-heldIn(payment)} more than was taken`)
+  }
+
+  function settleRefund(
+    payment: PaymentBook,
+    what: string,
+    data: Record<string, unknown>,
+    fail: (text: string) => Violation,
+  ): void {
+    const refund = payment.refunds.get(String(data.refund_id))
+    if (!refund) throw fail(`refund ${data.refund_id} was never asked for`)
+    if (refund.status === 'refunded' || refund.status === what) throw fail(`refund ${data.refund_id} ${what} twice`)
+    refund.status = what
+  }
+
+  /** An order as a COMMIT wrote it: nothing is held beyond what it costs, and units were credited once. */
+  function watch(order: Order, wasCredited: boolean): void {
+    const book = orders.get(order.id)
+    const { life } = order
+    if (!book || !life) return
+    const returned = (index: number) =>
+      life.returns.reduce(
+        (sum, { received }) =>
+          sum + received.reduce((units, one) => (one.line === index ? units + one.quantity : units), 0),
+        0,
+      )
+    const price = (units: readonly number[]) =>
+      order.lines.reduce(
+        (sum, line, index) => sum + (line.amount * (units[index] ?? 0) - rest(line, units[index] ?? 0)) / line.quantity,
+        0,
+      )
+    const rest = (line: { amount: number; quantity: number }, units: number) => (line.amount * units) % line.quantity
+    const fail = (text: string) => new Violation('P4', `order ${order.id}: ${text}`)
+    const gone = order.lines.map((_, index) => (order.cancelled?.[index] ?? 0) + returned(index))
+    const before = order.lines.map((_, index) => book.creditedUnits[index] ?? 0)
+    const after = order.lines.map((_, index) => life.creditedUnits[index] ?? 0)
+    const credited = life.credited
+    if (!wasCredited && order.status !== 'cancelled') {
+      const isDue = book.total > book.credited
+      const expected = before.map((units, index) => Math.max(units, gone[index]!))
+      if (isDue && expected.some((units, index) => units !== after[index]))
+        throw fail(`units credited were ${before}, are ${after}; gone are ${gone}`)
+      const due = Math.min(price(after) - price(before), book.total - book.credited)
+      if (credited - book.credited !== due) throw fail(`${credited - book.credited} credited for units of ${due}`)
+    }
+    if (credited > book.total) throw fail(`${credited} credited of ${book.total}`)
+    book.credited = credited
+    book.creditedUnits = after
+    const cost = order.status === 'cancelled' ? 0 : book.total - credited
+    if (heldOf(book) > cost) throw fail(`${heldOf(book)} is kept, it costs ${cost}`)
+    if (order.status === 'completed' && heldOf(book) !== cost)
+      throw fail(`completed, ${heldOf(book)} is paid, it costs ${cost}`)
+  }
+
+  /** The provider is about to set money aside or take it. */
+  function charging(charge: ModelCharge, others: readonly ModelCharge[]): void {
+    const book = orders.get(charge.orderId)
+    if (!book) throw new Violation('P4', `charged for ${charge.orderId}, which nobody placed`)
+    let standing = charge.amount
+    for (const other of others) {
+      if (other.status === 'authorized') standing += other.amount
+      if (other.status === 'captured') standing += takenOf(other)
+      const wasGivenUp = [...book.payments].some(
+        ([name, payment]) => payment.wasGivenUp && uuidOf(name) === other.paymentId,
+      )
+      if (wasGivenUp && other.paymentId !== charge.paymentId) return // an attempt that was told to have failed
+    }
+    if (standing > book.total)
+      throw new Violation('P4', `order ${charge.orderId} of ${book.total} is charged ${standing}`)
+  }
+
+  function calling(operation: Operation, step: 'send' | 'look_up', now: number): void {
+    if (step === 'look_up') return
+    const { id, kind, askedAt } = operation
+    if (uncertain.has(id)) throw new Violation('P4', `${kind} ${id} was sent again without asking`)
+    if (now - askedAt >= dayMs) throw new Violation('P4', `${kind} ${id} was sent under a key that is a day old`)
+    uncertain.add(id)
+  }
+
+  function heard({ id }: Operation, what: Heard): void {
+    if (what !== 'unknown' && what !== 'in_progress') uncertain.delete(id)
+  }
+
+  /** All is settled: the provider's record says of every order what the log says, and what the order costs. */
+  function finish(tables: MemoryTables, charges: readonly ModelCharge[]): void {
+    for (const order of tables.orders.values()) compareOrder(order, charges)
+    for (const { paymentId, orderId } of charges) {
+      const life = tables.orders.get(orderId)?.life
+      if (!life?.payments.some(({ id }) => id === paymentId))
+        throw new Violation('P4', `${orderId} was charged unasked`)
+    }
+  }
+
+  function compareOrder(order: Order, all: readonly ModelCharge[]): void {
+    const book = orders.get(order.id)!
+    const charges = all.filter(({ orderId }) => orderId === order.id)
+    const fail = (text: string) => new Violation('P4', `at the end, order ${order.id} (${order.status}): ${text}`)
+    const cost = order.status === 'cancelled' ? 0 : book.total - book.credited
+    const elsewhere = book.payments.get('elsewhere')
+    const held = charges.reduce((sum, charge) => sum + takenOf(charge), elsewhere ? heldIn(elsewhere) : 0)
+    const isOver = order.status === 'cancelled' || order.status === 'completed'
+    const isPaid = isOver || (order.status === 'confirmed' && (order.life?.captureRule ?? 'now') === 'now')
+    if (held > cost || (isPaid && held < cost)) throw fail(`the provider has ${held}, it costs ${cost}`)
+    for (const { status, paymentId } of charges) {
+      const isStanding = status === 'authorized' || status === 'requires_action'
+      if (isOver && isStanding) throw fail(`payment ${paymentId} is still ${status}`)
+    }
+    for (const [name, { captured, refunds }] of book.payments) {
+      for (const [refund, { status }] of refunds)
+        if (status !== 'refunded') throw fail(`refund ${refund} is still ${status}`)
+      const back = [...refunds.values()].reduce((sum, { amount }) => sum + amount, 0)
+      if (name === 'elsewhere' || (captured === 0 && back === 0)) continue
+      const charge = charges.find(({ paymentId }) => paymentId === uuidOf(name))
+      if (charge?.captured !== captured)
+        throw fail(`${captured} taken by ${name}, the provider says ${charge?.captured}`)
+      if (captured - takenOf(charge) !== back) throw fail(`${back} refunded of ${name}, the provider says otherwise`)
+    }
+  }
+
+  return { record, watch, charging, calling, heard, finish }
+}
+
+export type MoneyBooks = ReturnType<typeof createMoneyBooks>
+
+const newPayment = (status: string, captured: number): PaymentBook => ({
+  status,
+  captured,
+  asked: null,
+  wasGivenUp: false,
+  refunds: new Map(),
+})
+
+const isOpen = ({ status, asked }: PaymentBook): boolean =>
+  status === 'pending' || status === 'requires_action' || (status === 'authorized' && asked === 'capture')
+
+const heldIn = ({ captured, refunds }: PaymentBook): number =>
+  captured - [...refunds.values()].reduce((sum, { amount }) => sum + amount, 0)
+
+const heldOf = ({ payments }: MoneyBook): number =>
+  [...payments.values()].reduce((sum, payment) => sum + heldIn(payment), 0)
+
+const uuidOf = (id: string): Uuid => parseWireId(id)?.uuid ?? ('' as Uuid)
