@@ -1,30 +1,32 @@
 // The statements of the audit of money. What the log books is told here a second time, in SQL that shares nothing with
 // decide.ts, so that one mistake in either is found by the other. The audit alone reads tables of other modules.
 
-/** The entries that the log makes of the events in `range`; which order they are of is looked at order by order. */
+const takesBack = `type in ('order.cancelled', 'order.lines_cancelled', 'order.credited', 'return.received')`
+const endsAuthorization = `type in ('payment.captured', 'payment.voided', 'payment.failed')`
+
+/** `booked`: the entries that the log makes of the events in `range`; which order they are of is looked at order by order. */
 const bookedIn = (range: string): string => `
-  select e.shop_id, e.seq, b.line, b.debit, b.credit, d.currency, b.amount
-  from runtime.events e
-  cross join lateral json_to_record(e.data) as d
-    (amount bigint, credited bigint, authorized bigint, currency text, provider text, kind text, owed_by text)
-  cross join lateral (select case d.provider when 'none' then 'external' else 'provider:' || d.provider end as money,
-    'authorized:' || d.provider as set_aside) p
-  cross join lateral (
-    select 1 as line, 'receivable' as debit, 'sales' as credit, d.amount where e.type = 'order.confirmed'
-    union all select 2, 'external', 'receivable', d.amount where e.type = 'order.confirmed' and d.provider = 'none'
-    union all select 1, 'sales', 'receivable', d.credited
-      where e.type in ('order.cancelled', 'order.lines_cancelled', 'order.credited', 'return.received')
-    union all select 1, p.set_aside, 'authorizations', d.amount where e.type = 'payment.authorized'
-    union all select 1, 'authorizations', p.set_aside, d.authorized
-      where e.type in ('payment.captured', 'payment.voided', 'payment.failed')
-    union all select 2, p.money, 'receivable', d.amount where e.type = 'payment.captured'
-    union all select 1, 'receivable', p.money, d.amount where e.type = 'payment.refunded'
-    union all select 1, 'fees', 'payable', d.amount where e.type = 'ledger.booked' and d.kind = 'fee'
-    union all select 1, 'written_off', 'receivable', d.amount where e.type = 'ledger.booked' and d.owed_by = 'buyer'
-    union all select 1, 'receivable', 'written_off', d.amount where e.type = 'ledger.booked' and d.owed_by = 'shop') b
-  where ${range} and b.amount > 0
-    and e.type in ('order.confirmed', 'order.cancelled', 'order.lines_cancelled', 'order.credited', 'return.received',
-      'payment.authorized', 'payment.captured', 'payment.voided', 'payment.failed', 'payment.refunded', 'ledger.booked')`
+  told as materialized (
+    select e.shop_id, e.seq, e.type, d.*, case d.provider when 'none' then 'external' else 'provider:' || d.provider end as money
+    from runtime.events e cross join lateral json_to_record(e.data) as d
+      (amount bigint, credited bigint, authorized bigint, currency text, provider text, kind text, owed_by text)
+    where ${range}
+      and e.type in ('order.confirmed', 'order.cancelled', 'order.lines_cancelled', 'order.credited', 'return.received',
+        'payment.authorized', 'payment.captured', 'payment.voided', 'payment.failed', 'payment.refunded', 'ledger.booked')
+  ), booked as materialized (
+    select shop_id, seq, 1 as line, currency,
+      case when type in ('order.confirmed', 'payment.refunded') or owed_by = 'shop' then 'receivable'
+        when ${takesBack} then 'sales' when ${endsAuthorization} then 'authorizations'
+        when type = 'payment.authorized' then 'authorized:' || provider
+        when owed_by = 'buyer' then 'written_off' when kind = 'fee' then 'fees' end as debit,
+      case when type = 'order.confirmed' then 'sales' when type = 'payment.refunded' then money
+        when ${takesBack} or owed_by = 'buyer' then 'receivable' when ${endsAuthorization} then 'authorized:' || provider
+        when type = 'payment.authorized' then 'authorizations'
+        when owed_by = 'shop' then 'written_off' when kind = 'fee' then 'payable' end as credit,
+      case when ${takesBack} then credited when ${endsAuthorization} then authorized else amount end as amount
+    from told where case when ${takesBack} then credited when ${endsAuthorization} then authorized else amount end > 0
+    union all select shop_id, seq, 2, currency, money, 'receivable', amount
+    from told where amount > 0 and (type = 'payment.captured' or type = 'order.confirmed' and provider = 'none'))`
 
 // Keys begin with the shop, so that a stretch of the ledger is read shop by shop.
 const storedIn = (range: string): string => `
@@ -32,7 +34,7 @@ const storedIn = (range: string): string => `
   cross join lateral (select * from ledger.entries n where n.shop_id = shops.shop_id and ${range}) n`
 
 const differing = (booked: string, stored: string): string => `
-  booked as materialized (${booked}), stored as materialized (${stored}), differing as (
+  ${booked}, stored as materialized (${stored}), differing as (
     select shop_id, seq, line, coalesce(b.debit, s.debit) as debit, coalesce(b.credit, s.credit) as credit,
       coalesce(b.currency, s.currency) as currency, b.amount as expected, s.amount as actual
     from booked b full join stored s using (shop_id, seq, line)
@@ -57,8 +59,10 @@ export const noteFaultsSql = `
   with ${inStretch} insert into ledger.faults (shop_id, seq) select distinct shop_id, seq from differing on conflict do nothing`
 
 const sidesOf = (entries: string): string => `
-  select shop_id, debit as account, currency, amount as debit, 0 as credit from ${entries}
-  union all select shop_id, credit, currency, 0, amount from ${entries}`
+  select shop_id, side.account, currency, sum(side.debit) as debit, sum(side.credit) as credit
+  from (select shop_id, debit, credit, currency, sum(amount) as amount from ${entries} group by 1, 2, 3, 4) pairs
+  cross join lateral (values (pairs.debit, pairs.amount, 0), (pairs.credit, 0, pairs.amount)) side (account, debit, credit)
+  group by 1, 2, 3`
 const receivablesOf = (entries: string): string => `
   select shop_id, order_id, currency, case when debit = 'receivable' then amount else -amount end as receivable
   from ${entries} where debit = 'receivable' or credit = 'receivable'`
@@ -71,10 +75,11 @@ const closing = (entries: string): string => `
   select shop_id, order_id, currency, sum(receivable)::bigint from (${receivablesOf('entries')}) r group by 1, 2, 3
   having sum(receivable) <> 0
   on conflict (shop_id, order_id, currency) do update set receivable = c.receivable + excluded.receivable`
+/** $3: whether there are faults among them, which is not looked at one by one when there are none. */
 export const closeStretchSql = `
   with ${closing(`
     select s.* from (${storedIn('n.seq > $1 and n.seq <= $2')}) s
-    where not exists (select from ledger.faults f where f.shop_id = s.shop_id and f.seq = s.seq)`)}`
+    where not $3 or not exists (select from ledger.faults f where f.shop_id = s.shop_id and f.seq = s.seq)`)}`
 /** Faults that are none any more, such as an event that was retried by hand, are closed as what they are. */
 export const healFaultsSql = `
   with ${inFaults}, healed as (

@@ -101,8 +101,8 @@ function closeStretch(database: Database, seq: number, stretch: number): Promise
     const end = Math.min(seq, booked)
     const to = Math.min(end, from + stretch)
     if (to > from) {
-      await session.run(sql.noteFaultsSql, [from, to])
-      await session.run(sql.closeStretchSql, [from, to])
+      const { count } = await session.run(sql.noteFaultsSql, [from, to])
+      await session.run(sql.closeStretchSql, [from, to, count > 0])
       await session.run(sql.moveClosedSql, [to])
     }
     await session.run(sql.dropEvenOrdersSql)

@@ -6,14 +6,15 @@ import type { Uuid } from '../../../src/base/ids.ts'
 import { instant } from '../../../src/base/time.ts'
 import { closeLedger, newRounds, runMoneyAudit } from '../../../src/modules/ledger/audit.ts'
 import { ledgerConsumer } from '../../../src/modules/ledger/consumer.ts'
-import { entriesOf } from '../../../src/modules/ledger/decide.ts'
+import { entriesOf, eventOf } from '../../../src/modules/ledger/decide.ts'
 import { readBookedSeq } from '../../../src/modules/ledger/store.ts'
+import type { Booking } from '../../../src/modules/ledger/types.ts'
 import { postgresBus } from '../../../src/runtime/bus-postgres.ts'
 import { systemClock } from '../../../src/runtime/clock.ts'
 import { ensureIncarnation } from '../../../src/runtime/incarnation.ts'
 import { type LogReader, startLogReader } from '../../../src/runtime/logreader.ts'
 import type { Database } from '../../../src/runtime/pg.ts'
-import { openTestCell } from '../../support/engine.ts'
+import { cell, openTestCell, shopId } from '../../support/engine.ts'
 import { append } from '../../support/event-log.ts'
 import { eventually } from '../../support/eventually.ts'
 import { anyLife } from '../orders/life-any.ts'
@@ -43,7 +44,19 @@ function startConsumer() {
 
 /** The events of many lives, as the engine would have appended them. */
 const lives = fc.sample(anyLife, { numRuns: 60, seed: 7 }).map((life) => playLife(life))
-const events = lives.flatMap((life) => life.events)
+const byHand = ([kind, owedBy]: readonly [Booking['kind'], Booking['owedBy']], n: number) => {
+  const order = lives[0]!.orders[0]!
+  const id = `00000000-0000-7000-8000-00000000000${n}` as Uuid
+  const money = { currency: order.currency, amount: (n + 1) as Booking['amount'] }
+  const booking = { shopId, id, at: instant(0), kind, orderId: order.id, owedBy, ...money, reason: 'test' }
+  return { ...eventOf(booking, cell, id), data: eventOf(booking, cell, id).data as Record<string, unknown> }
+}
+const bookings = [
+  ['fee', null],
+  ['written_off', 'buyer'],
+  ['written_off', 'shop'],
+] as const
+const events = [...lives.flatMap((life) => life.events), ...bookings.map(byHand)]
 
 beforeAll(async () => {
   database = await openTestCell()

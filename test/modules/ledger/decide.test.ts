@@ -108,6 +108,13 @@ describe('what the events say', () => {
     const scene = openScene({ A: 2 }, { provider: 'none' })
     scene.accept(scene.refund(3))
     expect(scene.eventsOf('order.credited')).toMatchObject([{ amount: 3, credited: 3, currency: 'EUR' }])
+    const reviewed = openScene({ A: 2 }, { ...card(), review: ['amount'] })
+    reviewed.accept(reviewed.says('captured'))
+    reviewed.accept(reviewed.refund(3))
+    expect(reviewed.eventsOf('order.credited')).toMatchObject([{ amount: 3, currency: 'EUR' }])
+    expect(reviewed.eventsOf('order.credited')[0]).not.toHaveProperty('credited')
+    reviewed.accept(reviewed.review(true))
+    expect(reviewed.eventsOf('order.confirmed')).toMatchObject([{ amount: 7 }])
   })
 })
 
