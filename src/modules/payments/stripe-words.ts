@@ -82,7 +82,7 @@ const sameWords: Record<string, string> = {
   payment_intent_authentication_failure: 'authentication_failed',
 }
 
-export function declineWord({ code, decline_code }: { code?: string; decline_code?: string }): string {
+function declineWord({ code, decline_code }: { code?: string; decline_code?: string }): string {
   for (const said of [decline_code, code]) {
     if (said === undefined) continue
     const word = sameWords[said] ?? said

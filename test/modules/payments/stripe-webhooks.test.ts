@@ -103,6 +103,28 @@ describe('an order', () => {
     expect(standIn.refunds().filter(({ metadata }) => metadata.holdfast_order === id)).toMatchObject([{ amount: 500 }])
   })
 
+  test('of a shop that captures at shipment is authorized, and captured as far as it was shipped', async () => {
+    const { json } = await cell.call('GET', '/v1/settings')
+    await cell.call('PUT', '/v1/settings', { body: { capture: 'at_shipment' } })
+    const payment = { provider: 'stripe', method: 'pm_card_visa' }
+    const placed = await cell.call('POST', '/v1/orders', { body: orderBody('A-1', 3, { payment }) })
+    await cell.call('PUT', '/v1/settings', { body: { capture: 'now' } })
+    const { id } = placed.json
+    await becomes(id, 'authorized')
+    expect(await read(id)).toMatchObject({ status: 'confirmed' })
+    await cell.call('POST', `/v1/orders/${id}/cancel`, {
+      body: { reason: 'buyer', lines: [{ sku: 'A-1', quantity: 1 }] },
+    })
+    expect(await post(eventOf(id, 'payment_intent.amount_capturable_updated'))).toEqual({ status: 200 })
+    expect(intentOf(id)).toMatchObject({ status: 'requires_capture', amount_capturable: 1500 })
+    const shipment = { lines: [{ sku: 'A-1', quantity: 2 }], carrier: 'dhl', tracking_number: '1' }
+    expect((await cell.call('POST', `/v1/orders/${id}/shipments`, { body: shipment })).status).toBe(201)
+    await becomes(id, 'captured')
+    expect(intentOf(id)).toMatchObject({ status: 'succeeded', amount: 1500, amount_received: 1000 })
+    await eventually(async () => (await read(id)).status === 'completed')
+    expect(json.capture).toBe('now')
+  })
+
   test('that is cancelled before its buyer has done his part can no longer be paid', async () => {
     const id = await waitingForBuyer()
     await cell.call('POST', `/v1/orders/${id}/cancel`, { body: { reason: 'buyer' } })
