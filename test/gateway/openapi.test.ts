@@ -116,7 +116,7 @@ describe('answers', () => {
     await ask('POST', `${order}/approve`)
     await ask('POST', `${order}/refuse`)
     const { json: payments } = await ask('GET', `${order}/payments`)
-    await ask('GET', `${order}/payments/${payments.data[0].id}`)
+    await ask('GET', `/v1/orders/${id}/payments/${payments.data[0].id}`)
     await ask('POST', `${order}/short-picks`, { body: { location: 'second', lines } })
     const shipment = await ask('POST', `${order}/shipments`, { body: { carrier: 'post', tracking_number: 'T' } })
     await ask('GET', `/v1/shipments/${shipment.json.id}`)
@@ -126,7 +126,7 @@ describe('answers', () => {
     const received = [{ ...lines[0], resellable: false }]
     await ask('POST', `/v1/returns/${back.json.id}/receive`, { body: { lines: received } })
     const { json: refunds } = await ask('GET', `${order}/refunds`)
-    await ask('GET', `${order}/refunds/${refunds.data[0].id}`)
+    await ask('GET', `/v1/orders/${id}/refunds/${refunds.data[0].id}`)
     await ask('POST', `${order}/refunds`, { body: { reason: 'r' } })
     const paying = (method: string) =>
       ask('POST', '/v1/orders', {

@@ -283,7 +283,7 @@ function settleRefund(state: BatchState, order: Order, before: Refund, settlemen
 }
 
 /** Ids that the decision makes itself: the same on every rerun, and nobody else's. */
-export function nthIdAfter(id: Uuid, n: number): Uuid {
+function nthIdAfter(id: Uuid, n: number): Uuid {
   const tail = (Number.parseInt(id.slice(-6), 16) + n) & 0xffffff
   return (id.slice(0, -6) + tail.toString(16).padStart(6, '0')) as Uuid
 }

@@ -1,6 +1,5 @@
 // Callers who wait for their order (`Prefer: wait=5`, RFC 7240) until nothing of its payment is under way. They are told by
 // this process's own batches, and of what other processes settle by a slow look at the tables. Without waiters it costs nothing.
-import type { ServerResponse } from 'node:http'
 import type { ShopId, Uuid } from '../../base/ids.ts'
 import { limits } from '../../base/limits.ts'
 import { isUnderWay } from './money.ts'
@@ -24,7 +23,12 @@ export type Watch = {
   end(): void
   readonly seconds: number
 }
-type Caller = Pick<ServerResponse, 'destroyed' | 'once' | 'off'>
+/** The answer to be written, which closes when its caller is gone. */
+type Caller = {
+  readonly destroyed: boolean
+  once(event: 'close', listener: () => void): unknown
+  off(event: 'close', listener: () => void): unknown
+}
 
 export type Waiting = ReturnType<typeof createWaiting>
 
