@@ -141,28 +141,27 @@ const deliveryColumns = `d.id, d.shop_id as "shopId", d.endpoint_id as "endpoint
   d.event_seq as "eventSeq", d.body, d.state, d.attempts, d.tries, d.next_at as "nextAt", d.reason, d.created_at as "createdAt",
   d.updated_at as "updatedAt"`
 
-const eventColumns = `v.seq, v.shop_id as "eventShopId", v.subject_version as "subjectVersion", v.at, v.data::text as data`
-
 const readySql = `
-  select ${deliveryColumns}, ${eventColumns} from (
-    select * from webhooks.deliveries where endpoint_id = $1 and state = 'ready' and id <> all ($2::bigint[]) order by id limit $3
-  ) d left join runtime.events v on v.seq = d.event_seq
-  order by d.id`
+  select ${deliveryColumns} from webhooks.deliveries d
+  where d.endpoint_id = $1 and d.state = 'ready' and d.id <> all ($2::bigint[]) order by d.id limit $3`
+
+const eventsSql = `
+  select seq, shop_id as "shopId", event_id as "eventId", subject, subject_version as "subjectVersion", type, at, data::text as data
+  from runtime.events where seq = any ($1::bigint[])`
 
 /** With the event it stands for, null when that is no longer kept. */
 export type Dated<T> = T & { event: LogEvent | null }
-type WithEvent = Delivery & { seq: number | null; subjectVersion: number; at: Instant; data: string }
 
 export async function readyDeliveries(database: Reader, endpointId: Uuid, without: readonly number[], max: number) {
-  const rows = await database.query<WithEvent>(readySql, [endpointId, bareArray(without), max])
-  return rows.map(withEvent)
+  return withEvents(database, await database.query<Delivery>(readySql, [endpointId, bareArray(without), max]))
 }
 
-function withEvent(row: WithEvent): Dated<Delivery> {
-  const { seq, subjectVersion, at, data, ...delivery } = row
-  if (seq === null) return { ...delivery, event: null }
-  const { shopId, eventId, subject, type } = delivery
-  return { ...delivery, event: { seq, shopId, eventId, subject, subjectVersion, type, at, data } }
+/** Not by a join: a plan that was made while the log was small would read all of it for ever. */
+async function withEvents(database: Reader, found: readonly Delivery[]): Promise<Dated<Delivery>[]> {
+  const seqs = found.flatMap(({ eventSeq }) => eventSeq ?? [])
+  const events = seqs.length === 0 ? [] : await database.query<LogEvent>(eventsSql, [bareArray(seqs)])
+  const bySeq = new Map(events.map((event) => [event.seq, event]))
+  return found.map((delivery) => ({ ...delivery, event: bySeq.get(delivery.eventSeq ?? -1) ?? null }))
 }
 
 const addAttemptsSql = `
@@ -174,24 +173,22 @@ const addAttemptsSql = `
 // One that is dead by now, since its endpoint was disabled, may still turn out to be delivered. One that is neither ready nor
 // that was settled by another process, while the session of this one was lost.
 const settleSql = `
-  update webhooks.deliveries d set attempts = u.number, tries = d.tries + 1, updated_at = clock_timestamp(),
-    state = case when d.state = 'dead' and u.state = 'waiting' then d.state else u.state end,
-    reason = case when d.state = 'dead' and u.state = 'waiting' then d.reason else u.reason end,
-    next_at = case when d.state = 'dead' then null else to_timestamp(u.next_at / 1000.0) end
-  from unnest($2::bigint[], $3::int[], $4::text[], $5::bigint[], $6::text[]) u (id, number, state, next_at, reason)
-  where d.endpoint_id = $1 and d.id = u.id and (d.state = 'ready' or d.reason = 'endpoint_disabled')`
+  update webhooks.deliveries d set attempts = d.attempts + $3, tries = d.tries + 1, updated_at = clock_timestamp(),
+    state = case when d.state = 'dead' and $4 = 'waiting' then d.state else $4 end,
+    reason = case when d.state = 'dead' and $4 = 'waiting' then d.reason else $6 end,
+    next_at = case when d.state = 'dead' then null else to_timestamp($5::bigint / 1000.0) end
+  where d.endpoint_id = $1 and d.id = any ($2::bigint[]) and (d.state = 'ready' or d.reason = 'endpoint_disabled')`
 
 export type Settled = { delivery: Delivery; attempt: Attempt | null; verdict: Verdict }
 
-/** `attempt` is null for what could not even be sent. */
+/** A statement for each verdict, of which there are few. `attempt` is null for what could not even be sent. */
 export async function settleDeliveries(session: Session, endpointId: Uuid, settled: readonly Settled[]): Promise<void> {
-  const numberOf = ({ delivery, attempt }: Settled): number => delivery.attempts + (attempt ? 1 : 0)
   const made = settled.filter((one): one is Settled & { attempt: Attempt } => one.attempt !== null)
   if (made.length > 0) {
     void session.run(addAttemptsSql, [
       endpointId,
       bareArray(made.map(({ delivery }) => delivery.id)),
-      bareArray(made.map(numberOf)),
+      bareArray(made.map(({ delivery }) => delivery.attempts + 1)),
       bareArray(made.map(({ attempt }) => attempt.at)),
       numberArray(made.map(({ attempt }) => attempt.status)),
       bareArray(made.map(({ attempt }) => attempt.ms)),
@@ -199,13 +196,19 @@ export async function settleDeliveries(session: Session, endpointId: Uuid, settl
       textArray(made.map(({ attempt }) => attempt.error)),
     ])
   }
-  await session.run(settleSql, [
+  const groups = Map.groupBy(settled, ({ attempt, verdict }) => JSON.stringify([attempt === null, verdict]))
+  await Promise.all([...groups.values()].map((group) => settleAlike(session, endpointId, group)))
+}
+
+function settleAlike(session: Session, endpointId: Uuid, group: readonly Settled[]) {
+  const { attempt, verdict } = group[0]!
+  return session.run(settleSql, [
     endpointId,
-    bareArray(settled.map(({ delivery }) => delivery.id)),
-    bareArray(settled.map(numberOf)),
-    textArray(settled.map(({ verdict }) => verdict.state)),
-    numberArray(settled.map(({ verdict }) => (verdict.state === 'waiting' ? verdict.nextAt : null))),
-    textArray(settled.map(({ verdict }) => (verdict.state === 'dead' ? verdict.reason : null))),
+    bareArray(group.map(({ delivery }) => delivery.id)),
+    attempt === null ? 0 : 1,
+    verdict.state,
+    verdict.state === 'waiting' ? verdict.nextAt : null,
+    verdict.state === 'dead' ? verdict.reason : null,
   ])
 }
 
@@ -227,9 +230,9 @@ export const markEndpoint = (
 
 const wakeSql = `
   update webhooks.deliveries set state = 'ready', next_at = null, updated_at = clock_timestamp()
-  where (endpoint_id, id) in (
-    select endpoint_id, id from webhooks.deliveries
-    where endpoint_id = any ($1::uuid[]) and state = 'waiting' and next_at <= clock_timestamp() limit $2 for update skip locked)`
+  where ctid = any (array(
+    select ctid from webhooks.deliveries
+    where endpoint_id = any ($1::uuid[]) and state = 'waiting' and next_at <= clock_timestamp() limit $2 for update skip locked))`
 
 /** Deliveries of these endpoints whose time has come are ready again; answers how many, at most `max`. */
 export const wakeDeliveries = async (session: Session, endpoints: readonly Uuid[], max: number): Promise<number> =>
@@ -237,9 +240,9 @@ export const wakeDeliveries = async (session: Session, endpoints: readonly Uuid[
 
 const wakeOverdueSql = `
   update webhooks.deliveries set state = 'ready', next_at = null, updated_at = clock_timestamp()
-  where (endpoint_id, id) in (
-    select d.endpoint_id, d.id from webhooks.endpoints e join webhooks.deliveries d on d.endpoint_id = e.id
-    where d.state = 'waiting' and d.next_at < clock_timestamp() - interval '1 minute' limit $1 for update of d skip locked)`
+  where ctid = any (array(
+    select d.ctid from webhooks.endpoints e join webhooks.deliveries d on d.endpoint_id = e.id
+    where d.state = 'waiting' and d.next_at < clock_timestamp() - interval '1 minute' limit $1 for update of d skip locked))`
 
 /** Those that no job has woken in time; answers how many, at most `max`. */
 export const wakeOverdue = async (session: Session, max: number): Promise<number> =>
@@ -247,10 +250,10 @@ export const wakeOverdue = async (session: Session, max: number): Promise<number
 
 const buryDisabledSql = `
   update webhooks.deliveries set state = 'dead', reason = 'endpoint_disabled', next_at = null, updated_at = clock_timestamp()
-  where (endpoint_id, id) in (
-    select d.endpoint_id, d.id from webhooks.endpoints e
+  where ctid = any (array(
+    select d.ctid from webhooks.endpoints e
     join webhooks.deliveries d on d.endpoint_id = e.id and d.state in ('ready', 'waiting')
-    where not e.enabled limit $1 for update of d skip locked)`
+    where not e.enabled limit $1 for update of d skip locked))`
 
 /** What was still to be sent to endpoints that are not enabled is dead; answers how many, at most `max`. */
 export const buryDisabled = async (session: Session, max: number): Promise<number> =>
@@ -281,15 +284,14 @@ export async function dropDead(session: Session, { shopId, endpointId, eventId }
 }
 
 const findDeliverySql = `
-  select ${deliveryColumns}, ${eventColumns} from webhooks.deliveries d left join runtime.events v on v.seq = d.event_seq
-  where ($1::int is null or d.shop_id = $1) and d.endpoint_id = $2 and d.event_id = $3`
+  select ${deliveryColumns} from webhooks.deliveries d where d.shop_id = $1 and d.endpoint_id = $2 and d.event_id = $3`
 
 export async function findDelivery(
   database: Reader,
-  { shopId, endpointId, eventId }: Omit<DeliveryName, 'shopId'> & { shopId: ShopId | null },
+  { shopId, endpointId, eventId }: DeliveryName,
 ): Promise<Dated<Delivery> | undefined> {
-  const [row] = await database.query<WithEvent>(findDeliverySql, [shopId, endpointId, eventId])
-  return row && withEvent(row)
+  const found = await database.query<Delivery>(findDeliverySql, [shopId, endpointId, eventId])
+  return (await withEvents(database, found))[0]
 }
 
 const attemptsSql = `
