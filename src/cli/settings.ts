@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import type { ShopId } from '../base/ids.ts'
 import { limits } from '../base/limits.ts'
+import type { Refused } from '../base/result.ts'
 import { toRfc3339 } from '../base/time.ts'
 import { ensureShop } from '../modules/shops/service.ts'
 import { defaultSettings, refusedSettings, SettingsBody, settingRows, settingsOf } from '../modules/shops/settings.ts'
@@ -58,13 +59,18 @@ async function workOf(
       return history
     case 'set': {
       if ((file === undefined) === (words.length === 0)) throw usage('Say NAME=VALUE, or --file FILE.')
-      const change = file === undefined ? changeOf(words) : wholeOf(await readFile(file, 'utf8'))
+      const change = file === undefined ? changeOf(words) : wholeOf(await textOf(file))
       return async (database, shopId) => shown(await set(database, shopId, change))
     }
     default:
       throw usage('Say show, set or history. See holdfast settings --help.')
   }
 }
+
+const textOf = (file: string): Promise<string> =>
+  readFile(file, 'utf8').catch((error) => {
+    throw usage(`${(error as Error).message}.`)
+  })
 
 function wholeOf(text: string): Change {
   const body = jsonOr(text, undefined) as SettingsBody | undefined
@@ -105,25 +111,23 @@ function jsonOr(text: string, otherwise: unknown): unknown {
 
 const isBody = compileBody(SettingsBody)
 
-async function set(database: Database, shopId: ShopId, change: Change): Promise<SettingsRecord | undefined> {
-  return database.transaction((session) =>
-    addSettings(session, {
-      shopId,
-      keyId: null,
-      ifVersion: null,
-      change(current) {
-        const body = change(current ? settingsOf(current.settings) : defaultSettings)
-        const invalid = isBody(body) ? undefined : schemaRefusal(isBody.errors!, null)
-        const wanted = invalid ? defaultSettings : settingsOf(body)
-        const refusal = invalid ?? refusedSettings(wanted)
-        if (refusal) {
-          const field = refusal.errors![0]!.pointer.slice(1).replaceAll('/', '.')
-          throw new CommandFailure(refusal.code, `${field}: ${refusal.detail ?? refusal.code.replaceAll('_', ' ')}.`)
-        }
-        return wanted
-      },
-    }),
-  )
+async function set(database: Database, shopId: ShopId, change: Change): Promise<SettingsRecord> {
+  const current = await readSettings(database, shopId)
+  const body = change(current ? settingsOf(current.settings) : defaultSettings)
+  if (!isBody(body)) throw asFailure(schemaRefusal(isBody.errors!, null))
+  const wanted = settingsOf(body)
+  const refusal = refusedSettings(wanted)
+  if (refusal) throw asFailure(refusal)
+  const seen = { shopId, keyId: null, ifVersion: current?.version ?? 0, settings: wanted }
+  const added = await database.transaction((session) => addSettings(session, seen))
+  if (!added)
+    throw new CommandFailure('precondition_failed', 'Somebody else has set them meanwhile: look, and try again.')
+  return added
+}
+
+function asFailure({ code, detail, errors }: Refused): CommandFailure {
+  const field = errors![0]!.pointer.slice(1).replaceAll('/', '.')
+  return new CommandFailure(code, `${field}: ${detail ?? code.replaceAll('_', ' ')}.`)
 }
 
 const answerOf = (record: SettingsRecord | undefined) =>

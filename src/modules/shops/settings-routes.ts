@@ -55,8 +55,9 @@ export function settingsRoutes(app: FastifyInstance, { guard, database, keys }: 
       if (refusal) return sendRefused(reply, refusal)
       const ifVersion = ifMatchOf(request)
       if (ifVersion === undefined) return sendRefused(reply, refused('precondition_failed'))
-      const change = () => settings
-      const added = await database.transaction((session) => addSettings(session, { shopId, keyId, ifVersion, change }))
+      const added = await database.transaction((session) =>
+        addSettings(session, { shopId, keyId, ifVersion, settings }),
+      )
       if (!added) return sendRefused(reply, refused('precondition_failed'))
       keys.forget(shopId)
       return sendSettings(reply, added)

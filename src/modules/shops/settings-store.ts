@@ -32,8 +32,7 @@ export type NewSettings = {
   keyId: Uuid | null
   /** The version that was seen; null: whichever is there. */
   ifVersion: number | null
-  /** From the version before, which nobody changes meanwhile. */
-  change(current: SettingsRecord | undefined): Settings
+  settings: Settings
 }
 
 /** Undefined when the version is another. */
@@ -42,7 +41,7 @@ export async function addSettings(session: Session, added: NewSettings): Promise
   const [current] = await session.run<SettingsRecord>(currentSql, [added.shopId])
   const version = current?.version ?? 0
   if (added.ifVersion !== null && added.ifVersion !== version) return undefined
-  const settings = JSON.stringify(added.change(current))
+  const settings = JSON.stringify(added.settings)
   const [row] = await session.run<SettingsRecord>(addSql, [added.shopId, version + 1, settings, added.keyId])
   return row
 }
