@@ -25,6 +25,7 @@ export type Calls = {
   readonly provider: Provider
   /** How many more may be begun now. */
   room(): number
+  isHalfFree(): boolean
   /** Resolves to `late` when its turn comes after `isLate` has become true: nothing was called then. */
   call(operation: TrackedOperation, step: 'send' | 'look_up', isLate: () => boolean): Promise<CallResult | 'late'>
   /** What is under way ends as unknown. */
@@ -34,7 +35,9 @@ export type Calls = {
 export function createCalls(provider: Provider, elapsedMs: () => number, observe: CallObserver): Calls {
   const callsMax = provider.callsMax ?? limits.providerCallsMax
   const breaker = breakerOf()
-  const policy = wrap(breaker, timeout(limits.providerCallMsMax, TimeoutStrategy.Aggressive))
+  // Aborting after every return would make an exception each time, which costs as much as the rest of a call.
+  const budget = timeout(limits.providerCallMsMax, { strategy: TimeoutStrategy.Aggressive, abortOnReturn: false })
+  const policy = wrap(breaker, budget)
   const stopped = new AbortController()
   const slots = bulkhead(callsMax, callsMax) // who waits in it is counted too
   let closedUntil = 0
@@ -69,6 +72,7 @@ export function createCalls(provider: Provider, elapsedMs: () => number, observe
       if (breaker.state === CircuitState.Closed) return slots.executionSlots
       return slots.executionSlots === callsMax ? 1 : 0 // a single one tries whether it works again
     },
+    isHalfFree: () => slots.executionSlots >= callsMax / 2,
     call: (operation, step, isLate) =>
       slots
         .execute<CallResult | 'late'>(() => (isLate() || stopped.signal.aborted ? 'late' : ask(operation, step)))

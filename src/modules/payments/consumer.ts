@@ -23,20 +23,20 @@ const kinds: Record<string, OperationKind> = {
 }
 
 export type ConsumerOptions = {
-  executor: Pick<Executor, 'room' | 'carryOut'>
+  executor: Pick<Executor, 'room' | 'carryOut' | 'leave'>
   readOrder: (shopId: ShopId, id: Uuid) => Promise<Order | undefined>
   clock: Pick<Clock, 'now' | 'elapsedMs'>
 }
 
 export function paymentsConsumer({ executor, readOrder, clock }: ConsumerOptions): Consumer {
-  let leased: { operations: Planned[]; atMs: number } = { operations: [], atMs: 0 }
+  let leased: { operations: Planned[]; atMs: number; isMore: boolean } = { operations: [], atMs: 0, isMore: false }
 
   return {
     name: 'payments',
     types: { names: new Set(Object.keys(kinds)), nouns: new Set() },
     async apply(session, events) {
       const now = clock.now()
-      leased = { operations: [], atMs: clock.elapsedMs() }
+      leased = { operations: [], atMs: clock.elapsedMs(), isMore: false }
       const asked = await stillAsked(events.map(operationOf), readOrder, now)
       const planned = plan(asked, executor, now)
       if (planned.length === 0) return
@@ -46,8 +46,12 @@ export function paymentsConsumer({ executor, readOrder, clock }: ConsumerOptions
         now,
       )
       leased.operations = planned.filter(({ operation, step }) => step === 'send' && inserted.has(operation.id))
+      leased.isMore = leased.operations.length < inserted.size
     },
-    applied: () => executor.carryOut(leased.operations, leased.atMs),
+    applied() {
+      executor.carryOut(leased.operations, leased.atMs)
+      if (leased.isMore) executor.leave()
+    },
   }
 }
 

@@ -31,6 +31,8 @@ export type Executor = {
   room(provider: string): number
   /** Of operations that are leased, and whose call is to be made now. `leasedAtMs`: on the clock that never goes back. */
   carryOut(operations: readonly Planned[], leasedAtMs: number): void
+  /** Rows are left unsent for want of room: they are taken up as soon as half of it is free, and not at the next turn. */
+  leave(): void
   /** Takes up what is due, and nobody else is at. */
   takeDue(): Promise<void>
   /** Lets what is in flight end within its time. */
@@ -49,6 +51,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
   const lanes = new Map([...providers].map(([name, one]) => [name, createCalls(one, clock.elapsedMs, observe)]))
   const inFlight = new Set<Promise<void>>()
   let stopping = false
+  let isLeft = false
   const parts: Parts = {
     ...options,
     remove: gather(limits.operationsPerStatementMax, async (gone: readonly TrackedOperation[]) => {
@@ -67,9 +70,21 @@ export function createExecutor(options: ExecutorOptions): Executor {
       if (!lane) continue
       const running: Promise<void> = carryOutOne(parts, lane, planned, leasedAtMs)
         .catch(onError) // its lease runs out, and somebody looks again
-        .finally(() => inFlight.delete(running))
+        .finally(() => {
+          inFlight.delete(running)
+          if (isLeft && lane.isHalfFree()) takeWhatIsLeft()
+        })
       inFlight.add(running)
     }
+  }
+
+  function takeWhatIsLeft(): void {
+    isLeft = false
+    takeDue().catch(onError)
+  }
+
+  async function takeDue(): Promise<void> {
+    await Promise.all([...lanes.values()].map(takeDueOf))
   }
 
   async function takeDueOf(lane: Calls): Promise<void> {
@@ -84,15 +99,17 @@ export function createExecutor(options: ExecutorOptions): Executor {
         leasedAtMs,
       )
       if (planned.length < limit) return
+      isLeft = true // there may be more than there was room for
     }
   }
 
   return {
     room: (provider) => (stopping ? 0 : (lanes.get(provider)?.room() ?? 0)),
     carryOut,
-    async takeDue() {
-      await Promise.all([...lanes.values()].map(takeDueOf))
+    leave() {
+      isLeft = true
     },
+    takeDue,
     async stop() {
       stopping = true
       const ended = new AbortController()
@@ -150,7 +167,7 @@ async function conclude(parts: Parts, { operation, settlement, error, refused, e
   await parts.keep({
     operation: dead ? { ...operation, state: 'dead' } : operation,
     dueInMs: Math.max(0, operation.nextAt - parts.clock.now()),
-    error: told === 'told' ? (error ?? (dead ? 'retries_exhausted' : null)) : told,
+    error: told === 'told' ? error : told,
     refused,
   })
 }

@@ -100,7 +100,7 @@ export async function removeOperations(database: Database, gone: readonly Key[])
 // A row that another process has taken up since has more tries, and is left to that one.
 const keepSql = `
   update payments.operations old set state = new.state, due_at = clock_timestamp() + new.due_in * interval '1 millisecond',
-    reference = new.reference, last_error = coalesce(new.error, old.last_error), refused = new.refused,
+    reference = new.reference, last_error = coalesce(new.error, old.last_error, case when new.state = 'dead' then 'retries_exhausted' end), refused = new.refused,
     dead_at = case when new.state = 'dead' then clock_timestamp() end
   from unnest($1::int[], $2::uuid[], $3::text[], $4::int[], $5::bigint[], $6::text[], $7::text[], $8::bool[])
     as new (shop_id, id, state, tries, due_in, reference, error, refused)

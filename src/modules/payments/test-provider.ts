@@ -239,7 +239,7 @@ async function completeCharge(
 }
 
 /** `ch_` and the payment's UUID without dashes, so that charges follow each other as payments do. */
-export const chargeIdOf = (paymentId: Uuid): string => `ch_${paymentId.replaceAll('-', '')}`
+const chargeIdOf = (paymentId: Uuid): string => `ch_${paymentId.replaceAll('-', '')}`
 
 export function paymentOfCharge(id: string): Uuid | undefined {
   const match = /^ch_([0-9a-f]{8})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{12})$/.exec(id)

@@ -83,7 +83,7 @@ test('a process that dies between the answer and the order leaves it to the next
   const dying = await openProcess(database, [bank.provider], () => async () => {
     throw new Error('died')
   })
-  process.consume({ room: () => 8, carryOut: dying.executor.carryOut })
+  process.consume({ ...deadBeforeCall, carryOut: dying.executor.carryOut })
   const order = await placeWith(process, 'bank')
   await eventually(() => bank.charges.size === 1)
   await dying.stop()
@@ -112,7 +112,7 @@ test('an answer that is lost is asked after, and never sent again unasked', asyn
 test('two processes on one database do each operation once', async () => {
   const other = await openProcess(database, [bank.provider])
   const orders = await Promise.all(Array.from({ length: 30 }, () => placeWith(process, 'bank')))
-  const consumptions = [process.consume({ room: () => 0, carryOut: () => {} })] // all of them are left to be taken up
+  const consumptions = [process.consume({ ...deadBeforeCall, room: () => 0 })] // all of them are left to be taken up
   await eventually(async () => (await operationCount()) === 30)
   await Promise.all([process.takeDue(), other.takeDue(), process.takeDue(), other.takeDue()])
   while ((await operationCount()) > 0) await Promise.all([process.takeDue(), other.takeDue()])
@@ -196,6 +196,14 @@ test('a charge that its provider never did fails, and one that turns up later al
   expect(report).toMatchObject({ charges: 1, told: 1, differenceCount: 0 })
   await whenOrder(process, order.id, ({ life }) => life?.refunds[0]?.status === 'refunded')
   expect(bank.chargesOf(order.id)).toMatchObject([{ captured: 1000, refunded: 1000 }])
+})
+
+test('what there is no room for is taken up as soon as there is', async () => {
+  process.consume()
+  const orders = await Promise.all(Array.from({ length: 40 }, () => placeWith(process, 'bank')))
+  for (const { id } of orders) await whenOrder(process, id, isConfirmed)
+  expect(bank.calls).toEqual(Array(40).fill('send authorize'))
+  await eventually(async () => (await operationCount()) === 0)
 })
 
 test('a provider that is slow takes only its own slots', async () => {

@@ -70,7 +70,7 @@ export async function openProcess(database: Database, providers: Provider[], wra
     parts,
     run,
     /** With another executor, a process that dies once the row is committed. */
-    consume: (by: Pick<typeof executor, 'room' | 'carryOut'> = executor) =>
+    consume: (by: Pick<typeof executor, 'room' | 'carryOut' | 'leave'> = executor) =>
       bus.consume(paymentsConsumer({ executor: by, readOrder, clock: systemClock })),
     /** Everything that is due and can be done now. */
     async takeDue() {
@@ -88,7 +88,7 @@ export async function openProcess(database: Database, providers: Provider[], wra
   }
 }
 
-export const deadBeforeCall = { room: () => 10, carryOut: () => {} }
+export const deadBeforeCall = { room: () => 10, carryOut: () => {}, leave: () => {} }
 
 export async function stock(process: Pick<Process, 'run'>): Promise<void> {
   await process.run(receive({ A: 1_000 }))
