@@ -84,6 +84,7 @@ export const limits = {
   breakerOpenMs: 5_000,
   breakerWindowMs: 10_000,
   breakerCallsPerSecondMin: 5, // fewer say nothing about a provider
+  stripeCallsMax: 25, // of about half a second each: half of the 100 a second that Stripe allows a live account
   stripeUnderWayMsMax: 2 * 60 * 1000, // Stripe's own clients give a request up after 80 s
   stripeUnheardMax: 10_000,
   stripeIntentMsMax: 24 * 60 * 60 * 1000, // from a payment's beginning to its intent: providerKeyMsMax, stripeUnderWayMsMax, and some

@@ -19,6 +19,7 @@ export function createStripeProvider(config: StripeConfig, { cell, now }: Stripe
 
   return {
     name: 'stripe',
+    callsMax: limits.stripeCallsMax,
     accepts: (method) => /^(pm|ctoken)_[A-Za-z0-9_]{1,200}$/.test(method),
 
     async perform(operation, signal) {
