@@ -9,12 +9,15 @@ import { databaseHelp, databaseOptions, withDatabase } from './database.ts'
 import { CommandFailure, usage } from './failure.ts'
 import { formatTable } from './table.ts'
 
+/** For imports, and for whoever runs the cell: given only when they are named. */
+const unusual: Scope[] = ['import', 'consumers:write']
+
 export const keysHelp = `Usage: holdfast keys create --name NAME [--scopes A,B | --storefront] [options]
        holdfast keys list [options]
        holdfast keys revoke ID [options]
 
   --name NAME         who uses the key
-  --scopes A,B        of ${scopes.join(', ')} [all but import]
+  --scopes A,B        of ${scopes.join(', ')} [all but ${unusual.join(', ')}]
   --storefront        a pk_ key, which may be public, instead of a server's sk_ key
   --shop CODE         [default]
 ${databaseHelp}
@@ -66,7 +69,7 @@ async function shopOf(database: Database, code: string): Promise<Shop> {
 function creation({ name, scopes: text, storefront }: Values): (database: Database, shop: Shop) => Promise<Told> {
   if (!name) throw usage('--name is missing: say who uses the key.')
   if (storefront && text !== undefined) throw usage('A storefront key has scopes of its own: leave out --scopes.')
-  const granted = text === undefined ? scopes.filter((scope) => scope !== 'import') : text.split(',')
+  const granted = text === undefined ? scopes.filter((scope) => !unusual.includes(scope)) : text.split(',')
   const unknown = granted.find((scope) => !(scopes as readonly string[]).includes(scope))
   if (unknown !== undefined) throw usage(`There is no scope ${unknown}; there are ${scopes.join(', ')}.`)
   return async (database, shop) => {

@@ -9,6 +9,7 @@ import {
   storePosition,
   takeFresh,
   trimInbox,
+  trimInboxBehindLog,
 } from '../../src/runtime/inbox.ts'
 import { declareRestored, presentLife } from '../../src/runtime/incarnation.ts'
 import { bareArray } from '../../src/runtime/pg-values.ts'
@@ -177,5 +178,44 @@ describe('a consumer that meets a new life of the database', () => {
     const stranger = '01890000-0000-7000-8000-000000000001' as never
     await log.database.transaction((session) => storePosition(session, consumer, { incarnation: stranger, seq: 77 }))
     expect(await log.database.transaction((session) => alignPosition(session, consumer, log.lives, 5))).toBe(5)
+  })
+})
+
+describe('trimming behind the log', () => {
+  test('forgets nothing of an event that is kept, however old, and all of what is not', async () => {
+    const consumer = newConsumer()
+    const events = logged('order/kept', 3)
+    await take(consumer, events)
+    const age = (days: number) =>
+      log.database.transaction(async (session) => {
+        const params = [consumer, days]
+        await session.run(
+          `update runtime.inbox set received_at = clock_timestamp() - $2 * interval '1 day' where consumer = $1`,
+          params,
+        )
+        await session.run(
+          `update runtime.inbox_subjects set updated_at = clock_timestamp() - $2 * interval '1 day' where consumer = $1`,
+          params,
+        )
+      })
+    const oldest = (days: number) =>
+      log.database.transaction((session) =>
+        session.run(`update runtime.events set at = clock_timestamp() - $1 * interval '1 day'`, [days]),
+      )
+    const known = async () =>
+      (await log.database.query('select from runtime.inbox where consumer = $1', [consumer])).count
+    await log.database.transaction((session) => append(session, history('order/any', 1)))
+    await oldest(100)
+    await age(99)
+    await trimInboxBehindLog(log.database)
+    expect(await known()).toBe(3)
+    expect(await take(consumer, events)).toEqual([])
+    await oldest(1)
+    await age(34)
+    await trimInboxBehindLog(log.database)
+    expect(await known()).toBe(3)
+    await age(37)
+    await trimInboxBehindLog(log.database)
+    expect(await known()).toBe(0)
   })
 })
