@@ -157,13 +157,13 @@ export function busContract(name: string, open: () => Promise<BusHarness>): void
       const told: string[] = []
       let attempts = 0
       one.bus.consume({
-        ...consumer('', async (session, events) => {
+        ...consumer('told.*', async (session, events) => {
           await write(session, shop, mine(events))
           if (mine(events).length > 0 && ++attempts === 1) throw new Error('fell over after the write')
         }),
         applied: (events) => void told.push(...mine(events).map((event) => `${event.subject}:${event.subjectVersion}`)),
       })
-      await harness.publish(history(`${shop}/a`, 20))
+      await harness.publish(history(`${shop}/a`, 20, { type: 'told.once' }))
       await expectOnceInOrder({ [`${shop}/a`]: 20 })
       await eventually(() => told.length >= 20)
       expect(told).toEqual(expected(`${shop}/a`, 20))
