@@ -19,8 +19,9 @@ export function lifeCommand(
   kind: LifeKind,
   { known, shopId, locations, random }: { known: KnownLives; shopId: ShopId; locations: LocationCode[]; random: Prng },
 ): LifeCommand | null {
-  if (known.orders.length === 0) return null
-  const order = random.pick(known.orders)
+  const own = known.orders.filter((order) => order.shopId === shopId)
+  if (own.length === 0) return null
+  const order = random.chance(0.05) ? random.pick(known.orders) : random.pick(own)
   const on = { shopId, orderId: order.id, ifVersion: null }
   const part = (lines: RequestedLine[]) =>
     lines

@@ -7,6 +7,9 @@ export type Mutant = { name: string; guard: string; edits: Edit[] }
 const engine = 'src/modules/orders/engine.ts'
 const memory = 'src/modules/orders/engine-memory.ts'
 const orders = 'src/modules/orders/decide.ts'
+const money = 'src/modules/orders/decide-payment.ts'
+const goods = 'src/modules/orders/decide-fulfilment.ts'
+const payments = 'src/modules/payments/decide.ts'
 const stock = 'src/modules/stock/decide.ts'
 const sourcing = 'src/modules/stock/sourcing.ts'
 const batch = 'src/runtime/batch.ts'
@@ -232,5 +235,153 @@ export const mutants: Mutant[] = [
       edit(inbox, 'if (event.subjectVersion <= (versions.get(key) ?? 0)) return false', ''),
       edit(inbox, 'return taken.filter((event) => fresh.has(event.eventId))', 'return fresh.size < 0 ? [] : taken'),
     ],
+  },
+  {
+    name: 'an authorization that comes too late is kept',
+    guard: 'void of late authorizations',
+    edits: [edit(money, 'else if (payment.asked === null) askVoid(state, order, payment)', '')],
+  },
+  {
+    name: 'money that comes too late is kept',
+    guard: 'refund of what is held beyond the cost',
+    edits: [edit(money, 'if (amount <= 0) continue', 'if (amount <= 0 || order.status === "cancelled") continue')],
+  },
+  {
+    name: 'what may have been done is sent again',
+    guard: 'ask before retry',
+    edits: [edit(payments, "state === 'unknown' || ageMs", 'ageMs')],
+  },
+  {
+    name: 'no answer is taken for: nothing was done',
+    guard: 'unknown is not failed',
+    edits: [
+      edit(payments, "if (heard === 'unknown' || heard === 'in_progress')", "if (heard === 'in_progress')"),
+      edit(payments, "if (heard === 'never_heard' ||", "if (heard === 'unknown' || heard === 'never_heard' ||"),
+    ],
+  },
+  {
+    name: 'no answer is taken for: it failed',
+    guard: 'unknown is not failed',
+    edits: [
+      edit(
+        payments,
+        'export function afterAnswer<T extends TrackedOperation>(\n  operation: T,\n  heard: Heard,',
+        'export function afterAnswer<T extends TrackedOperation>(\n  operation: T,\n  heardOf: Heard,',
+      ),
+      edit(
+        payments,
+        'const later = addMs(now, pauseMs(operation.tries, chance))',
+        "const later = addMs(now, pauseMs(operation.tries, chance))\n  const heard: Heard = heardOf === 'unknown' ? { says: 'failed', error: 'time-out' } : heardOf",
+      ),
+    ],
+  },
+  {
+    name: 'a refund that is told twice is booked twice',
+    guard: 'settlements apply once',
+    edits: [
+      edit(money, "if (refund.status === settlement.says || refund.status === 'refunded') return accepted(order)", ''),
+    ],
+  },
+  {
+    name: 'a payment that is told twice is booked twice',
+    guard: 'settlements apply once',
+    edits: [
+      edit(money, 'if (!mayBecome(paymentTable, payment.status, settlement.says)) return accepted(order)', ''),
+      edit(money, 'status: next(paymentTable, before.status, settlement.says),', 'status: settlement.says,'),
+    ],
+  },
+  {
+    name: 'what was shipped can be cancelled',
+    guard: 'cancel against ship',
+    edits: [edit(orders, 'if (isAll && lifeOf(order).shipments.length === 0)', 'if (isAll)')],
+  },
+  {
+    name: 'what was cancelled can be shipped',
+    guard: 'cancel against ship',
+    edits: [
+      edit(
+        goods,
+        "if (order.status === 'cancelled') return refused('order_cancelled')\n  if (order.status === 'completed')",
+        "if (order.status === 'completed')",
+      ),
+      edit(
+        goods,
+        "return order.status === 'confirmed' ? undefined : refused('order_not_confirmed')",
+        'return undefined',
+      ),
+    ],
+  },
+  {
+    name: 'goods leave before they are paid',
+    guard: 'shipped when confirmed',
+    edits: [
+      edit(
+        goods,
+        "return order.status === 'confirmed' ? undefined : refused('order_not_confirmed')",
+        'return undefined',
+      ),
+    ],
+  },
+  {
+    name: 'a second attempt may begin beside an open one',
+    guard: 'one open attempt',
+    edits: [edit(money, "if (life.payments.some(isOpen)) return refused('payment_in_progress')", '')],
+  },
+  {
+    name: 'an order expires while its payment is under way',
+    guard: 'expiry waits for an attempt',
+    edits: [
+      edit(
+        money,
+        'order.life.payments.some(isUnderWay) ? null : (order.expiresAt ?? order.life.reservedUntil)',
+        'order.expiresAt ?? order.life.reservedUntil',
+      ),
+      edit(
+        money,
+        'reservedUntil: order.expiresAt ?? life.reservedUntil })\n  order.expiresAt = null',
+        'reservedUntil: order.expiresAt ?? life.reservedUntil })',
+      ),
+    ],
+  },
+  {
+    name: 'more may be refunded than was taken',
+    guard: 'refund within the capture',
+    edits: [
+      edit(money, "if (amount > most || most === 0) return refused('refund_too_large')", ''),
+      edit(money, 'Math.min(surplus, refundableOf(payment, lifeOf(order).refunds))', 'surplus'),
+    ],
+  },
+  {
+    name: 'units are credited when they are refunded, and again when they come back',
+    guard: 'credited units count once',
+    edits: [
+      edit(
+        goods,
+        'Math.max(count, life.creditedUnits[index] ?? 0)',
+        'Math.min(order.lines[index]!.quantity, count + (life.creditedUnits[index] ?? 0))',
+      ),
+    ],
+  },
+  {
+    name: 'a capture is asked for with every change',
+    guard: 'asked once',
+    edits: [
+      edit(
+        money,
+        "if (payment.status !== 'authorized' || payment.asked !== null) continue",
+        "if (payment.status !== 'authorized') continue",
+      ),
+      edit(money, "asked === 'capture' ? sum + amount : sum", 'sum'),
+    ],
+  },
+  {
+    name: 'an order is confirmed when its payment begins',
+    guard: 'confirmed when paid',
+    edits: [edit(money, "(life.captureRule === 'now' ? held : covered) >= cost", 'life.payments.length > 0')],
+  },
+  {
+    name: 'a key is used as long as there is no answer',
+    guard: 'keys are forgotten after a day',
+    edits: [edit(payments, "state === 'unknown' || ageMs >= limits.providerKeyMsMax", "state === 'unknown'")],
   },
 ]

@@ -91,8 +91,9 @@ export function createProvider(scheduler: Scheduler, random: Prng, odds: Provide
       charge,
       charges.filter((one) => one !== charge && one.orderId === charge.orderId),
     )
-    charge.status = charge.capture === 'now' ? 'captured' : 'authorized'
-    if (charge.capture === 'now') charge.captured = charge.amount
+    const isTaken = charge.capture === 'now' && random.chance(0.8) // else it is taken when it is asked for again
+    charge.status = isTaken ? 'captured' : 'authorized'
+    if (isTaken) charge.captured = charge.amount
   }
 
   /** The buyer does what was asked, or walks away. */

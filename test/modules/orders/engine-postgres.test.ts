@@ -223,6 +223,43 @@ describe('what time has freed', () => {
     await sweeping
     expect(await countersOf(database, hot)).toEqual({ on_hand: 5, reserved: 1, committed: 0 })
   })
+
+  test('units that another batch is freeing are waited for when they are missing, in one order with what is named', async () => {
+    const [hot, other] = [sku(), sku()]
+    const engine = engineOf()
+    await engine.run(submission(receive({ [hot]: 2, [other]: 1 })))
+    const [due, named] = [placeOrder({ [hot]: 1 }), placeOrder({ [other]: 1 })]
+    await engine.run(submission(due), submission(named), submission(placeHold({ [hot]: 1 }, 1)))
+    await database.transaction((session) =>
+      session.run(`update orders.states set expires_at = now() - interval '1 second' where id = $1`, [due.orderId]),
+    )
+    await eventually(
+      async () =>
+        (await count(
+          'stock.holds',
+          'expires_at < now() and row_ids && array(select id from stock.rows where sku = $1)',
+          hot,
+        )) === 1,
+    )
+    const slow = paused('lockHolds')
+    const sweeping = engineOf(slow.wrap).run(submission({ kind: 'expire_due', limit: 10 }, null))
+    await slow.atStep
+    const cancel = {
+      kind: 'cancel_order',
+      shopId,
+      orderId: named.orderId,
+      reason: 'buyer',
+      lines: null,
+      ifVersion: null,
+    }
+    const asking = engine.run(submission(cancel as Submission['command']), submission(placeOrder({ [hot]: 2 })))
+    await somebodyWaits()
+    slow.go()
+    expect(told(await sweeping)).toEqual(['expired'])
+    expect(told(await asking)).toEqual(['order', 'order'])
+    expect(await countersOf(database, hot)).toEqual({ on_hand: 2, reserved: 2, committed: 0 })
+    expect(await countersOf(database, other)).toEqual({ on_hand: 1, reserved: 0, committed: 0 })
+  })
 })
 
 describe('a refusal leaves nothing behind', () => {
