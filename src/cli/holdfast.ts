@@ -27,12 +27,16 @@ const commands: Record<string, Entry> = {
     summary: 'Fills a running server with a small demonstration shop',
     load: () => import('./seed.ts').then(({ seed, seedHelp }) => ({ run: seed, help: seedHelp })),
   },
+  demo: {
+    summary: 'Lets orders live their whole life on a running server, paid by the test provider',
+    load: () => import('./demo.ts').then(({ demo, demoHelp }) => ({ run: demo, help: demoHelp })),
+  },
   replay: {
     summary: 'Sells a published year of real orders again, on a running server',
     load: () => import('./replay.ts').then(({ replay, replayHelp }) => ({ run: replay, help: replayHelp })),
   },
   bench: {
-    summary: 'Measures this machine: engine, orders, hot, bulk, growth, overload, recovery',
+    summary: 'Measures this machine: engine, orders, checkout, webhooks and others',
     load: () => import('./bench.ts').then(({ bench }) => ({ run: bench })),
   },
   keys: {

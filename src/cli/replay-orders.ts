@@ -17,6 +17,8 @@ export type Sold = Sums & {
   /** Orders that were refused, by code. */
   refused: Record<string, number>
   byCountry: Map<string, Sums>
+  /** The order of each invoice, by its number. */
+  ids: Map<string, string>
 }
 
 export const noSums = (): Sums => ({ orders: 0, lines: 0, units: 0, pennies: 0 })
@@ -57,7 +59,7 @@ export async function sellInvoices(
   invoices: ReadonlyMap<string, Invoice>,
   { concurrency, onOrders }: { concurrency: number; onOrders: (orders: number) => void },
 ): Promise<Sold> {
-  const sold: Sold = { ...noSums(), created: 0, replayed: 0, refused: {}, byCountry: new Map() }
+  const sold: Sold = { ...noSums(), created: 0, replayed: 0, refused: {}, byCountry: new Map(), ids: new Map() }
   let answered = 0
   for await (const answer of client.orders.bulk(ordersOf(invoices.values()), { inFlight: concurrency })) {
     countAnswer(sold, answer, invoices.get(answer.item.reference!)!)
@@ -99,6 +101,7 @@ function countAnswer(sold: Sold, { status, order, problem, replayed }: BulkOrder
   }
   if (replayed) sold.replayed++
   else sold.created++
+  sold.ids.set(invoice.number, order.id)
   const country = sold.byCountry.get(invoice.country) ?? noSums()
   sold.byCountry.set(invoice.country, country)
   for (const sums of [sold, country]) {

@@ -4,19 +4,24 @@ import { createClient } from '@holdfast/sdk'
 import { CommandFailure, usage } from './failure.ts'
 import { startProgress } from './progress.ts'
 import { formatPennies, formatPrice, lineAmount } from './replay-amount.ts'
+import { type Carried, carryOrders } from './replay-carry.ts'
 import { type CreditMatch, matchCredits } from './replay-credits.ts'
+import { type LedgerSums, readLedger } from './replay-ledger.ts'
 import { FileUnreadable, type OnlineRetail, type Rule, readOnlineRetail, rules } from './replay-online-retail.ts'
 import { noSums, receiveStock, type Sold, type Sums, sellInvoices } from './replay-orders.ts'
 import { countryCode } from './replay-place.ts'
 import { formatTable } from './table.ts'
 
 const concurrencyMax = 16
+const carriedAtOnce = 32
 
 export const replayHelp = `Usage: holdfast replay --format online-retail FILE… --url URL --key KEY [--concurrency 2] [--json]
 
 Sells the invoices of the UCI Online Retail files (sets 352 and 502; .csv or .csv.gz) on a running server: what they
 sell is received first, then each invoice is an order with its own time, customer, country and reference. The key must
-have the scope import. Running it again changes nothing. Of files that overlap, the first one given has an invoice.
+have the scopes import, ledger:read and audit:read. Then each order is carried to its end: units that a credit note gives
+back on the day of their sale are cancelled, the rest is shipped, and units given back later are returned and refunded.
+Running it again changes nothing. Of files that overlap, the first one given has an invoice.
 
   --concurrency N   batches of orders on their way at once, 1–${concurrencyMax}
   --json            the last line of standard output is one JSON object
@@ -47,9 +52,17 @@ export async function replay(args: string[]): Promise<number> {
 
   const sums = sumOf(file)
   const credits = matchCredits(file.invoices.values(), file.credits)
+  const carrying = startProgress('orders carried', { total: sold.ids.size })
+  const carried = await carryOrders(client, file.invoices, sold.ids, credits.found, {
+    concurrency: carriedAtOnce,
+    onOrders: carrying.set,
+  })
+  carrying.end()
+  const ledger = await readLedger(client)
   printReport(file, sums, sold, credits)
-  if (options.json) console.log(JSON.stringify(jsonOf(file, sums, sold, credits, seconds)))
-  return isComplete(file, sums, sold) ? 0 : 1
+  printEnd(carried, ledger)
+  if (options.json) console.log(JSON.stringify({ ...jsonOf(file, sums, sold, credits, seconds), carried, ledger }))
+  return isComplete(file, sums, sold) && isCarried(carried, credits) && ledger.consistent ? 0 : 1
 }
 
 function readOptions(args: string[]) {
@@ -112,6 +125,10 @@ const isComplete = (file: OnlineRetail, sums: FileSums, sold: Sold): boolean =>
   sold.units === sums.units &&
   sold.pennies === sums.pennies
 
+/** Every order has ended, and all units that a credit note could be matched to have gone back. */
+const isCarried = ({ open, units }: Carried, credits: CreditMatch): boolean =>
+  open === 0 && units.cancelled + units.returned === credits.units.matched
+
 const count = (value: number): string => value.toLocaleString('en')
 const right = (head: string) => ({ head, align: 'right' as const })
 
@@ -146,6 +163,18 @@ function printReport(file: OnlineRetail, sums: FileSums, sold: Sold, credits: Cr
   )
 }
 
+function printEnd(carried: Carried, ledger: LedgerSums): void {
+  const { units, refundedPennies } = carried
+  console.log(
+    `\nOrders carried to their end: ${count(carried.completed)} completed, ${count(carried.cancelled)} cancelled whole, ${count(carried.open)} open. ` +
+      `Units: ${count(units.cancelled)} cancelled, ${count(units.returned)} returned; GBP ${formatPennies(refundedPennies)} refunded.`,
+  )
+  console.log(
+    `The shop's ledger: GBP ${formatPennies(ledger.captured)} captured, ${formatPennies(ledger.refunded)} refunded, ` +
+      `${formatPennies(ledger.sales)} sold, ${formatPennies(ledger.receivable)} owed; its audit is ${ledger.consistent ? 'consistent' : 'NOT consistent'}.`,
+  )
+}
+
 function jsonOf(file: OnlineRetail, sums: FileSums, sold: Sold, credits: CreditMatch, seconds: number) {
   const money = (pennies: number) => ({ amount: pennies, currency: 'GBP' })
   const told = ({ orders, lines, units, pennies }: Sums) => ({ orders, lines, units, amount: money(pennies) })
@@ -167,7 +196,7 @@ function jsonOf(file: OnlineRetail, sums: FileSums, sold: Sold, credits: CreditM
     },
     by_country: Object.fromEntries([...sold.byCountry].map(([name, one]) => [name, told(one)])),
     excluded: file.excluded,
-    cancellations: credits,
+    cancellations: { ...credits, found: undefined },
     orders_per_s: Math.round(sold.orders / seconds),
     seconds: Number(seconds.toFixed(3)),
   }

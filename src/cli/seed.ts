@@ -38,7 +38,8 @@ export async function seed(args: string[]): Promise<number> {
 
 type Made = { skus: number; units: number; orders: number; created: number; replayed: number }
 
-async function makeDemo(client: Client): Promise<Made> {
+/** Its keys are fixed: making it again changes nothing. */
+export async function makeDemo(client: Client): Promise<Made> {
   for (const { code, ...location } of demoLocations) await client.locations.put(code, location)
   const stock = [...demoGoods(), ...demoSeats(), ...demoNights()]
   await client.stock.adjust(stock, { idempotencyKey: 'demo.stock' })

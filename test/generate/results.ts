@@ -54,6 +54,12 @@ const sentences: Record<BenchName, (of: Numbers) => string> = {
     `**${of('orders_per_s')} orders/s** through \`POST /v1/orders\` at 256 connections, p50 ${of('p50_ms', 1)} ms, p99 ${of('p99_ms', 1)} ms, ${of('cpu_us_per_order')} µs of CPU an order; ${of('ratio_to_noop', 2)} × the same server without the engine`,
   hot: (of) => `**${of('orders_per_s')} orders/s** on one SKU, ${of('ratio_to_spread', 2)} × fifty SKUs`,
   bulk: (of) => `**${of('orders_per_s')} orders/s** through NDJSON, at most ${of('rss_mib_max')} MiB resident`,
+  checkout: (of) =>
+    `**${of('confirmed_per_s')} confirmed orders/s**: placed, paid by the test provider and confirmed in one request each, p50 ${of('p50_ms_to_confirmed', 1)} ms, p99 ${of('p99_ms_to_confirmed', 1)} ms, ${of('cpu_us_per_order')} µs of CPU an order`,
+  'slow-provider': (of) =>
+    `${of('placed_ratio_to_healthy', 2)} × the rate of orders with a healthy provider, while the provider takes 2 s and loses a tenth of its answers; ${of('doubled_charges')} doubled charges, ${of('lost_orders')} lost orders`,
+  webhooks: (of) =>
+    `**${of('delivered_per_s')} webhooks/s** to one endpoint, ${of('missing')} missing, ${of('deliveries_without_stable_id')} without a stable id`,
   growth: (of) => `${of('ratio_to_empty', 2)} × the rate of an empty store with ${of('rows')} orders stored`,
   overload: (of) =>
     `offered ${of('offered_factor', 1)} × its capacity, as much as this machine can generate: ${of('goodput_ratio', 2)} × the capacity still done, p99 of the accepted ${of('p99_accepted_ms')} ms, the rest refused with ${of('refused_status')}`,
