@@ -6,6 +6,7 @@ import type { CellName } from './base/ids.ts'
 import { limits } from './base/limits.ts'
 import { addMs, type Instant, instant } from './base/time.ts'
 import { openProviders, startCellPayments } from './cell-payments.ts'
+import { startCellWebhooks } from './cell-webhooks.ts'
 import { createApp, drainApp } from './gateway/app.ts'
 import { countTraffic } from './gateway/traffic.ts'
 import { createDeadLetters } from './modules/deadletters/service.ts'
@@ -18,7 +19,6 @@ import { createPostgresStore } from './modules/orders/engine-postgres.ts'
 import { makeMonthPartitions, sweep } from './modules/orders/housekeeping.ts'
 import { carryKeysOver, rotateKeys } from './modules/orders/key-tables.ts'
 import { createOrderReader } from './modules/orders/reads.ts'
-import { eventJson } from './modules/orders/service.ts'
 import type { CommandOutcome, Submission } from './modules/orders/types.ts'
 import { createWaiting } from './modules/orders/waiting.ts'
 import { deadOperations } from './modules/payments/service.ts'
@@ -30,12 +30,11 @@ import { closeBalances, createAuditor } from './modules/stock/audit.ts'
 import { ensureMainLocation } from './modules/stock/reads.ts'
 import { deadDeliveries } from './modules/webhooks/dead.ts'
 import { keepDeliveries } from './modules/webhooks/housekeeping.ts'
-import { startWebhooks } from './modules/webhooks/service.ts'
 import { createBatcher } from './runtime/batch.ts'
 import { postgresBus } from './runtime/bus-postgres.ts'
 import { type Clock, systemClock } from './runtime/clock.ts'
 import type { Config } from './runtime/config.ts'
-import { newestEventSql } from './runtime/event-log.ts'
+import { type LogEvent, newestEventSql } from './runtime/event-log.ts'
 import { every, type Recurring } from './runtime/every.ts'
 import { trimInboxBehindLog } from './runtime/inbox.ts'
 import { ensureIncarnation } from './runtime/incarnation.ts'
@@ -68,18 +67,8 @@ export async function buildCell({ cell, database, config, log, clock = systemClo
   const [newest] = await database.query<{ at: Instant }>(newestEventSql)
   const engine = createEngine(store, { cell, startedAt: newest?.at ?? instant(0) })
   const reader = await startLogReader({ database, lives, now: clock.elapsedMs, onError: warn(log, 'log reader') })
-  const warnOfConsumer = warn(log, 'consumer')
-  const givenUp = metrics.counter('holdfast_events_given_up_total', 'Events that stand aside since', ['consumer'])
-  const bus = postgresBus({
-    database,
-    reader,
-    clock,
-    onError: (_, error) => warnOfConsumer(error),
-    onGivenUp(consumer, { subject, subjectVersion, type }) {
-      givenUp.inc({ consumer })
-      log.error({ consumer, subject, subjectVersion, type }, 'an event was given up: see holdfast dead list')
-    },
-  })
+  const bus = postgresBus({ database, reader, clock, ...busReports(metrics, log) })
+  const shared = { cell, database, bus, reader, clock, config, metrics }
   const waiting = createWaiting(createOrderReader(database))
   const batcher = createBatcher<Submission, CommandOutcome>({
     lanes: config.lanes,
@@ -100,13 +89,10 @@ export async function buildCell({ cell, database, config, log, clock = systemClo
 
   const providers = openProviders({ cell, database, config, clock })
   const payments = startCellPayments({
-    database,
-    bus,
+    ...shared,
     providers,
     shopIds: [shop.id],
     commands: batcher,
-    clock,
-    metrics,
     log,
     onError: warn(log, 'payments'),
   })
@@ -122,31 +108,16 @@ export async function buildCell({ cell, database, config, log, clock = systemClo
     providers: providers.testProvider ? [{ name: 'test', sums: () => readTestCharges(database) }] : [],
     underWay: () => readUnderWay(database),
   })
-  const publicOnly = config.profile !== 'development'
-  const webhooks = startWebhooks({
-    cell,
-    database,
-    bus,
-    reader,
-    clock,
-    publicOnly,
-    chance: Math.random,
-    bodyOf: (event) => eventJson(event, cell),
-    onError: warn(log, 'webhooks'),
-  })
+  const webhooks = startCellWebhooks({ ...shared, onError: warn(log, 'webhooks') })
   const app = await createApp({
     cell,
-    webhooks: { webhooks, urlRules: { publicOnly, ports: config.webhookPorts ?? [] } },
+    webhooks,
     commands: batcher,
     providers: providers.byName,
     testProvider: providers.testProvider,
     stripeWebhooks: providers.stripeWebhooks,
     waiting,
-    deadLetters: createDeadLetters(database, [
-      operationSource(deadOperations(database), cell),
-      deliverySource(deadDeliveries(database, cell)),
-      eventSource(database),
-    ]),
+    deadLetters: openDeadLetters(database, cell),
     lives: () => reader.lives,
     assessOrder: createRisk({ database, clock, assessors: [], metrics: riskMetrics(metrics) }),
     database,
@@ -170,7 +141,7 @@ export async function buildCell({ cell, database, config, log, clock = systemClo
     async stop() {
       await Promise.all([drainApp(app), ...recurring.map((one) => one.stop())])
       await payments.stop()
-      await webhooks.stop()
+      await webhooks.webhooks.stop()
       await bus.close()
       await batcher.stop()
       await reader.stop()
@@ -194,12 +165,33 @@ function warn(log: Log, what: string) {
   }
 }
 
+function openDeadLetters(database: Database, cell: CellName) {
+  const operations = operationSource(deadOperations(database), cell)
+  return createDeadLetters(database, [
+    operations,
+    deliverySource(deadDeliveries(database, cell)),
+    eventSource(database),
+  ])
+}
+
 async function unreadyReasons(database: Database, clock: Clock): Promise<string[]> {
   const found = database.query('select 1').then(
     () => [],
     () => ['database_unreachable'],
   )
   return Promise.race([found, clock.sleep(limits.readyMsMax).then(() => ['database_slow'])])
+}
+
+function busReports(metrics: Metrics, log: Log) {
+  const warnOfConsumer = warn(log, 'consumer')
+  const givenUp = metrics.counter('holdfast_events_given_up_total', 'Events that stand aside since', ['consumer'])
+  return {
+    onError: (_: string, error: unknown) => warnOfConsumer(error),
+    onGivenUp(consumer: string, { subject, subjectVersion, type }: LogEvent) {
+      givenUp.inc({ consumer })
+      log.error({ consumer, subject, subjectVersion, type }, 'an event was given up: see holdfast dead list')
+    },
+  }
 }
 
 function batchMetrics(metrics: Metrics, reader: LogReader, log: Log) {

@@ -36,6 +36,7 @@ export type DrainDeps = {
   /** `webhook-id`: the same for each attempt of a delivery. */
   idOf: (delivery: Pick<Delivery, 'eventId' | 'endpointId'>) => string
   sign: (secrets: readonly string[], message: { id: string; seconds: number; body: string }) => string
+  onAttempt: (outcome: 'delivered' | 'failed') => void
   stopping: AbortSignal
 }
 
@@ -148,6 +149,7 @@ async function attemptOf(deps: DrainDeps, endpoint: Endpoint, delivery: Dated<De
     },
     body,
   })
+  deps.onAttempt(isDelivered(answer) ? 'delivered' : 'failed')
   return { ...answer, at, ms: Math.round(clock.elapsedMs() - startedAt) }
 }
 

@@ -48,7 +48,7 @@ export type Webhooks = {
   stop(): Promise<void>
 }
 
-export type WebhooksDeps = Pick<SenderDeps, 'database' | 'clock' | 'chance' | 'bodyOf'> & {
+export type WebhooksDeps = Pick<SenderDeps, 'database' | 'clock' | 'chance' | 'bodyOf' | 'onAttempt'> & {
   cell: CellName
   bus: Pick<Bus, 'consume'>
   reader: Pick<LogReader, 'horizon' | 'lives'>

@@ -49,6 +49,7 @@ async function openProcess(): Promise<{ webhooks: Webhooks; stop(): Promise<void
     clock: systemClock,
     publicOnly: false,
     chance: () => 0.5,
+    onAttempt: () => {},
     bodyOf: (event) => eventJson(event, cellName),
     onError,
   })

@@ -1,0 +1,38 @@
+// Webhooks of a cell: what the configuration says of URLs, and the module's parts with what they are handed.
+import type { CellName } from './base/ids.ts'
+import { eventJson } from './modules/orders/service.ts'
+import type { WebhookRoutesOptions } from './modules/webhooks/routes.ts'
+import { startWebhooks, type Webhooks } from './modules/webhooks/service.ts'
+import type { Bus } from './runtime/bus.ts'
+import type { Clock } from './runtime/clock.ts'
+import type { Config } from './runtime/config.ts'
+import type { LogReader } from './runtime/logreader.ts'
+import type { Metrics } from './runtime/metrics.ts'
+import type { Database } from './runtime/pg.ts'
+
+export type CellWebhooksOptions = {
+  cell: CellName
+  database: Database
+  bus: Bus
+  reader: LogReader
+  clock: Clock
+  config: Pick<Config, 'profile'> & Partial<Pick<Config, 'webhookPorts'>>
+  metrics: Metrics
+  onError: (error: unknown) => void
+}
+
+export type CellWebhooks = Pick<WebhookRoutesOptions, 'urlRules'> & { webhooks: Webhooks }
+
+export function startCellWebhooks({ config, metrics, ...parts }: CellWebhooksOptions): CellWebhooks {
+  const { profile, webhookPorts: ports = [] } = config
+  const publicOnly = profile !== 'development'
+  const attempts = metrics.counter('holdfast_webhook_attempts_total', 'Webhooks that were sent', ['outcome'])
+  const webhooks = startWebhooks({
+    ...parts,
+    publicOnly,
+    chance: Math.random,
+    bodyOf: (event) => eventJson(event, parts.cell),
+    onAttempt: (outcome) => attempts.inc({ outcome }),
+  })
+  return { webhooks, urlRules: { publicOnly, ports } }
+}
