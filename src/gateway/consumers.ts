@@ -3,7 +3,7 @@ import type { FastifyInstance, FastifyReply } from 'fastify'
 import { type Static, Type } from 'typebox'
 import { limits } from '../base/limits.ts'
 import { refused } from '../base/result.ts'
-import { AnyText, closed, line, ref, Time } from '../base/schemas.ts'
+import { closed, line, ref, Time } from '../base/schemas.ts'
 import { toRfc3339 } from '../base/time.ts'
 import type { Guard } from '../modules/shops/types.ts'
 import {
@@ -36,7 +36,7 @@ export const components = {
   }),
 }
 
-const Params = closed({ name: AnyText })
+const Params = closed({ name: line(limits.textCharactersMax) })
 const RewindBody = closed({
   to: line(limits.textCharactersMax, 'A position, or `start`: the oldest event kept.'),
   force: Type.Optional(Type.Boolean({ description: 'Forward too; what is skipped is not applied.' })),
