@@ -29,8 +29,8 @@ export type MoneyAuditDeps = {
   providers: readonly ProviderRecord[]
   /** What has been asked of providers, and not recorded yet. */
   underWay(): Promise<UnderWay[]>
-  /** Waits a little for the ledger to have read up to a seq; where none runs, it does not wait. */
-  whenBooked(seq: number): Promise<void>
+  /** Waits a little for the ledger to have read what is committed now; where none runs, it does not wait. */
+  whenBooked(): Promise<void>
 }
 
 /** Where the look at all orders has come to, and the orders that were found wrong, which are looked at every time. */
@@ -44,8 +44,8 @@ type Found = MoneyDifference & { shopId: ShopId }
 /** `ordersMax`: how many lives are compared, from where the last run stopped; an endless one compares them all. */
 export async function runMoneyAudit(deps: MoneyAuditDeps, rounds: Rounds, ordersMax: number): Promise<MoneyAudit> {
   const { database, now } = deps
+  await deps.whenBooked()
   const settled = await deps.settledSeq()
-  await deps.whenBooked(settled)
   await closeLedger(database, settled)
   const outside = await readOutside(deps, 'before')
   const inside = await database.transaction((session) => compare(session, rounds, settled), 'snapshot')

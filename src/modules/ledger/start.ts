@@ -2,6 +2,7 @@
 import { limits } from '../../base/limits.ts'
 import type { Bus } from '../../runtime/bus.ts'
 import type { Clock } from '../../runtime/clock.ts'
+import { newestSeqSql } from '../../runtime/event-log.ts'
 import { keepLatest, type Latest } from '../../runtime/latest.ts'
 import type { Metrics } from '../../runtime/metrics.ts'
 import type { Database } from '../../runtime/pg.ts'
@@ -34,7 +35,7 @@ export function startLedger(options: LedgerOptions): Ledger {
   )
   const differences = metrics.gauge('holdfast_ledger_differences', 'Differences that the last audit of money found')
   const rounds = newRounds()
-  const deps = { ...options, now: clock.now, whenBooked: (seq: number) => whenBooked(database, clock, seq) }
+  const deps = { ...options, now: clock.now, whenBooked: () => whenBooked(database, clock) }
   return {
     audit: keepLatest(async () => {
       const result = await runMoneyAudit(deps, rounds, limits.auditOrdersMax)
@@ -46,7 +47,9 @@ export function startLedger(options: LedgerOptions): Ledger {
 }
 
 /** So that an audit that is asked for tells of what was done before it; a ledger that is late is told as behind. */
-async function whenBooked(database: Pick<Database, 'query'>, clock: Clock, seq: number): Promise<void> {
+async function whenBooked(database: Pick<Database, 'query'>, clock: Clock): Promise<void> {
+  const [row] = await database.query<{ newest: number | null }>(newestSeqSql, [Number.MAX_SAFE_INTEGER])
+  const seq = row?.newest ?? 0
   const end = clock.elapsedMs() + limits.auditLedgerMsMax
   while ((await readBookedSeq(database)) < seq && clock.elapsedMs() < end) await clock.sleep(limits.auditLedgerPollMs)
 }

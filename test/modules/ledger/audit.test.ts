@@ -86,6 +86,9 @@ test('captured less refunded is what standing orders cost, and what the provider
     differences: [],
   })
   expect(consistent).toBe(true)
+  const { text } = await cell.call('GET', '/metrics', { as: null })
+  expect(text).toContain('holdfast_ledger_differences{cell="eu1"} 0')
+  expect(text).toContain('holdfast_ledger_behind_events{cell="eu1"} 0')
 })
 
 describe('what is changed is found, and found again until it is put right', () => {
