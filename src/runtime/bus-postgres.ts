@@ -38,6 +38,8 @@ type Running = {
   isIdle: boolean
   isPaused: boolean
   retryAsked: boolean
+  /** How many events it takes at once: half as many after a failure, so that the one at fault is soon alone. */
+  chunk: number
   /** The event that failed last, alone, and how often. */
   failing: { eventId: Uuid; tries: number } | undefined
   /** Ends the wait that is going on. */
@@ -80,6 +82,7 @@ const started = (consumer: Consumer, ended: AbortSignal): Running => ({
   isIdle: false,
   isPaused: false,
   retryAsked: false,
+  chunk: limits.consumerChunkMax,
   failing: undefined,
   alarm: new AbortController(),
 })
@@ -96,7 +99,6 @@ async function loop(options: PostgresBusOptions, one: Running): Promise<void> {
 async function consume(options: PostgresBusOptions, one: Running): Promise<void> {
   const { clock, onError } = options
   let failures = 0
-  let singlyUpTo = 0 // after a failure events go one by one, so that one that cannot be applied holds up none before it
   while (!one.ended.aborted) {
     if (one.alarm.signal.aborted) one.alarm = new AbortController()
     try {
@@ -108,13 +110,10 @@ async function consume(options: PostgresBusOptions, one: Running): Promise<void>
       const life = presentLife(options.reader.lives).incarnation
       one.seq ??= await align(options, one)
       const at = { life, seq: one.seq }
-      const max = at.seq < singlyUpTo ? 1 : limits.consumerChunkMax
-      const page = await read(options, one, at.seq, max)
-      if (max > 1) singlyUpTo = page.seq
+      const page = await read(options, one, at.seq)
       if (page.seq === at.seq) await waitBeyond(options, one, at.seq)
       else one.seq = await deliverOrGiveUp(options, one, at, page)
       failures = 0
-      if (max > 1) singlyUpTo = 0
       if (presentLife(options.reader.lives).incarnation !== life) one.seq = undefined
     } catch (error) {
       onError(one.consumer.name, error)
@@ -124,8 +123,8 @@ async function consume(options: PostgresBusOptions, one: Running): Promise<void>
   }
 }
 
-async function read({ reader }: PostgresBusOptions, { consumer }: Running, seq: number, max: number): Promise<LogPage> {
-  const page = await reader.read(seq, { types: consumer.types }, max)
+async function read({ reader }: PostgresBusOptions, { consumer, chunk }: Running, seq: number): Promise<LogPage> {
+  const page = await reader.read(seq, { types: consumer.types }, chunk)
   if (page === 'expired') throw new Error(`events after ${seq} were dropped before ${consumer.name} had read them`)
   return page
 }
@@ -146,7 +145,10 @@ async function align({ database, reader }: PostgresBusOptions, { consumer }: Run
 
 type Place = { life: Uuid; seq: number }
 
-/** Counts the tries of an event that fails alone. Answers where the consumer then stands, undefined when that has to be found out anew. */
+/**
+ * Takes fewer events after a failure, and counts the tries of one that fails alone. Answers where the consumer then stands,
+ * undefined when that has to be found out anew.
+ */
 async function deliverOrGiveUp(
   options: PostgresBusOptions,
   one: Running,
@@ -156,10 +158,16 @@ async function deliverOrGiveUp(
   try {
     const seq = await deliver(options, one, from, page)
     one.failing = undefined
+    one.chunk = Math.min(limits.consumerChunkMax, one.chunk * 2)
     return seq
   } catch (error) {
     const [event] = page.events
-    if (page.events.length !== 1 || !event || !isOfEvent(error)) throw error
+    if (!event || !isOfEvent(error)) throw error
+    if (page.events.length > 1) {
+      options.onError(one.consumer.name, error)
+      one.chunk = Math.floor(page.events.length / 2)
+      return from.seq
+    }
     const tries = one.failing?.eventId === event.eventId ? one.failing.tries + 1 : 1
     one.failing = { eventId: event.eventId, tries }
     if (tries < (options.triesMax ?? limits.consumerTriesMax)) throw error

@@ -11,7 +11,7 @@ export type Consumer = {
   /**
    * Applies events that this consumer has not applied before, in order within each subject. It writes through `session` only,
    * in the transaction that also stores inbox and position, and may run again after a failure. What it throws is reported,
-   * and the same events come again, after a while and one by one. An event that cannot be applied after its tries stands
+   * and the same events come again, fewer at once. An event that cannot be applied after its tries stands
    * aside with what follows it in its subject, until it is retried or dropped by hand; other subjects go on.
    */
   apply(session: Session, events: readonly LogEvent[]): Promise<void>

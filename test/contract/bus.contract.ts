@@ -241,6 +241,27 @@ export function busContract(name: string, open: () => Promise<BusHarness>): void
       expect(await effects()).toHaveLength(5)
     })
 
+    test('a consumer of some types leaves aside and retries what is of those types alone', async () => {
+      const poison = new Set([`${shop}/a:2`])
+      one.bus.consume(consumer('order.*', poisonedBy(poison)))
+      const mixed = history(`${shop}/a`, 6).map((event, at) => ({
+        ...event,
+        type: at % 2 ? 'order.placed' : 'hold.made',
+      }))
+      await harness.publish(mixed)
+      const name = consumer('order.*').name
+      const aside = async () => (await harness.byHand.dead(name)).map(({ what }) => what)
+      await eventually(async () => (await aside()).length === 3, 10_000)
+      expect(await aside()).toEqual([2, 4, 6].map((version) => `${shop}/a:${version}`))
+      poison.clear()
+      await harness.byHand.retry((await harness.byHand.dead(name))[0]!.id)
+      await applied(3)
+      await harness.byHand.rewindToStart(name)
+      await harness.publish(history(`${shop}/b`, 1, { type: 'order.placed' }))
+      await applied(4)
+      expect(await effects()).toEqual([...[2, 4, 6].map((version) => `${shop}/a:${version}`), `${shop}/b:1`])
+    })
+
     test('a database that is away for a while is no fault of an event', async () => {
       const dying = await harness.start()
       dying.bus.consume(consumer())

@@ -104,6 +104,8 @@ describe('consumers', () => {
     expect((await cell.call('GET', '/v1/consumers', { as: 'pk_dev' })).json.code).toBe('forbidden')
     const denied = await cell.call('POST', '/v1/consumers/payments/pause', { as: 'pk_dev' })
     expect(denied.json.code).toBe('forbidden')
+    expect((await cell.call('POST', '/v1/consumers/payments/resume', { as: 'pk_dev' })).json.code).toBe('forbidden')
+    expect((await cell.call('POST', '/v1/consumers/payments/rewind', { as: 'pk_dev' })).json.code).toBe('forbidden')
   })
 })
 
