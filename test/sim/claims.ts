@@ -111,24 +111,25 @@ export function createClaims() {
     }
   }
 
-  /** What a short pick loses, at its place, and what it cancels for want of units. */
+  /** What short picks lose, at their places, and what they cancel for want of units. */
   function claimShortPicks(open: Map<string, number>, commit: MemoryCommit): void {
+    const lost = new Map<string, number>()
     for (const { shopId, type, subject, data } of commit.events) {
       if (type !== 'order.short_picked') continue
-      for (const { sku, quantity } of data.lines as { sku: string; quantity: number }[]) {
-        let left = quantity
-        for (const event of commit.events) {
-          const isLost = event.type === 'stock.adjusted' && event.data.reason === 'lost' && event.shopId === shopId
-          if (!isLost || event.data.sku !== sku || event.data.location !== data.location) continue
-          const name = nameOfEvent(event)
-          if (left + Number(event.data.delta) < 0 || (open.get(name) ?? 0) <= 0) continue
-          left += Number(event.data.delta)
-          count(open, name, -1)
-        }
-      }
+      for (const { sku, quantity } of data.lines as { sku: string; quantity: number }[])
+        count(lost, `stock.adjusted ${keyOfSku({ shopId, sku })} ${data.location} lost`, quantity)
       if ((data.not_found as unknown[]).length === 0) continue
       const isAll = (open.get(`order.cancelled ${bareName(subject)}`) ?? 0) > 0
       count(open, `order.${isAll ? 'cancelled' : 'lines_cancelled'} ${bareName(subject)}`, -1)
+    }
+    for (const event of commit.events) {
+      if (event.type !== 'stock.adjusted' || event.data.reason !== 'lost') continue
+      const name = nameOfEvent(event)
+      const place = name.slice(0, name.lastIndexOf(' '))
+      const units = -Number(event.data.delta)
+      if ((open.get(name) ?? 0) <= 0 || (lost.get(place) ?? 0) < units) continue
+      count(lost, place, -units)
+      count(open, name, -1)
     }
   }
 

@@ -29,6 +29,7 @@ export async function runConsumer(world: ConsumerWorld, random: Prng): Promise<v
 
   for (;;) {
     await scheduler.sleep(pollMs * random.next())
+    if (consumer.stored.position === database.lastSeq) continue
     const last = await system.settledUpTo(database, pause)
     for (let more = true; more; ) {
       await pause()

@@ -7,6 +7,7 @@ export type Mutant = { name: string; guard: string; edits: Edit[] }
 const engine = 'src/modules/orders/engine.ts'
 const memory = 'src/modules/orders/engine-memory.ts'
 const orders = 'src/modules/orders/decide.ts'
+const batchState = 'src/modules/orders/batch-state.ts'
 const money = 'src/modules/orders/decide-payment.ts'
 const goods = 'src/modules/orders/decide-fulfilment.ts'
 const payments = 'src/modules/payments/decide.ts'
@@ -90,7 +91,7 @@ export const mutants: Mutant[] = [
     guard: 'shop in the key',
     edits: [
       edit(
-        orders,
+        batchState,
         '(shopId: ShopId, hash: string): string => `',
         '(shopId: ShopId, hash: string): string => hash || `',
       ),
