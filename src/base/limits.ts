@@ -79,6 +79,7 @@ export const limits = {
   testProviderCallsMax: 2_000,
   testProviderRowsMax: 500,
   testProviderSlowMs: 5_000,
+  testProviderLaggyMs: 2_000,
   settleTriesMax: 6,
   settlePauseMs: 25, // doubled with each try
   breakerOpenMs: 5_000,

@@ -31,7 +31,11 @@ const methods = new Set([
   'tok_timeout',
   'tok_flaky',
   'tok_requires_action',
+  'tok_laggy',
 ])
+
+/** How long a method takes to answer. `tok_laggy` is for benches: it also loses a tenth of its answers. */
+const delaysMs: Record<string, number> = { tok_slow: limits.testProviderSlowMs, tok_laggy: limits.testProviderLaggyMs }
 const declines: Record<string, string> = {
   tok_declined: 'card_declined',
   tok_insufficient_funds: 'insufficient_funds',
@@ -65,7 +69,7 @@ export function createTestProvider(database: Database, clock: Pick<Clock, 'now' 
       if (operation.kind !== 'authorize') return change(operation)
       const charge = await authorize(operation)
       if (charge === 'try_again') throw new TryAgain('500')
-      if (operation.method === 'tok_timeout') return silence(signal)
+      if (isLost(operation)) return silence(signal)
       if (charge.answersAt !== null) {
         await clock.sleep(charge.answersAt - clock.now(), signal)
         if (signal.aborted) throw new OutcomeUnknown('too slow')
@@ -82,6 +86,10 @@ export function createTestProvider(database: Database, clock: Pick<Clock, 'now' 
     complete: (shopId, paymentId) => completeCharge(database, { shopId, paymentId }),
   }
 }
+
+/** The same on every call: whoever has lost an answer gets none by asking again. */
+const isLost = ({ method, paymentId }: Operation): boolean =>
+  method === 'tok_timeout' || (method === 'tok_laggy' && Number.parseInt(paymentId.slice(-4), 16) % 10 === 0)
 
 const leastUuid = '00000000-0000-0000-0000-000000000000' as Uuid
 
@@ -121,6 +129,7 @@ function newCharge(
   now: Instant,
 ): TestCharge {
   const error = declines[method] ?? null
+  const delayMs = delaysMs[method]
   const needsAction = method === 'tok_requires_action'
   const status = error ? 'failed' : needsAction ? 'requires_action' : capture === 'now' ? 'captured' : 'authorized'
   return {
@@ -134,7 +143,7 @@ function newCharge(
     refunded: 0 as MinorUnits,
     status,
     error,
-    answersAt: method === 'tok_slow' ? addMs(now, limits.testProviderSlowMs) : null,
+    answersAt: delayMs === undefined ? null : addMs(now, delayMs),
   }
 }
 
