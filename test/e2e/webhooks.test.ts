@@ -2,7 +2,7 @@
 import { afterAll, describe, expect, it } from 'vitest'
 import { lineOf, newKey, paidOrder, type Reply, stocked, useServer } from '../support/api.ts'
 import { eventually } from '../support/eventually.ts'
-import { cellProcess } from '../support/holdfast.ts'
+import { cellProcess, postmasterPid } from '../support/holdfast.ts'
 import { isVerified, openReceiver, type Receiver } from '../support/webhook-receiver.ts'
 
 const server = useServer()
@@ -160,5 +160,25 @@ describe('deliveries', () => {
       async () => (await server.ask('GET /v1/webhook-deliveries?status=pending')).body.data.length === 0,
       30_000,
     )
+  })
+
+  it('go on after PostgreSQL was killed', { timeout: 120_000 }, async () => {
+    const hook = await receiver()
+    await make({ url: hook.url, types: ['order.placed'] })
+    const sku = await stocked(server.sk, 100)
+    const first = await server.sk.orders.place(paidOrder(lineOf(sku)))
+    await eventually(() => hook.received.length === 1, 20_000)
+    process.kill((await postmasterPid(server.data))!, 'SIGKILL')
+    await eventually(async () => (await fetch(`${server.url}/readyz`)).status === 200, 60_000)
+    const placed: string[] = [first.id]
+    for (let n = 0; n < 20; n++) placed.push((await server.sk.orders.place(paidOrder(lineOf(sku)))).id)
+    const told = () => new Set(hook.received.map(({ event }) => event.subject))
+    await eventually(() => placed.every((id) => told().has(id)), 60_000)
+
+    // Its jobs work again too: what fails now is tried again after 5 s.
+    const isFirst = (id: string) => hook.received.filter((one) => one.id === id).length === 1
+    hook.answer(({ id, event }) => ({ status: !placed.includes(event.subject) && isFirst(id) ? 500 : 200 }))
+    const last = await server.sk.orders.place(paidOrder(lineOf(sku)))
+    await eventually(() => hook.received.filter(({ event }) => event.subject === last.id).length === 2, 30_000)
   })
 })

@@ -66,6 +66,9 @@ describe('the configuration', () => {
     [['--database-url=mysql://a/b'], /^--database-url must look like/],
     [['--database-url=postgres://a'], /^--database-url names no database/],
     [['--host=10.0.0.1'], /loopback only/],
+    [['--webhook-ports=80'], /^--webhook-ports must be 443 or ports above 1024/],
+    [['--webhook-ports=443,'], /^--webhook-ports/],
+    [['--webhook-ports=65536'], /^--webhook-ports/],
     [['extra'], /extra/],
     [['--nope'], /Unknown option '--nope'/],
   ])('refuses %j in one line', (args, line) => {
