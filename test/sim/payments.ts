@@ -3,8 +3,9 @@
 import type { Uuid } from '../../src/base/ids.ts'
 import type { Prng } from '../../src/base/prng.ts'
 import type { Instant } from '../../src/base/time.ts'
+import type { Payment } from '../../src/modules/orders/life.ts'
 import type { LoggedEvent, MemoryDatabase } from '../../src/modules/orders/memory-database.ts'
-import type { Settlement } from '../../src/modules/orders/types.ts'
+import type { Order, Settlement } from '../../src/modules/orders/types.ts'
 import type { Heard, Step, TrackedOperation } from '../../src/modules/payments/decide.ts'
 import type { LogEvent } from '../../src/runtime/event-log.ts'
 import type { Auditor } from './auditor.ts'
@@ -58,6 +59,13 @@ export function createOperations(system: System, database: MemoryDatabase, rando
     rows,
     insert,
     leaseDue,
+    /** An attempt that nobody is at, to be asked after. */
+    ask({ shopId, id: orderId, currency }: Order, payment: Payment, now: Instant): void {
+      const { id, provider, amount, method, capture, reference, openedAt: askedAt } = payment
+      const what = { shopId, orderId, currency, kind: 'authorize', id, paymentId: id } as const
+      const progress = { state: 'unknown', tries: 0, nextAt: now } as const
+      rows.set(id, { ...what, provider, amount, method, capture, reference, askedAt, ...progress })
+    },
     remove: (id: Uuid) => void rows.delete(id),
     /** Whoever took it up since has more tries. */
     keep(operation: TrackedOperation, refused: boolean): void {
@@ -153,22 +161,25 @@ async function conclude(
   else operations.keep(told === 'told' ? operation : { ...operation, state: 'dead' }, refused)
 }
 
-/** Compares the provider's list with the orders, and tells them what they do not know. Answers how many it told. */
+/** Compares the provider's list with the orders, as `holdfast reconcile` does. Answers how much there was to put right. */
 export async function reconcile(world: WorkerWorld, database: MemoryDatabase): Promise<number> {
-  let told = 0
-  for (const charge of world.provider.list()) {
-    const settlement = world.system.settlementOfCharge(charge)
-    const payment = database.tables.orders
-      .get(charge.orderId)
-      ?.life?.payments.find((one) => one.id === charge.paymentId)
-    const isUnderWay = [...world.operations.rows.values()].some(
-      ({ paymentId, state }) => paymentId === charge.paymentId && state !== 'dead',
-    )
-    if (!settlement || !payment || isUnderWay || payment.status === settlement.says || payment.status === 'captured')
-      continue
-    if (settlement.says === 'voided' && payment.status === 'failed') continue
-    await world.settle(charge, settlement)
-    told++
+  const { system, operations, provider, settle, clock } = world
+  const charges = provider.list()
+  const underWay = new Set(
+    [...operations.rows.values()].flatMap(({ paymentId, state }) => (state === 'dead' ? [] : [paymentId])),
+  )
+  let putRight = 0
+  for (const order of [...database.tables.orders.values()]) {
+    for (const payment of order.life?.payments ?? []) {
+      if (payment.provider !== 'model' || underWay.has(payment.id)) continue
+      const charge = charges.find(({ paymentId }) => paymentId === payment.id)
+      const verdict = system.verdictOf(order, payment, charge)
+      if (verdict.is !== 'equal') putRight++
+      if (verdict.is === 'asked') operations.ask(order, payment, clock())
+      if (verdict.is === 'told')
+        for (const settlement of verdict.settlements)
+          await settle({ shopId: order.shopId, orderId: order.id }, settlement)
+    }
   }
-  return told
+  return putRight
 }

@@ -5,6 +5,7 @@ import * as memory from '../../src/modules/orders/engine-memory.ts'
 import * as database from '../../src/modules/orders/memory-database.ts'
 import * as paymentsConsumer from '../../src/modules/payments/consumer.ts'
 import * as payments from '../../src/modules/payments/decide.ts'
+import * as reconciliation from '../../src/modules/payments/reconcile.ts'
 import * as batch from '../../src/runtime/batch.ts'
 import * as failure from '../../src/runtime/pg-failure.ts'
 import * as consumer from './consumer.ts'
@@ -26,6 +27,7 @@ export const systemUnderTest = {
   afterGivingUp: payments.afterGivingUp,
   isStillAsked: payments.isStillAsked,
   settlementOfCharge: payments.settlementOfCharge,
+  verdictOf: reconciliation.verdictOf,
   createConsumer: consumer.createConsumer,
   settledUpTo: consumer.settledUpTo,
 }
@@ -41,6 +43,7 @@ export async function systemFrom(folder: string): Promise<System> {
     load('src/modules/orders/memory-database.ts'),
     load('src/modules/payments/consumer.ts'),
     load('src/modules/payments/decide.ts'),
+    load('src/modules/payments/reconcile.ts'),
     load('src/runtime/batch.ts'),
     load('src/runtime/pg-failure.ts'),
     load('test/sim/consumer.ts'),
