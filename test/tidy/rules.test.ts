@@ -66,7 +66,7 @@ it('a statement counts for every table that its parts name, also in another file
   const does = (name: string, table: string) => [...(found.get(name)?.get(table) ?? [])]
   expect(does('lockOrdersSql', 'orders.states')).toEqual(['locks'])
   expect(does('lockOrdersSql', 'orders.orders')).toEqual(['reads'])
-  expect(does('dueOrdersSql', 'stock.rows')).toEqual(['reads'])
+  expect(does('otherDueOrderSql', 'stock.rows')).toEqual(['reads'])
   expect(does('updateStatesSql', 'orders.states')).toEqual(['updates'])
   expect(does('lookUpKeysSql', 'orders.keys_2')).toEqual(['reads'])
   expect(does('insertKeysSql', 'orders.keys_young_0')).toEqual(['inserts'])

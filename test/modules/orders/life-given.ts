@@ -18,7 +18,7 @@ type Units = Record<string, number>
 let ids = 0
 export const partId = (): Uuid => `00000000-0000-7000-a000-${(++ids * 0x1000).toString(16).padStart(12, '0')}` as Uuid
 
-export const linesOf = (units: Units) => Object.entries(units).map(([sku, quantity]) => ({ sku: sku as Sku, quantity }))
+const linesOf = (units: Units) => Object.entries(units).map(([sku, quantity]) => ({ sku: sku as Sku, quantity }))
 
 export const card = () => ({ payment: { id: partId(), provider: 'test', method: 'tok_ok' } })
 export const atShipment = { terms: { captureRule: 'at_shipment', reservationMs: 900_000 } } as const
@@ -123,7 +123,7 @@ export function openScene(units: Units, more: Partial<PlaceOrder> = {}) {
 
 export type Scene = ReturnType<typeof openScene>
 
-export function saying(says: PaymentStatus, { id, amount }: Payment): Settlement {
+function saying(says: PaymentStatus, { id, amount }: Payment): Settlement {
   const of = { of: 'payment', id } as const
   switch (says) {
     case 'authorized':
