@@ -35,7 +35,7 @@ test('reconcile finds nothing on equal records, tells orders of lost answers, an
       { life: { payments: object[] } },
     ]
     Object.assign(life.payments[0]!, { status: 'failed', captured: 0, openedAt: Date.now() - old })
-    await sql.unsafe("update orders.states set life = $1::text::json", [JSON.stringify(life)])
+    await sql.unsafe('update orders.states set life = $1::text::json', [JSON.stringify(life)])
     expect(await reconcile()).toMatchObject({ code: 0, json: { charges: 1, told: 1, differences: 0 } })
     expect(await status()).toBe('captured')
 
