@@ -88,7 +88,7 @@ export async function drain(deps: DrainDeps, first: Endpoint, held: Pick<Held, '
     else parked.delete(delivery.subject)
     begin()
     settling ??= settleAll()
-    change.resolve()
+    if (inFlight === 0 || queue.length < limits.webhookInFlightMax) change.resolve()
   }
 
   async function settleAll(): Promise<void> {
