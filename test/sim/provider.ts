@@ -29,7 +29,8 @@ export type ProviderEvents = {
 export function createProvider(scheduler: Scheduler, random: Prng, odds: ProviderOdds, events: ProviderEvents) {
   const charges: ModelCharge[] = []
   /** What was answered under a key; forgotten after a day. */
-  let answers = new Map<Uuid, Answer>()
+  const answers = new Map<Uuid, Answer>()
+  const answeredAt = new Map<Uuid, number>()
   const underWay = new Set<Uuid>()
 
   const chargeOf = (paymentId: Uuid) => charges.findLast((charge) => charge.paymentId === paymentId)
@@ -46,6 +47,7 @@ export function createProvider(scheduler: Scheduler, random: Prng, odds: Provide
       underWay.delete(operation.id)
       const done = operation.kind === 'authorize' ? authorize(operation) : change(operation)
       answers.set(operation.id, done)
+      answeredAt.set(operation.id, scheduler.now())
       const charge = chargeOf(operation.paymentId)
       if (charge) tell(charge)
       const isMoney = done.says === 'authorized' || done.says === 'captured'
@@ -139,9 +141,9 @@ export function createProvider(scheduler: Scheduler, random: Prng, odds: Provide
     perform,
     lookUp,
     isBusy: () => underWay.size > 0,
-    /** A day is over. */
+    /** A day is over, but for messages that were on their way. */
     forgetKeys() {
-      answers = new Map()
+      for (const [id, at] of answeredAt) if (at < scheduler.now() - flightMsMax) answers.delete(id)
     },
     /** What it lists; a charge that waits for the buyer is none yet. */
     list: () =>
@@ -150,6 +152,9 @@ export function createProvider(scheduler: Scheduler, random: Prng, odds: Provide
         .map((one) => ({ ...recordOf(one), shopId: one.shopId })),
   }
 }
+
+/** The second copy of a message comes within this time of the first. */
+const flightMsMax = 1_000
 
 export type Provider = ReturnType<typeof createProvider>
 
