@@ -199,7 +199,9 @@ export function createMoneyBooks() {
     const isPaid = isOver || (order.status === 'confirmed' && (order.life?.captureRule ?? 'now') === 'now')
     if (held > cost || (isPaid && held < cost)) throw fail(`the provider has ${held}, it costs ${cost}`)
     for (const { status, paymentId } of charges) {
-      const isStanding = status === 'authorized' || status === 'requires_action'
+      const ours = order.life?.payments.find(({ id }) => id === paymentId)?.status
+      // A buyer who was told that it failed may still act; what he pays then goes back.
+      const isStanding = status === 'authorized' || (status === 'requires_action' && ours !== 'failed')
       if (isOver && isStanding) throw fail(`payment ${paymentId} is still ${status}`)
     }
     for (const [name, { captured, refunds }] of book.payments) {
