@@ -73,7 +73,7 @@ const order = { currency: 'EUR', lines: [{ sku: 'A-1', quantity: 1, unit_price: 
 
 describe('beside a running server', () => {
   const client = () => createClient({ url: server.url, key: 'sk_dev' })
-  beforeAll(() => client().stock.adjust([{ sku: 'A-1', delta: 100, reason: 'received' }]))
+  beforeAll(() => client().stock.adjust([{ sku: 'A-1', delta: 1_000_000, reason: 'received' }]))
 
   test('settings are shown and set one by one or whole, and orders are placed under them within seconds', async () => {
     const first = await run('settings', 'show')
@@ -95,6 +95,7 @@ describe('beside a running server', () => {
     const file = join(folder.data, 'settings.json')
     await writeFile(file, '{"rounding":"down"}')
     expect((await run('settings', 'set', '--file', file)).json.settings).toMatchObject({ version: 3, capture: 'now' })
+    await eventually(async () => (await reserved()) === 900, limits.keyRememberedMs + 2_000)
     await writeFile(file, '{"version":3}')
     expect((await run('settings', 'set', '--file', file)).json.error.message).toMatch(/version/)
     const { settings } = (await run('settings', 'history')).json
@@ -149,7 +150,10 @@ describe('beside a running server', () => {
     expect((await run('dead', 'list', '--dropped')).json.dropped).toMatchObject([
       { id: other, drop_reason: 'seen to by hand', reason: 'Error: no' },
     ])
-    expect((await run('dead', 'retry', '--all')).json.retried.sort()).toEqual([head, behind].sort())
+    // One of them may be gone before it is asked for: a retry of either applies both.
+    const { retried } = (await run('dead', 'retry', '--all')).json
+    expect([head, behind]).toEqual(expect.arrayContaining(retried))
+    expect(retried).not.toEqual([])
     const left = async () => (await write(`select dead from runtime.consumers where name = 'ledger'`))[0]!.dead
     await eventually(async () => (await left()) === 0, 10_000)
     expect((await run('dead', 'list')).json.dead_letters).toEqual([])

@@ -123,6 +123,37 @@ describe('dead letters', () => {
     }
   })
 
+  it('of webhooks are told, tried again and dropped like the others', async () => {
+    const endpoint = { url: 'http://127.0.0.1:9/nobody', types: ['no.such'] }
+    expect((await cell.call('POST', '/v1/webhook-endpoints', { body: endpoint })).status).toBe(201)
+    await cell.database.transaction((session) =>
+      session.run(
+        `insert into webhooks.deliveries (shop_id, endpoint_id, event_id, type, subject, body, state, attempts, tries, reason)
+         select 1, id, gen_random_uuid(), 'order.placed', 'sku:' || n, '{}', 'dead', 3, 3, 'tries_exhausted'
+         from webhooks.endpoints, generate_series(1, 3) n`,
+      ),
+    )
+    const found = await list('?kind=webhook_delivery')
+    expect(found.data).toMatchObject(
+      ['sku:3', 'sku:2', 'sku:1'].map((subject) => ({
+        kind: 'webhook_delivery',
+        order_id: null,
+        reason: 'tries_exhausted',
+        tries: 3,
+        data: { subject },
+      })),
+    )
+    const page = await list('?kind=webhook_delivery&limit=2')
+    const rest = await list(`?kind=webhook_delivery&limit=2&cursor=${page.next_cursor}`)
+    expect([...page.data, ...rest.data]).toEqual(found.data)
+    const [retried, dropped] = idsOf(found)
+    expect((await cell.call('GET', `/v1/dead-letters/${retried}`)).json).toEqual(found.data[0])
+    expect((await cell.call('POST', `/v1/dead-letters/${retried}/retry`)).status).toBe(200)
+    expect((await cell.call('GET', `/v1/dead-letters/${retried}`)).status).toBe(404)
+    expect((await drop(dropped!)).status).toBe(204)
+    expect(idsOf(await list('?kind=webhook_delivery'))).toEqual([idsOf(found)[2]])
+  })
+
   it.each([
     ['GET', '/v1/dead-letters/nothing', 404, 'not_found'],
     ['GET', `/v1/dead-letters/event:${randomUUID()}`, 404, 'not_found'],
@@ -169,7 +200,8 @@ describe('dead letters', () => {
       instant(Date.now()),
     )
     const [mine] = await giveUpEvents('sku:mine')
-    for (const id of [operations[1]!, mine!]) {
+    const [delivery] = idsOf(await list('?kind=webhook_delivery'))
+    for (const id of [operations[1]!, mine!, delivery!]) {
       expect((await cell.call('GET', `/v1/dead-letters/${id}`, { as: stranger.text })).status).toBe(404)
       expect((await cell.call('POST', `/v1/dead-letters/${id}/retry`, { as: stranger.text })).status).toBe(404)
       expect((await cell.call('DELETE', `/v1/dead-letters/${id}?reason=x`, { as: stranger.text })).status).toBe(404)
