@@ -124,6 +124,7 @@ export function createCell(world: ProcessWorld, name: CellName, random: Prng) {
     host,
     start,
     charges: provider.charges,
+    stopWaiting: provider.stopWaiting,
     processAt: (place: number) => places[place]!,
     commits: () => commits,
     hasCaughtUp,

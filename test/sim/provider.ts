@@ -141,6 +141,10 @@ export function createProvider(scheduler: Scheduler, random: Prng, odds: Provide
     perform,
     lookUp,
     isBusy: () => underWay.size > 0,
+    /** Buyers who have not acted by now will not. */
+    stopWaiting() {
+      for (const charge of charges) if (charge.status === 'requires_action') charge.status = 'failed'
+    },
     /** A day is over, but for messages that were on their way. */
     forgetKeys() {
       for (const [id, at] of answeredAt) if (at < scheduler.now() - flightMsMax) answers.delete(id)

@@ -156,6 +156,7 @@ async function settlePayments(cell: Closing['cell'], scheduler: Scheduler): Prom
   let steps = 0
   let quiet = 0
   for (let round = 0; quiet < 3; round++) {
+    if (round === 30) cell.stopWaiting() // for buyers; by then no unpaid order stands
     if (round === 100) throw new Violation('ends', 'payments never come to an end')
     steps += await scheduler.run(scheduler.now() + 1_000)
     if (!cell.hasSettled()) {
