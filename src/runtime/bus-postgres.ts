@@ -195,7 +195,9 @@ async function deliver(
     one.isPaused = stored.paused
     if (stored.paused || stored.seq !== from.seq) return stored.seq // another process has been faster, or it was rewound
     const events = stored.dead === 0 ? page.events : await withoutBlocked(session, consumer.name, page.events)
-    const fresh = await takeFresh(session, consumer.name, events, rereadOf(reader, consumer)?.(session))
+    const fresh = consumer.isRepeatable
+      ? events
+      : await takeFresh(session, consumer.name, events, rereadOf(reader, consumer)?.(session))
     if (fresh.length > 0) await consumer.apply(session, fresh)
     await storePosition(session, consumer.name, { incarnation: from.life, seq: page.seq })
     applied = fresh

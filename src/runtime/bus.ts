@@ -16,6 +16,11 @@ export type Consumer = {
    */
   apply(session: Session, events: readonly LogEvent[]): Promise<void>
   /**
+   * Applying an event again changes nothing, since what `apply` writes has keys of its own. Such a consumer needs no inbox,
+   * which costs more than most effects; it may be handed events again when it is rewound or its database was restored.
+   */
+  isRepeatable?: boolean
+  /**
    * Called with the same events once that transaction has committed, in the process that applied them, before any others
    * are applied. A process that dies in between never calls it: what must happen is written by `apply`.
    */

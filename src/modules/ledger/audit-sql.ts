@@ -3,6 +3,7 @@
 
 const takesBack = `type in ('order.cancelled', 'order.lines_cancelled', 'order.credited', 'return.received')`
 const endsAuthorization = `type in ('payment.captured', 'payment.voided', 'payment.failed')`
+const ofAuthorization = `(${endsAuthorization} or type = 'payment.authorized')`
 
 /** `booked`: the entries that the log makes of the events in `range`; which order they are of is looked at order by order. */
 const bookedIn = (range: string): string => `
@@ -23,8 +24,8 @@ const bookedIn = (range: string): string => `
         when ${takesBack} or owed_by = 'buyer' then 'receivable' when ${endsAuthorization} then 'authorized:' || provider
         when type = 'payment.authorized' then 'authorizations'
         when owed_by = 'shop' then 'written_off' when kind = 'fee' then 'payable' end as credit,
-      case when ${takesBack} then credited when ${endsAuthorization} then authorized else amount end as amount
-    from told where case when ${takesBack} then credited when ${endsAuthorization} then authorized else amount end > 0
+      case when ${takesBack} then credited when ${ofAuthorization} then authorized else amount end as amount
+    from told where case when ${takesBack} then credited when ${ofAuthorization} then authorized else amount end > 0
     union all select shop_id, seq, 2, currency, money, 'receivable', amount
     from told where amount > 0 and (type = 'payment.captured' or type = 'order.confirmed' and provider = 'none'))`
 

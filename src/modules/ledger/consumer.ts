@@ -5,6 +5,7 @@ import { addEntries } from './store.ts'
 
 export const ledgerConsumer = (): Consumer => ({
   name: 'ledger',
+  isRepeatable: true, // an entry's key is its event's place and its line
   types: { names: new Set(bookedTypes), nouns: new Set() },
   async apply(session, events) {
     const entries = events.flatMap(({ shopId, seq, at, type, data }) => {

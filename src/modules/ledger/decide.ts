@@ -14,7 +14,7 @@ type Told = {
   amount?: number
   /** Of a sale that was booked, and is taken back. */
   credited?: number
-  /** Of an authorization that ends with this event. */
+  /** Of an authorization that begins or ends with this event; nothing when the money was taken at once. */
   authorized?: number
   kind?: string
   owed_by?: string
@@ -32,8 +32,8 @@ const bookings: Record<string, (data: Told) => Line[]> = {
   'order.lines_cancelled': takeBack,
   'order.credited': takeBack,
   'return.received': takeBack,
-  'payment.authorized': ({ amount, provider }) => [
-    { line: 1, debit: `authorized:${provider}`, credit: 'authorizations', amount },
+  'payment.authorized': ({ authorized, provider }) => [
+    { line: 1, debit: `authorized:${provider}`, credit: 'authorizations', amount: authorized },
   ],
   'payment.voided': (data) => [endAuthorization(data)],
   'payment.failed': (data) => [endAuthorization(data)],

@@ -121,11 +121,12 @@ function record(state: BatchState, order: Order, before: Payment, settlement: Pa
   replacePayment(order, payment)
   const isTakenAtOnce = settlement.says === 'captured' && before.status !== 'authorized' && payment.provider !== 'none'
   if (isTakenAtOnce) orderEvent(state, order, 'payment.authorized', [], told(state, order, payment))
-  const endsAuthorization = isTakenAtOnce || before.status === 'authorized'
+  // `authorized`: of money that is set aside for a while, or is no longer. What is taken at once never was.
+  const beginsOrEnds = settlement.says === 'authorized' || before.status === 'authorized'
   orderEvent(state, order, `payment.${settlement.says}`, [], {
     ...told(state, order, payment),
     ...(settlement.says === 'captured' ? { amount: payment.captured } : {}),
-    ...(endsAuthorization ? { authorized: payment.amount } : {}),
+    ...(beginsOrEnds ? { authorized: payment.amount } : {}),
     ...(settlement.says === 'failed' ? { error: settlement.error } : {}),
     ...(settlement.says === 'requires_action' ? { next_action: settlement.nextAction } : {}),
   })

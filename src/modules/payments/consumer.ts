@@ -33,6 +33,7 @@ export function paymentsConsumer({ executor, readOrder, clock }: ConsumerOptions
 
   return {
     name: 'payments',
+    isRepeatable: true, // what an order no longer waits for is not taken up, and providers know our keys
     types: { names: new Set(Object.keys(kinds)), nouns: new Set() },
     async apply(session, events) {
       const now = clock.now()

@@ -131,6 +131,7 @@ async function run(deps: WebhooksDeps, signal: AbortSignal): Promise<Running | u
   const consumption = bus.consume({
     name: consumerName,
     types: undefined,
+    isRepeatable: true, // an event has one delivery to an endpoint
     apply: async (session, events) => void (await makeDeliveries(session, events)),
   })
   return {

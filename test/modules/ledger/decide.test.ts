@@ -38,7 +38,8 @@ describe('what is booked', () => {
     ['order.credited', { amount: 300 }, []],
     ['return.received', { credited: 500 }, ['1 sales to receivable 500']],
     ['return.received', { credited: 0 }, []],
-    ['payment.authorized', money, ['1 authorized:test to authorizations 1000']],
+    ['payment.authorized', { ...money, authorized: 1_000 }, ['1 authorized:test to authorizations 1000']],
+    ['payment.authorized', money, []],
     [
       'payment.captured',
       { ...money, amount: 900, authorized: 1_000 },
@@ -94,7 +95,9 @@ describe('what the events say', () => {
     expect(captured.eventsOf('payment.captured')).toMatchObject([{ amount: 10, authorized: 10 }])
     const atOnce = openScene({ A: 2 }, card())
     atOnce.accept(atOnce.says('captured'))
-    expect(atOnce.eventsOf('payment.captured')).toMatchObject([{ amount: 10, authorized: 10 }])
+    expect(atOnce.eventsOf('payment.authorized')).toMatchObject([{ amount: 10 }])
+    for (const type of ['payment.authorized', 'payment.captured'])
+      expect(atOnce.eventsOf(type)[0]).not.toHaveProperty('authorized')
     const declined = openScene({ A: 2 }, card())
     declined.accept(declined.says('failed'))
     expect(declined.eventsOf('payment.failed')[0]).not.toHaveProperty('authorized')
