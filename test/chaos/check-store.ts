@@ -13,6 +13,7 @@ export const checkStore = (snapshot: Snapshot): string[] => [
 function counters({ orders, holds, rows }: Snapshot): string[] {
   const reserved: Record<string, number> = {}
   const committed: Record<string, number> = {}
+  const shipped: Record<string, number> = {}
   const add = (counter: Record<string, number>, sku: string, units: number) => {
     counter[sku] = (counter[sku] ?? 0) + units
   }
@@ -20,12 +21,16 @@ function counters({ orders, holds, rows }: Snapshot): string[] {
     if (status === 'active') for (const { sku, quantity } of lines) add(reserved, sku, quantity)
   }
   for (const { status, lines } of orders) {
-    if (status === 'pending') for (const { sku, left } of lines) add(reserved, sku, left)
-    if (status === 'confirmed') for (const { sku, left } of lines) add(committed, sku, left)
+    for (const { sku, left, shipped: gone } of lines) {
+      if (status === 'pending') add(reserved, sku, left)
+      if (status === 'confirmed' || status === 'completed') add(committed, sku, left)
+      add(shipped, sku, gone)
+    }
   }
   return rows.flatMap((row) => [
     ...differs(`reserved of ${row.sku}`, row.reserved, reserved[row.sku] ?? 0),
     ...differs(`committed of ${row.sku}`, row.committed, committed[row.sku] ?? 0),
+    ...differs(`shipped of ${row.sku}`, row.shipped, shipped[row.sku] ?? 0),
   ])
 }
 
@@ -74,35 +79,59 @@ function contiguous(events: readonly StoredEvent[]): string[] {
 
 /** The states that the events of each order and hold lead to are those that are stored. */
 function lives({ orders, holds, events }: Snapshot): string[] {
-  const types = new Map<string, string[]>()
-  for (const { subject, type } of events) {
-    const list = types.get(subject)
-    if (list) list.push(type)
-    else types.set(subject, [type])
+  const told = new Map<string, StoredEvent[]>()
+  for (const event of events) {
+    const list = told.get(event.subject)
+    if (list) list.push(event)
+    else told.set(event.subject, [event])
   }
   const subjects = new Set([...orders, ...holds].map(({ id }) => id))
   return [
-    ...orders.flatMap((order) => life(order, types.get(order.id) ?? [], orderLife(order))),
-    ...holds.flatMap((hold) => life(hold, types.get(hold.id) ?? [], holdLife(hold))),
-    ...[...types.keys()].flatMap((subject) =>
+    ...orders.flatMap((order) => lifeOfOrder(order, told.get(order.id) ?? [])),
+    ...holds.flatMap((hold) => lifeOfHold(hold, told.get(hold.id) ?? [])),
+    ...[...told.keys()].flatMap((subject) =>
       /^(ord|hld)_/.test(subject) && !subjects.has(subject) ? [`${subject} has events and does not exist`] : [],
     ),
   ]
 }
 
-function life({ id, version }: { id: string; version: number }, types: readonly string[], expected: RegExp): string[] {
-  const told = types.join(' ')
-  return [...differs(`version of ${id}`, version, types.length), ...(expected.test(told) ? [] : [`${id} had ${told}`])]
+/** The order's own way through its states, and a part of its life for each event that tells of one. */
+function lifeOfOrder(order: StoredOrder, events: readonly StoredEvent[]): string[] {
+  const way = events.map(({ type }) => type).filter((type) => ways.has(type))
+  const { payments = [], refunds = [], shipments = [], returns = [] } = order.life ?? {}
+  const count = (type: string) => events.filter((event) => event.type === type && event.data.provider !== 'none').length
+  const paidHere = payments.filter(({ provider, amount }) => provider !== 'none' && amount > 0)
+  const elsewhere = new Set(payments.filter(({ provider }) => provider === 'none').map(({ id }) => id))
+  const refundsHere = refunds.filter(({ paymentId }) => !elsewhere.has(paymentId))
+  const expected: Record<string, number> = {
+    'payment.requested': paidHere.length,
+    'payment.refund_requested': refundsHere.length,
+    'payment.refunded': refundsHere.filter(({ status }) => status === 'refunded').length,
+    'shipment.created': shipments.length,
+    'shipment.delivered': shipments.filter(({ status }) => status === 'delivered').length,
+    'return.requested': returns.length,
+    'return.received': returns.filter(({ status }) => status === 'received').length,
+  }
+  return [
+    ...differs(`version of ${order.id}`, order.version, events.length),
+    ...(wayTo[order.status].test(way.join(' ')) ? [] : [`${order.id} is ${order.status} and had ${way.join(' ')}`]),
+    ...Object.entries(expected).flatMap(([type, times]) => differs(`${type} of ${order.id}`, count(type), times)),
+  ]
 }
 
-function orderLife({ status, provider }: StoredOrder): RegExp {
-  const confirmed = provider === 'none' ? ' order\\.confirmed' : ''
-  const end = status === 'cancelled' ? ' order\\.cancelled' : ''
-  return new RegExp(`^order\\.placed${confirmed}( order\\.lines_cancelled)*${end}$`)
+const ways = new Set(['order.placed', 'order.confirmed', 'order.completed', 'order.cancelled'])
+const wayTo: Record<StoredOrder['status'], RegExp> = {
+  pending: /^order\.placed$/,
+  in_review: /^never$/, // nobody asks for it here
+  confirmed: /^order\.placed order\.confirmed$/,
+  completed: /^order\.placed order\.confirmed order\.completed$/,
+  cancelled: /^order\.placed( order\.confirmed)? order\.cancelled$/,
 }
 
-function holdLife({ status }: StoredHold): RegExp {
-  return new RegExp(`^hold\\.created( hold\\.extended)*${status === 'active' ? '' : ` hold\\.${status}`}$`)
+function lifeOfHold({ id, status, version }: StoredHold, events: readonly StoredEvent[]): string[] {
+  const told = events.map(({ type }) => type).join(' ')
+  const expected = new RegExp(`^hold\\.created( hold\\.extended)*${status === 'active' ? '' : ` hold\\.${status}`}$`)
+  return [...differs(`version of ${id}`, version, events.length), ...(expected.test(told) ? [] : [`${id} had ${told}`])]
 }
 
 const differs = (what: string, actual: number, expected: number): string[] =>

@@ -6,6 +6,7 @@ import { parseArgs } from 'node:util'
 import { type AnswerInfo, type Client, createClient, HoldfastError } from '../../sdk/src/client.ts'
 import { prng } from '../../src/base/prng.ts'
 import { type Answer, type Intent, type Journal, openIntents, openJournal, readJournal } from './journal.ts'
+import { sendIntent } from './send.ts'
 import { createWorker, type Worker } from './workload.ts'
 
 const workers = 8
@@ -71,7 +72,7 @@ async function send(client: Client, journal: Journal, intent: Intent): Promise<A
   }
   let answer: Answer
   try {
-    const content = await sendOnce(client, intent, options)
+    const content = await sendIntent(client, intent, options)
     answer = { key, replayed, ok: true, content }
   } catch (error) {
     if (!(error instanceof HoldfastError) || error.status === 0 || error.status >= 500) throw error
@@ -79,23 +80,4 @@ async function send(client: Client, journal: Journal, intent: Intent): Promise<A
   }
   journal.write({ answer })
   return answer
-}
-
-type Options = Parameters<Client['orders']['place']>[1]
-
-function sendOnce(client: Client, intent: Intent, options: Options): Promise<unknown> {
-  switch (intent.kind) {
-    case 'order':
-      return client.orders.place(intent.body, options)
-    case 'cancel':
-      return client.orders.cancel(intent.orderId, intent.body, options)
-    case 'hold':
-      return client.holds.place(intent.body, options)
-    case 'extend':
-      return client.holds.extend(intent.holdId, intent.body, options)
-    case 'release':
-      return client.holds.release(intent.holdId, options)
-    case 'adjust':
-      return client.stock.adjust([intent.body], options)
-  }
 }

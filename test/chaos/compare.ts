@@ -10,22 +10,37 @@ import {
   type Order,
 } from '../../sdk/src/client.ts'
 import type { DatabaseUrl } from '../../src/runtime/database-url.ts'
+import { type Accepted, acceptedOf, only, tally } from './accepted.ts'
 import { checkStore } from './check-store.ts'
-import { type Answer, type Intent, type Promises, readJournal } from './journal.ts'
+import { compareMoney } from './compare-money.ts'
+import { compareSteps } from './compare-steps.ts'
+import { type Intent, type Promises, readJournal } from './journal.ts'
+import { sendIntent } from './send.ts'
 import { type Snapshot, takeSnapshot } from './snapshot.ts'
 
 export type Comparison = {
   faults: string[]
   intents: number
-  acknowledged: { orders: number; holds: number; adjustments: number; others: number }
+  acknowledged: Record<Intent['kind'], number>
+  /** By provider and state. */
+  payments: Record<string, number>
+  /** By state. */
+  orders: Record<string, number>
   replayed: number
   refused: Record<string, number>
   events: number
 }
 
-type Given = { journal: string; client: Client; database: DatabaseUrl; firstUnits: number }
+type Given = {
+  journal: string
+  client: Client
+  database: DatabaseUrl
+  /** The record of the stand-in of Stripe. */
+  stripeFile: string
+  firstUnits: number
+}
 
-export async function compare({ journal, client, database, firstUnits }: Given): Promise<Comparison> {
+export async function compare({ journal, client, database, stripeFile, firstUnits }: Given): Promise<Comparison> {
   const promises = readJournal(journal)
   const snapshot = await takeSnapshot(database)
   const audit = await client.audit({ fresh: true })
@@ -35,42 +50,25 @@ export async function compare({ journal, client, database, firstUnits }: Given):
     ...oneResult(promises),
     ...(await orders(accepted, snapshot, client)),
     ...holds(accepted, snapshot),
-    ...changes(accepted, snapshot),
+    ...compareSteps(accepted, snapshot),
+    ...compareMoney({ accepted, snapshot, stripeFile, audit }),
     ...adjustments(accepted, snapshot, firstUnits),
     ...(await again(accepted, client)),
     ...checkStore(snapshot),
-    ...(audit.consistent ? [] : [`the audit found ${JSON.stringify(audit.differences)}`]),
   ]
-  const count = (...kinds: Intent['kind'][]) => accepted.filter(({ intent }) => kinds.includes(intent.kind)).length
+  const payments = snapshot.orders.flatMap(({ life }) => life?.payments ?? [])
   const answers = [...promises.answers.values()].flat()
   return {
     faults,
     intents: promises.intents.size,
-    acknowledged: {
-      orders: count('order'),
-      holds: count('hold'),
-      adjustments: count('adjust'),
-      others: count('cancel', 'extend', 'release'),
-    },
+    acknowledged: tally(accepted.map(({ intent }) => intent.kind)) as Comparison['acknowledged'],
+    payments: tally(payments.map(({ provider, status }) => `${provider} ${status}`)),
+    orders: tally(snapshot.orders.map(({ status }) => status)),
     replayed: answers.filter((answer) => answer.replayed).length,
     refused: tally(answers.flatMap((answer) => (answer.ok ? [] : [answer.code]))),
     events: snapshot.events.length,
   }
 }
-
-/** An intent, and everything that its requests were answered with 2xx. */
-type Accepted = { intent: Intent; contents: unknown[]; replayed: boolean }
-
-function acceptedOf({ intents, answers }: Promises): Accepted[] {
-  return [...intents.values()].flatMap((intent) => {
-    const good = (answers.get(intent.key) ?? []).filter((answer): answer is Answer & { ok: true } => answer.ok)
-    if (good.length === 0) return []
-    return [{ intent, contents: good.map(({ content }) => content), replayed: good.every(({ replayed }) => replayed) }]
-  })
-}
-
-const only = <K extends Intent['kind']>(accepted: Accepted[], kind: K) =>
-  accepted.filter((one): one is Accepted & { intent: Extract<Intent, { kind: K }> } => one.intent.kind === kind)
 
 /** However often a key was sent, all that was answered is one thing. */
 function oneResult({ answers }: Promises): string[] {
@@ -107,7 +105,7 @@ async function orders(accepted: Accepted[], { orders: stored }: Snapshot, client
 
 /** What no later command changes. */
 function unchanging({ id, currency, lines, amounts, hold_id, customer, metadata, created_at, client_secret }: Order) {
-  const placed = lines.map(({ cancelled_quantity: _, ...line }) => line)
+  const placed = lines.map(({ cancelled_quantity: _, shipped_quantity: __, ...line }) => line)
   return { id, currency, lines: placed, amounts, hold_id, customer, metadata, created_at, client_secret }
 }
 
@@ -134,28 +132,6 @@ function holds(accepted: Accepted[], { holds: stored }: Snapshot): string[] {
   return [...faults, ...[...left.keys()].map((id) => `${id} was never acknowledged`)]
 }
 
-/** Each acknowledged cancellation, extension and release happened once, and none that was not acknowledged did. */
-function changes(accepted: Accepted[], { events }: Snapshot): string[] {
-  const done = events.filter(({ type, data }) => isAsked(type) && data.reason !== 'unpaid')
-  const happened = tally(done.map(({ type, subject }) => `${changeOf[type]} of ${subject}`))
-  const wanted = tally([
-    ...only(accepted, 'cancel').map(({ intent }) => `cancel of ${intent.orderId}`),
-    ...only(accepted, 'extend').map(({ intent }) => `extend of ${intent.holdId}`),
-  ])
-  return [...new Set([...Object.keys(happened), ...Object.keys(wanted)])].flatMap((change) =>
-    happened[change] === wanted[change]
-      ? []
-      : [`${change}: acknowledged ${wanted[change] ?? 0} times, happened ${happened[change] ?? 0} times`],
-  )
-}
-
-const changeOf: Record<string, string> = {
-  'order.cancelled': 'cancel',
-  'order.lines_cancelled': 'cancel',
-  'hold.extended': 'extend',
-}
-const isAsked = (type: string): boolean => Object.hasOwn(changeOf, type)
-
 /** Each acknowledged adjustment is in the log once: as many as were acknowledged, of the same units. */
 function adjustments(accepted: Accepted[], { events }: Snapshot, firstUnits: number): string[] {
   const name = (sku: string | undefined, delta: number | undefined) => `${sku} by ${delta}`
@@ -181,36 +157,32 @@ function adjustments(accepted: Accepted[], { events }: Snapshot, firstUnits: num
 
 const againMax = 400
 
-/** A late retry of an acknowledged intent gets the same thing, and is told so. */
+const keyed = new Set<Intent['kind']>(['order', 'pay', 'ship', 'return', 'refund'])
+
+/** A late retry of an acknowledged intent that made something gets the same thing, and is told so. */
 async function again(accepted: Accepted[], client: Client): Promise<string[]> {
   const faults: string[] = []
   const every = Math.ceil(accepted.length / againMax)
-  for (const { intent, contents } of only(
-    accepted.filter((_, n) => n % every === 0),
-    'order',
-  )) {
+  for (const { intent, contents } of accepted.filter((_, n) => n % every === 0)) {
+    if (!keyed.has(intent.kind)) continue
     const sent = await sendAgain(client, intent)
-    if (!sent.replayed || sent.made !== (contents[0] as Order).id) faults.push(`${intent.key} sent again: ${sent.made}`)
+    if (!sent.replayed || sent.made !== (contents[0] as { id: string }).id)
+      faults.push(`${intent.key} (${intent.kind}) sent again: ${sent.made}`)
   }
   return faults
 }
 
-/** `made`: the id of the order, or the code of the refusal. */
-async function sendAgain(client: Client, { key, body }: Intent & { kind: 'order' }) {
+/** `made`: the id of what it made, or the code of the refusal. */
+async function sendAgain(client: Client, intent: Intent) {
   let replayed = false
   const onAnswer = (info: AnswerInfo) => {
     replayed = info.replayed
   }
   try {
-    return { made: (await client.orders.place(body, { idempotencyKey: key, onAnswer })).id, replayed }
+    const made = (await sendIntent(client, intent, { idempotencyKey: intent.key, onAnswer })) as { id: string }
+    return { made: made.id, replayed }
   } catch (error) {
     if (error instanceof HoldfastError) return { made: error.code, replayed }
     throw error
   }
-}
-
-function tally(names: readonly string[]): Record<string, number> {
-  const counts: Record<string, number> = {}
-  for (const name of names) counts[name] = (counts[name] ?? 0) + 1
-  return counts
 }

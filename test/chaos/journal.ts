@@ -1,19 +1,39 @@
 // What the client of the crash test swore to: every intent before it is sent, every answer after it came. A file of lines,
 // each written by one system call, so that it survives the client's own SIGKILL.
 import { closeSync, existsSync, fstatSync, openSync, readFileSync, readSync, writeSync } from 'node:fs'
-import type { Adjustment, CancelOrder, ExtendHold, PlaceHold, PlaceOrder } from '../../sdk/src/client.ts'
+import type {
+  Adjustment,
+  CancelOrder,
+  ExtendHold,
+  Pay,
+  PlaceHold,
+  PlaceOrder,
+  ReceiveReturn,
+  RefundOrder,
+  RequestReturn,
+  ShipOrder,
+} from '../../sdk/src/client.ts'
 
 /** Something that the client wants done once, under its key. A release has no key of its own: it may be repeated. */
 export type Intent = { key: string; sends: number } & (
-  | { kind: 'order'; body: PlaceOrder }
+  | { kind: 'order'; body: PlaceOrder; wait?: number }
+  | { kind: 'pay'; orderId: string; body: Pay; wait?: number }
   | { kind: 'cancel'; orderId: string; body: CancelOrder }
+  | { kind: 'ship'; orderId: string; body: ShipOrder }
+  | { kind: 'deliver'; orderId: string; shipmentId: string }
+  | { kind: 'return'; orderId: string; body: RequestReturn }
+  | { kind: 'receive'; orderId: string; returnId: string; body: ReceiveReturn }
+  | { kind: 'refund'; orderId: string; body: RefundOrder }
   | { kind: 'hold'; body: PlaceHold }
   | { kind: 'extend'; holdId: string; body: ExtendHold }
   | { kind: 'release'; holdId: string }
   | { kind: 'adjust'; body: Adjustment }
 )
 
-/** What the server said: the order, hold or stock as answered, or the code of a refusal. */
+/** Those on an order. */
+export type Step = Extract<Intent, { orderId: string }>
+
+/** What the server said: the order, its part, the hold or the stock as answered, or the code of a refusal. */
 export type Answer = { key: string; replayed: boolean } & ({ ok: true; content: unknown } | { ok: false; code: string })
 
 export type Line = { intent: Intent } | { answer: Answer }

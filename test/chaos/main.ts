@@ -1,20 +1,22 @@
-// npm run chaos -- --minutes 30 --seed 7: the crash test for as long as one likes. Ends with code 1 and what it found wrong.
+// npm run chaos -- --seconds 1800 --seed 7: the crash test for as long as one likes. Ends with code 1 and what it found wrong.
 import { parseArgs } from 'node:util'
 import { runCrashes } from './run.ts'
 
 const { values } = parseArgs({
   options: {
-    minutes: { type: 'string', default: '10' },
+    seconds: { type: 'string', default: '600' },
+    hurry: { type: 'boolean', default: false },
     seed: { type: 'string', default: String(Date.now() % 1_000_000) },
   },
 })
 const seed = Number(values.seed)
-const until = Date.now() + Number(values.minutes) * 60_000
+const until = Date.now() + Number(values.seconds) * 1_000
 
-console.log(`seed ${seed}, ${values.minutes} min`)
+console.log(`seed ${seed}, ${values.seconds} s`)
 const found = await runCrashes({
   seed,
   goesOn: () => Date.now() < until,
+  hurry: values.hurry,
   onKill: ({ victim, recoveryMs }) =>
     console.log(`${new Date().toISOString()} killed ${victim}, answers after ${recoveryMs} ms`),
 })

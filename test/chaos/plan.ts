@@ -2,18 +2,25 @@
 // recovery, and a few milliseconds more, so that a kill meets the load whatever the machine's speed.
 import { type Prng, prng } from '../../src/base/prng.ts'
 
-/** `all`: the parent, the cell, PostgreSQL with every backend. `client`: the one that sends the load. */
-export type Victim = 'server' | 'postgres' | 'all' | 'client'
-export type Kill = { victim: Victim; afterAnswers: number; afterMs: number }
+/** `provider`: the stand-in of Stripe. `all`: it, the parent, the cell, PostgreSQL with every backend. `client`: who sends the load. */
+export type Victim = 'server' | 'postgres' | 'provider' | 'all' | 'client'
+/** `captureRule`: of the orders that are placed until then. */
+export type Kill = { victim: Victim; captureRule: 'now' | 'at_shipment'; afterAnswers: number; afterMs: number }
 
-const often: readonly Victim[] = ['server', 'postgres', 'server', 'postgres', 'all', 'client']
+const often: readonly Victim[] = ['server', 'postgres', 'provider', 'server', 'postgres', 'provider', 'all', 'client']
+export const killsARound = often.length
 
-/** Endless; every six kills meet each victim at least once. */
+/** Endless; every round of kills meets each victim at least once. */
 export function* killsOf(seed: number): Generator<Kill, never> {
   const random = prng(seed)
   for (;;) {
     for (const victim of shuffled(often, random)) {
-      yield { victim, afterAnswers: random.between(60, 240), afterMs: random.between(0, 40) }
+      yield {
+        victim,
+        captureRule: random.chance(0.6) ? 'now' : 'at_shipment',
+        afterAnswers: random.between(60, 240),
+        afterMs: random.between(0, 40),
+      }
     }
   }
 }

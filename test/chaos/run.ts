@@ -1,5 +1,6 @@
 // One run of the crash test: a real server, a client process that loads it, and kills by the plan. Between two kills the
-// client must be answered again. In the end the client gets an answer to everything, and the store is compared with its journal.
+// client must be answered again. In the end the client gets an answer to everything, all payments settle, and three records are
+// compared: the client's journal, the store, and what the providers hold.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
@@ -23,6 +24,8 @@ import {
 import { type Comparison, compare } from './compare.ts'
 import { countAnswers } from './journal.ts'
 import { type Kill, killsOf } from './plan.ts'
+import { untilSettled } from './settle.ts'
+import { type StripeProcess, startStripe, stripeEnvironment } from './stripe-process.ts'
 import { skus } from './workload.ts'
 
 const recoveryMsMax = 60_000
@@ -35,6 +38,8 @@ export type RunOptions = {
   seed: number
   /** Asked before each kill. */
   goesOn(kills: number): boolean
+  /** Ends with a kill of everything, so that nothing has to be waited for that nobody can have sent. */
+  hurry: boolean
   onKill?(kill: Kill & { recoveryMs: number }): void
 }
 
@@ -43,50 +48,60 @@ type Scene = {
   journal: string
   seed: number
   port: number
+  stripePort: number
+  stripe: StripeProcess
   answers: () => number
   server: Running
   client: ChildProcess
 }
 
-export async function runCrashes({ seed, goesOn, onKill }: RunOptions): Promise<Comparison> {
+export async function runCrashes({ seed, goesOn, hurry, onKill }: RunOptions): Promise<Comparison> {
   const { data, remove } = await makeDataFolder()
   const folder = await mkdtemp(join(tmpdir(), 'holdfast-journal-')) // apart: what names the data folder is killed
-  let client: ChildProcess | undefined
+  let scene: Scene | undefined
   try {
-    const port = await freePort()
-    const server = await startServer(data, port)
-    await createClient({ url: server.url, key: 'sk_dev' }).stock.adjust(
-      skus.map((sku) => ({ sku, delta: firstUnits, reason: 'received' })),
-    )
     const journal = join(folder, 'journal.ndjson')
-    client = startClient({ url: server.url, journal, seed })
-    const scene: Scene = { data, journal, seed, port, answers: countAnswers(journal), server, client }
+    const stripeFile = join(folder, 'stripe.ndjson')
+    scene = await openScene({ data, journal, stripeFile, seed })
     let kills = 0
     for (const kill of killsOf(seed)) {
       if (!goesOn(kills++)) break
       const recoveryMs = await carryOut(kill, scene)
-      client = scene.client
       onKill?.({ ...kill, recoveryMs })
     }
     await stopClient(scene.client)
-    const comparison = await compare({
-      journal,
-      client: createClient({ url: scene.server.url, key: 'sk_dev' }),
-      database: await embeddedUrl(data),
-      firstUnits,
-    })
+    if (hurry) await killAll(scene)
+    const client = createClient({ url: scene.server.url, key: 'sk_dev' })
+    const database = await embeddedUrl(data)
+    await untilSettled({ client, database, hurry })
+    const comparison = await compare({ journal, client, database, stripeFile, firstUnits })
     scene.server.interrupt()
     await scene.server.ended
     return comparison
   } finally {
-    client?.kill('SIGKILL')
+    scene?.client.kill('SIGKILL')
+    await scene?.stripe.kill()
     await remove()
     await rm(folder, { recursive: true })
   }
 }
 
+type Files = { data: string; journal: string; stripeFile: string; seed: number }
+
+async function openScene({ data, journal, stripeFile, seed }: Files): Promise<Scene> {
+  const [port, stripePort] = [await freePort(), await freePort()]
+  const stripe = await startStripe({ port: stripePort, file: stripeFile, serverPort: port })
+  const server = await startServer({ data, port, stripePort })
+  await createClient({ url: server.url, key: 'sk_dev' }).stock.adjust(
+    skus.map((sku) => ({ sku, delta: firstUnits, reason: 'received' })),
+  )
+  const client = startClient({ url: server.url, journal, seed })
+  return { data, journal, seed, port, stripePort, stripe, answers: countAnswers(journal), server, client }
+}
+
 /** Kills, starts again what nothing else starts, and waits for the next answer. Answers the milliseconds until then. */
-async function carryOut({ victim, afterAnswers, afterMs }: Kill, scene: Scene): Promise<number> {
+async function carryOut({ victim, captureRule, afterAnswers, afterMs }: Kill, scene: Scene): Promise<number> {
+  await setCaptureRule(scene.server.url, captureRule)
   const before = scene.answers()
   await eventually(() => scene.answers() >= before + afterAnswers || hasEnded(scene), recoveryMsMax)
   if (hasEnded(scene)) throw new Error('the client of the crash test ended by itself')
@@ -99,14 +114,29 @@ async function carryOut({ victim, afterAnswers, afterMs }: Kill, scene: Scene): 
     await once(scene.client, 'exit')
     scene.client = startClient({ url: scene.server.url, journal: scene.journal, seed: scene.seed })
   }
-  if (victim === 'all') {
-    for (const pid of everyProcess(scene.data)) killIfThere(pid)
-    await eventually(() => everyProcess(scene.data).length === 0)
-    scene.server = await startServer(scene.data, scene.port)
+  if (victim === 'provider') {
+    await scene.stripe.kill()
+    await scene.stripe.start()
   }
+  if (victim === 'all') await killAll(scene)
   const after = scene.answers() + inFlightMax
   await eventually(() => scene.answers() > after || hasEnded(scene), recoveryMsMax)
   return Math.round(performance.now() - killedAt)
+}
+
+async function killAll(scene: Scene): Promise<void> {
+  for (const pid of everyProcess(scene.data)) killIfThere(pid)
+  await scene.stripe.kill()
+  await eventually(() => everyProcess(scene.data).length === 0)
+  await scene.stripe.start()
+  scene.server = await startServer(scene)
+}
+
+/** Of the orders that are placed from now on. */
+async function setCaptureRule(url: string, capture: Kill['captureRule']): Promise<void> {
+  const headers = { authorization: 'Bearer sk_dev', 'content-type': 'application/json' }
+  const put = () => fetch(`${url}/v1/settings`, { method: 'PUT', headers, body: JSON.stringify({ capture }) })
+  await eventually(async () => (await put().catch(() => undefined))?.ok ?? false, recoveryMsMax)
 }
 
 const hasEnded = ({ client }: Scene): boolean => client.exitCode !== null
@@ -130,8 +160,8 @@ function killIfThere(pid: number): void {
   }
 }
 
-const startServer = (data: string, port: number): Promise<Running> =>
-  startHoldfast([`--data=${data}`, `--port=${port}`, '--log-level=fatal'])
+const startServer = ({ data, port, stripePort }: Pick<Scene, 'data' | 'port' | 'stripePort'>): Promise<Running> =>
+  startHoldfast([`--data=${data}`, `--port=${port}`, '--log-level=fatal'], { env: stripeEnvironment(stripePort) })
 
 function startClient({ url, journal, seed }: { url: string; journal: string; seed: number }): ChildProcess {
   const program = fileURLToPath(new URL('./client.ts', import.meta.url))
