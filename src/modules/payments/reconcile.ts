@@ -57,6 +57,9 @@ export function verdictOf(order: Order, payment: Payment, charge: Charge | undef
   }
   if (charge.status === payment.status) return { is: 'equal' }
   if (charge.status === 'failed') {
+    // News from before a declined capture may have come after it [seen by the simulator: an order believed its money set aside].
+    if (payment.status === 'authorized')
+      return { is: 'told', settlements: [{ of: 'payment', id: payment.id, says: 'failed', error: 'charge_failed' }] }
     if (!isOpen) return payment.status === 'voided' ? { is: 'equal' } : different('state_differs')
     return { is: 'asked' } // its answer says why it failed
   }

@@ -192,7 +192,7 @@ describe('our record against the provider’s', () => {
     ['authorized', charge('authorized'), 'equal'],
     ['authorized', charge('captured'), 'told captured'],
     ['authorized', charge('voided'), 'told voided'],
-    ['authorized', charge('failed'), 'state_differs'],
+    ['authorized', charge('failed'), 'told failed'],
     ['captured', charge('captured'), 'equal'],
     ['captured', charge('captured', 700 as MinorUnits), 'amount_differs'],
     ['captured', charge('authorized'), 'state_differs'],
