@@ -49,6 +49,7 @@ export const limits = {
   commandDeadlineMs: 10_000,
   riskMsMax: 100, // an assessor or a count that takes longer is left out, and the order is not
   dueExpiredPerBatchMax: 200,
+  waitsForUnitsMax: 2, // of a batch, for what others are freeing
   sweepEveryMs: 250,
   sweepBatchMax: 500,
   sweepBatchesMax: 100,

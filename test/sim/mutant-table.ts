@@ -171,7 +171,7 @@ export const mutants: Mutant[] = [
   {
     name: 'a refusal does not wait for units that another batch is freeing',
     guard: 'wait for what is due',
-    edits: [edit(engine, "footprint.due.ifLocked === 'skip' && outcomes", 'outcomes.length < 0 && outcomes')],
+    edits: [edit(engine, '!isLast && outcomes', 'outcomes.length < 0 && outcomes')],
   },
   {
     name: 'a failed write is not noticed, and every answer to COMMIT is taken for done',

@@ -60,7 +60,9 @@ export type EngineOptions = { cell: CellName; startedAt: Instant }
 export function createEngine(store: EngineStore, options: EngineOptions) {
   let lastNow = options.startedAt
 
-  function runOnce(lane: number, submissions: readonly Submission[], footprint: Footprint, onWriting: () => void) {
+  type Run = { footprint: Footprint; isLast: boolean; onWriting: () => void }
+
+  function runOnce(lane: number, submissions: readonly Submission[], { footprint, isLast, onWriting }: Run) {
     return store.transaction(lane, async (tx) => {
       const [orders, holds] = await Promise.all([
         tx.lockOrders(footprint.orders, footprint.due),
@@ -74,7 +76,7 @@ export function createEngine(store: EngineStore, options: EngineOptions) {
       lastNow = laterOf(lastNow, clock)
       const state = loadState(options.cell, lastNow, { orders, holds, stock, found })
       const outcomes = decideBatch(state, submissions)
-      if (footprint.due.ifLocked === 'skip' && outcomes.some(isForWantOfUnits)) {
+      if (!isLast && outcomes.some(isForWantOfUnits)) {
         if (await tx.isMoreDue(footprint.skus, { orders, holds })) throw new UnitsOnTheirWay()
       }
       for (const { event, row, units } of state.shorts.slice(0, limits.shortRowsNamedMax)) {
@@ -95,12 +97,13 @@ export function createEngine(store: EngineStore, options: EngineOptions) {
      */
     async run(lane: number, submissions: readonly Submission[], onWriting = () => {}): Promise<CommandOutcome[]> {
       const footprint = footprintOf(submissions)
-      try {
-        return await runOnce(lane, submissions, footprint, onWriting)
-      } catch (error) {
-        if (!(error instanceof UnitsOnTheirWay)) throw error
-        footprint.due.ifLocked = 'wait'
-        return runOnce(lane, submissions, footprint, onWriting)
+      for (let left: number = limits.waitsForUnitsMax; ; left--) {
+        try {
+          return await runOnce(lane, submissions, { footprint, isLast: left === 0, onWriting })
+        } catch (error) {
+          if (!(error instanceof UnitsOnTheirWay)) throw error
+          footprint.due.ifLocked = 'wait' // more may become due meanwhile, and be locked again
+        }
       }
     },
   }
