@@ -64,7 +64,7 @@ describe('POST /v1/orders/bulk', () => {
       [400, 'invalid_body'],
       [413, 'body_too_large'],
       [409, 'reference_taken'],
-      [422, 'not_available'],
+      [422, 'payment_method_unknown'],
       [201, undefined],
     ])
     expect(answers[0].order).toEqual((await cell.call('GET', `/v1/orders/${answers[0].order.id}`)).json)
