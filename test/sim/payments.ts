@@ -14,6 +14,8 @@ import type { Provider } from './provider.ts'
 import type { Scheduler } from './scheduler.ts'
 import type { System } from './system.ts'
 
+type Due = { operation: TrackedOperation; step: Step; at: Instant }
+
 /** Rows of operations. What one call does is one transaction. */
 export function createOperations(system: System, database: MemoryDatabase, random: Prng) {
   const rows = new Map<Uuid, TrackedOperation & { refused?: boolean }>()
@@ -36,13 +38,13 @@ export function createOperations(system: System, database: MemoryDatabase, rando
       rows.set(operation.id, { ...operation, state: isOld ? 'unknown' : 'unsent', tries: 0, nextAt: now })
   }
 
-  function leaseDue(now: Instant): { operation: TrackedOperation; step: Step }[] {
+  function leaseDue(now: Instant): Due[] {
     return [...rows.values()].flatMap((row) => {
       const step = system.nextStep(row, now)
       if (step === 'wait' || random.chance(0.2)) return []
       const operation = system.begun(row, step === 'send' ? 'send' : 'look_up', now)
       rows.set(row.id, operation)
-      return [{ operation, step }]
+      return [{ operation, step, at: now }]
     })
   }
 
@@ -119,13 +121,13 @@ export async function runWorker(world: WorkerWorld, random: Prng): Promise<void>
   }
 }
 
-async function carryOut(world: WorkerWorld, due: { operation: TrackedOperation; step: Step }, random: Prng) {
+async function carryOut(world: WorkerWorld, due: Due, random: Prng) {
   const { system, auditor, clock, sleep, trace } = world
   const { operation, step } = due
   await sleep(random.next())
   trace(() => `payments: ${step} ${operation.kind} ${operation.id} try ${operation.tries}`)
   if (step === 'give_up') return conclude(world, system.afterGivingUp(operation), false)
-  auditor.money.calling(operation, step === 'send' ? 'send' : 'look_up', clock())
+  auditor.money.calling(operation, step === 'send' ? 'send' : 'look_up', due.at)
   const heard = await call(world, operation, step)
   await sleep(random.next())
   trace(() => `payments: ${operation.kind} ${operation.id} hears ${typeof heard === 'string' ? heard : heard.says}`)
