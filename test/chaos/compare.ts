@@ -29,6 +29,7 @@ export type Comparison = {
   replayed: number
   refused: Record<string, number>
   events: number
+  stripeEvents: number
 }
 
 type Given = {
@@ -67,6 +68,7 @@ export async function compare({ journal, client, database, stripeFile, firstUnit
     replayed: answers.filter((answer) => answer.replayed).length,
     refused: tally(answers.flatMap((answer) => (answer.ok ? [] : [answer.code]))),
     events: snapshot.events.length,
+    stripeEvents: snapshot.stripeEvents,
   }
 }
 

@@ -30,7 +30,7 @@ import { skus } from './workload.ts'
 
 const recoveryMsMax = 60_000
 const stopMsMax = 120_000
-const firstUnits = 25
+const firstUnits = 15
 /** So many answers may still lie in the client's sockets after a kill: each of 8 workers waits for two at most. */
 const inFlightMax = 16
 

@@ -5,13 +5,15 @@ import { type DatabaseUrl, openSql } from '../../src/runtime/database-url.ts'
 import { eventually } from '../support/eventually.ts'
 
 const settleMsMax = 10 * 60_000
+const hurriedMsMax = 100_000
 
 type Given = {
   client: Client
   database: DatabaseUrl
   /**
-   * Of a call that Stripe has not recorded, Stripe's provider waits two minutes, since it might still be on its way. A caller who
-   * has killed every process that has sent one knows that none is, and lets that time pass by hand.
+   * Of a call that Stripe has not recorded, Stripe's provider waits two minutes, since it might still be on its way; and what was
+   * often asked after is asked after ever more seldom. A caller who has killed every process that has sent anything knows that
+   * nothing is on its way, and lets that time pass by hand.
    */
   hurry: boolean
 }
@@ -25,14 +27,24 @@ export async function untilSettled({ client, database, hurry }: Given): Promise<
         + (select count(*) from orders.states where life::text ~ '"(status": *"pending|asked": *"[a-z]+)"')::int as count`
     return row!.count
   }
-  const letTimePass = () => sql`
-    update payments.operations set asked_at = now() - interval '1 ms' * ${limits.stripeUnderWayMsMax + 1_000}
-    where provider = 'stripe' and state = 'unknown' and asked_at > now() - interval '1 ms' * ${limits.stripeUnderWayMsMax}`
+  // Nobody is at an operation that is due later than any lease ends.
+  const letTimePass = async () => {
+    await sql`
+      update payments.operations set asked_at = now() - ${limits.stripeUnderWayMsMax + 1_000} * interval '1 ms'
+      where provider = 'stripe' and state = 'unknown'
+        and asked_at > now() - ${limits.stripeUnderWayMsMax} * interval '1 ms'`
+    await sql`
+      update payments.operations set due_at = now()
+      where state <> 'dead' and due_at > now() + ${limits.operationLeaseMs + 1_000} * interval '1 ms'`
+  }
   try {
-    await eventually(async () => {
-      if (hurry) await letTimePass()
-      return (await openCount()) === 0
-    }, settleMsMax).catch(() => undefined)
+    await eventually(
+      async () => {
+        if (hurry) await letTimePass()
+        return (await openCount()) === 0
+      },
+      hurry ? hurriedMsMax : settleMsMax,
+    ).catch(() => undefined)
     await eventually(async () => (await client.audit({ fresh: true })).money.behind === 0, 30_000).catch(
       () => undefined,
     )

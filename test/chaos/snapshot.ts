@@ -61,6 +61,8 @@ export type Snapshot = {
   charges: StoredCharge[]
   /** What providers were asked and have not answered: nothing is, at the end. */
   operations: { kind: string; provider: string; paymentId: string; state: string; error: string | null }[]
+  /** Events of Stripe that were taken in. */
+  stripeEvents: number
 }
 
 type OrderRow = Omit<StoredOrder, 'lines' | 'total'> & {
@@ -91,12 +93,14 @@ export async function takeSnapshot(url: DatabaseUrl): Promise<Snapshot> {
         from test_provider.charges`
       const operations = await tx<Snapshot['operations']>`
         select kind, provider, payment_id as "paymentId", state, last_error as error from payments.operations`
+      const [stripe] = await tx<{ events: number }[]>`select count(*)::int as events from payments.stripe_events`
       return {
         orders: orders.map(storedOrder),
         holds: holds.map((hold) => ({ ...hold, id: wireId('hld', hold.id) })),
         rows: [...rows],
         events: [...events],
         charges: charges.map((charge) => ({ ...charge, paymentId: wireId('pay', charge.paymentId) })),
+        stripeEvents: stripe!.events,
         operations: operations.map((one) => ({ ...one, paymentId: wireId('pay', one.paymentId) })),
       }
     })

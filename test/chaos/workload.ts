@@ -136,7 +136,7 @@ export function createWorker(random: Prng): Worker {
       if (some(delivered, 0.15)) return sendBack()
       if (some(shipments, 0.25)) return deliver()
       if (some(unpaid, 0.3)) return pay()
-      if (some(paid, 0.05)) return refund()
+      if (some(paid, 0.12)) return refund()
       if (some(paid, 0.25)) return ship()
       return order()
     },
