@@ -134,11 +134,14 @@ export async function buildCell({ cell, database, config, log, clock = systemClo
     },
     events: reader,
   })
-  const recurring = startRecurring({ database, batcher, reader, auditors: [auditor, ledger.audit], log, clock })
+  const stopping = new AbortController()
+  const { signal } = stopping
+  const recurring = startRecurring({ database, batcher, reader, auditors: [auditor, ledger.audit], log, clock, signal })
 
   return {
     app,
     async stop() {
+      stopping.abort()
       await Promise.all([drainApp(app), ...recurring.map((one) => one.stop())])
       await payments.stop()
       await webhooks.webhooks.stop()
@@ -224,13 +227,15 @@ function riskMetrics(metrics: Metrics): RiskMetrics {
 type Recurrence = {
   database: Database
   batcher: { submit(submission: Submission): Promise<CommandOutcome> }
+  /** Ends long work, which may be gone on with later. */
+  signal: AbortSignal
   reader: LogReader
   auditors: readonly { run(): Promise<unknown> }[]
   log: Log
   clock: Clock
 }
 
-function startRecurring({ database, batcher, reader, auditors, log, clock }: Recurrence): Recurring[] {
+function startRecurring({ database, batcher, reader, auditors, log, clock, signal }: Recurrence): Recurring[] {
   const eventMsKept = limits.eventDaysKept * 24 * 60 * 60 * 1000
   const regularly = (what: string, work: () => Promise<void>) =>
     every(limits.housekeepingEveryMs, work, warn(log, what))
@@ -242,7 +247,7 @@ function startRecurring({ database, batcher, reader, auditors, log, clock }: Rec
     // Apart, so that one that fails stops none of the others.
     regularly('webhook deliveries', () => keepDeliveries(database)),
     regularly('key generations', async () => void (await rotateKeys(database))),
-    regularly('young keys', async () => void (await carryKeysOver(database, clock))),
+    regularly('young keys', async () => void (await carryKeysOver(database, clock, { signal }))),
     regularly('events of Stripe', () => forgetEvents(database, addMs(clock.now(), -limits.stripeEventMsKept))),
     every(limits.inboxTrimEveryMs, () => trimInboxBehindLog(database), warn(log, 'inbox')),
     regularly('month partitions', () => makeMonthPartitions(database, clock.now())),

@@ -104,6 +104,13 @@ export const errorTable = {
   hold_released: kind(409, 'The hold was released', false, 'Place a new hold.', nothing),
   order_not_confirmed: kind(409, 'The order is not confirmed yet', true, 'Pay it, or wait.', nothing),
   order_shipped: kind(409, 'What it names has been shipped', false, 'Ask for a return.', nothing),
+  order_not_paid: kind(
+    409,
+    'The order’s money is gone: its authorization or its capture failed',
+    false,
+    'Pay it again.',
+    nothing,
+  ),
   order_paid: kind(409, 'The order is paid', false, 'Read the order.', nothing),
   payment_in_progress: kind(409, 'Another attempt to pay is under way', true, 'Wait for its end.', nothing),
   nothing_to_capture: kind(409, 'No authorized payment waits for its capture', false, 'Read the order.', nothing),

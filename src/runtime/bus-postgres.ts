@@ -9,7 +9,7 @@ import type { Bus, Consumer, Consumption } from './bus.ts'
 import type { Clock } from './clock.ts'
 import { giveUp, reasonOf, retryOne, withoutBlocked } from './dead-events.ts'
 import { type LogEvent, type LogPage, readGaps } from './event-log.ts'
-import { alignPosition, lockPosition, type Reread, storePosition, takeFresh } from './inbox.ts'
+import { alignPosition, lockPosition, type Reread, storePosition, takeFresh, withoutRemembered } from './inbox.ts'
 import { presentLife } from './incarnation.ts'
 import type { LogReader } from './logreader.ts'
 import type { Database } from './pg.ts'
@@ -196,7 +196,7 @@ async function deliver(
     if (stored.paused || stored.seq !== from.seq) return stored.seq // another process has been faster, or it was rewound
     const events = stored.dead === 0 ? page.events : await withoutBlocked(session, consumer.name, page.events)
     const fresh = consumer.isRepeatable
-      ? events
+      ? await withoutRemembered(session, consumer.name, events)
       : await takeFresh(session, consumer.name, events, rereadOf(reader, consumer)?.(session))
     if (fresh.length > 0) await consumer.apply(session, fresh)
     await storePosition(session, consumer.name, { incarnation: from.life, seq: page.seq })

@@ -50,6 +50,22 @@ export async function takeFresh(
   return rememberTaken(session, consumer, taken, versions)
 }
 
+const rememberedSql = 'select event_id from runtime.inbox where consumer = $1 and event_id = any ($2::uuid[])'
+
+/** For a consumer that keeps no inbox: only what stood aside and was applied or dropped by hand is remembered of it. */
+export async function withoutRemembered(
+  session: Session,
+  consumer: string,
+  events: readonly LogEvent[],
+): Promise<readonly LogEvent[]> {
+  if (events.length === 0) return events
+  const ids = bareArray(events.map((event) => event.eventId))
+  const known = new Set(
+    (await session.run<{ event_id: Uuid }>(rememberedSql, [consumer, ids])).map((row) => row.event_id),
+  )
+  return known.size === 0 ? events : events.filter((event) => !known.has(event.eventId))
+}
+
 /** Shops may use one subject, such as `sku:A-1`; its versions count within the shop. */
 const subjectOfShop = (event: LogEvent): string => `${event.shopId} ${event.subject}`
 

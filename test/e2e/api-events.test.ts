@@ -56,6 +56,7 @@ describe('a page', () => {
       ['hold.extended', released.id, 2],
       ['hold.released', released.id, 3],
       ['order.cancelled', order.id, 3],
+      ['payment.refunded', order.id, 4],
     ])
     for (const event of ours) {
       expect(event).toMatchObject({ specversion: '1.0', source: '/cells/eu1', datacontenttype: 'application/json' })

@@ -50,7 +50,8 @@ test('an order is placed, read, listed, cancelled in part and in whole, and its 
   })
   const history = await client.orders.events(placed.id)
   expect(history.data[0]).toMatchObject({ type: 'order.placed', subject: placed.id, subjectversion: 1 })
-  expect(history.data.at(-1)).toMatchObject({ type: 'order.cancelled' })
+  expect(history.data.at(-2)).toMatchObject({ type: 'order.cancelled' })
+  expect(history.data.at(-1)).toMatchObject({ type: 'payment.refunded' })
   expect((await client.stock.get('O-1')).available).toBe(10)
 })
 

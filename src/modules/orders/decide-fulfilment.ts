@@ -30,7 +30,7 @@ import {
 } from './batch-state.ts'
 import { advance, priceOfCredit } from './decide-payment.ts'
 import type { ReceivedLine, Return, Shipment, ShippedLine } from './life.ts'
-import { costOf, lifeOf } from './money.ts'
+import { authorizedOf, costOf, heldOf, lifeOf } from './money.ts'
 import { next, orderTable, returnTable, shipmentTable } from './states.ts'
 import type {
   CancelReason,
@@ -54,7 +54,10 @@ export function decideShip(state: BatchState, command: ShipOrder): Outcome<Order
   if ('ok' in order) return order
   const refusal = refusalToFulfil(order)
   if (refusal) return refusal
-  if (lifeOf(order).shipments.length >= limits.orderPartsMax) return refused('too_many_parts')
+  const life = lifeOf(order)
+  if (life.shipments.length >= limits.orderPartsMax) return refused('too_many_parts')
+  // An authorization may have run out, or a capture been declined, since the order was confirmed.
+  if (heldOf(life) + authorizedOf(life) < costOf(order)) return refused('order_not_paid')
   const open = order.lines.map((_, index) => openAllocations(order, index))
   const isThere = ({ location }: Allocation) => command.location === null || location === command.location
   const left = open.map((allocations) => unitsIn(allocations.filter(isThere)))

@@ -123,12 +123,12 @@ function record(state: BatchState, order: Order, before: Payment, settlement: Pa
   if (isTakenAtOnce) orderEvent(state, order, 'payment.authorized', [], told(state, order, payment))
   // `authorized`: of money that is set aside for a while, or is no longer. What is taken at once never was.
   const beginsOrEnds = settlement.says === 'authorized' || before.status === 'authorized'
+  // What the buyer has to do is between him and the provider: it may hold a secret, and everybody reads the log.
   orderEvent(state, order, `payment.${settlement.says}`, [], {
     ...told(state, order, payment),
     ...(settlement.says === 'captured' ? { amount: payment.captured } : {}),
     ...(beginsOrEnds ? { authorized: payment.amount } : {}),
     ...(settlement.says === 'failed' ? { error: settlement.error } : {}),
-    ...(settlement.says === 'requires_action' ? { next_action: settlement.nextAction } : {}),
   })
 }
 

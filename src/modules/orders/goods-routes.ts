@@ -45,6 +45,7 @@ function shipRoute(app: FastifyInstance, options: OrderRoutesOptions): void {
           'nothing_to_ship',
           'order_cancelled',
           'order_not_confirmed',
+          'order_not_paid',
           'order_shipped',
           'precondition_failed',
           'quantity_too_large',

@@ -37,7 +37,7 @@ type Young = { turns: number; bytes_0: number; bytes_1: number }
 const bytesOf = (young: Young, turns: number): number => (turns % 2 === 0 ? young.bytes_0 : young.bytes_1)
 const youngTableAt = (turns: number): string => youngTables[turns % youngTables.length]!
 
-type CarryOptions = { youngBytesMax?: number; pauseShare?: number }
+type CarryOptions = { youngBytesMax?: number; pauseShare?: number; signal?: AbortSignal }
 
 /**
  * When the young table has grown to `youngBytesMax`, puts the empty one in its place and carries its keys over. What an earlier run
@@ -46,14 +46,14 @@ type CarryOptions = { youngBytesMax?: number; pauseShare?: number }
 export async function carryKeysOver(
   database: Database,
   clock: Clock,
-  { youngBytesMax = limits.youngKeysBytesMax, pauseShare = limits.carryPauseShare }: CarryOptions = {},
+  { youngBytesMax = limits.youngKeysBytesMax, pauseShare = limits.carryPauseShare, signal }: CarryOptions = {},
 ): Promise<number> {
   const [young] = await database.query<Young>(youngSql)
   if (!young) return 0
   const hasRest = bytesOf(young, young.turns - 1) > 0
   if (!hasRest && bytesOf(young, young.turns) < youngBytesMax) return 0
   const turns = hasRest ? young.turns : await turn(database, young.turns)
-  return turns === null ? 0 : carryOver(database, clock, turns, pauseShare)
+  return turns === null ? 0 : carryOver(database, clock, turns, { pauseShare, signal })
 }
 
 /** The batches under way hold a share of the lock: when it is ours, none of them writes to the old young table any more. */
@@ -77,10 +77,16 @@ const carrySql = (from: string, to: string) => `
   select shop_id, hash, (select count(*) from carried) as carried from slice order by shop_id desc, hash desc limit 1`
 
 /** In slices, each followed by a pause in proportion. A key stands in both tables until the old one is emptied. */
-async function carryOver(database: Database, clock: Clock, turns: number, pauseShare: number): Promise<number> {
+async function carryOver(
+  database: Database,
+  clock: Clock,
+  turns: number,
+  { pauseShare, signal }: { pauseShare: number; signal: AbortSignal | undefined },
+): Promise<number> {
   let place: Place | null = { shop_id: 0, hash: '00000000-0000-0000-0000-000000000000' }
   let carried = 0
   while (place !== null) {
+    if (signal?.aborted) return carried // what is left is carried over by the next run
     const startedAt = clock.elapsedMs()
     const from: Place = place
     const slice: (Place & { carried: number }) | null = await database.transaction((session) =>
@@ -88,7 +94,7 @@ async function carryOver(database: Database, clock: Clock, turns: number, pauseS
     )
     carried += slice?.carried ?? 0
     place = slice
-    await clock.sleep((clock.elapsedMs() - startedAt) * pauseShare)
+    await clock.sleep((clock.elapsedMs() - startedAt) * pauseShare, signal)
   }
   await database.transaction((session) => emptyOld(session, turns))
   return carried

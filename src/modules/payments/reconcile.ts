@@ -47,6 +47,7 @@ export function verdictOf(order: Order, payment: Payment, charge: Charge | undef
   const isOpen = payment.status === 'pending' || payment.status === 'requires_action'
   if (!charge) {
     if (isOpen) return { is: 'asked' }
+    if (payment.status === 'captured' && payment.captured === 0) return { is: 'equal' } // of nothing, nobody was asked
     return payment.status === 'captured' || payment.status === 'authorized'
       ? different('charge_missing')
       : { is: 'equal' }

@@ -1,5 +1,7 @@
 // The statements of endpoints, deliveries and attempts. Sets in, sets out: a statement a batch, however large that is.
+
 import type { ShopId, Uuid } from '../../base/ids.ts'
+import { limits } from '../../base/limits.ts'
 import { type Instant, toRfc3339 } from '../../base/time.ts'
 import type { LogEvent } from '../../runtime/event-log.ts'
 import type { Database } from '../../runtime/pg.ts'
@@ -104,10 +106,14 @@ const makeDeliveriesSql = `
   join webhooks.endpoints e on e.shop_id = event.shop_id and e.enabled
     and e.told_since <= to_timestamp(event.at / 1000) + (event.at % 1000) * interval '1 millisecond'
     and e.types && array[event.type, split_part(event.type, '.', 1) || '.*', '*']
+  where to_timestamp(event.at / 1000) > clock_timestamp() - interval '${limits.webhookDaysKept} days'
   order by event.seq
   on conflict (event_id, endpoint_id) do nothing`
 
-/** One delivery for each event and each endpoint of its shop that wants it and was enabled when it happened. */
+/**
+ * One delivery for each event and each endpoint of its shop that wants it and was enabled when it happened. Older ones than are
+ * kept are not made anew: a log that is read again must not send again what was forgotten.
+ */
 export const makeDeliveries = (session: Session, events: readonly LogEvent[]) =>
   session.run(makeDeliveriesSql, [
     bareArray(events.map(({ shopId }) => shopId)),
