@@ -54,14 +54,19 @@ export type CellDeps = {
   clock?: Clock
 }
 
-/** On a migrated database. `app` is ready to listen; `stop` answers what is in flight and closes all but the database. */
-export async function buildCell({ cell, database, config, log, clock = systemClock }: CellDeps): Promise<CellParts> {
+/** What has to be there before the first command. */
+async function prepare(database: Database, cell: CellName, clock: Clock) {
   const lives = await ensureIncarnation(database)
   await ensureEventPartitions(database)
   await makeMonthPartitions(database, clock.now())
   const shop = await ensureShop(database)
   await ensureMainLocation(database, shop.id, cell)
+  return { lives, shop }
+}
 
+/** On a migrated database. `app` is ready to listen; `stop` answers what is in flight and closes all but the database. */
+export async function buildCell({ cell, database, config, log, clock = systemClock }: CellDeps): Promise<CellParts> {
+  const { lives, shop } = await prepare(database, cell, clock)
   const metrics = openMetrics({ fixed: { cell }, process: true })
   const store = createPostgresStore((lane) => database.openSession(`lane ${lane}`))
   const [newest] = await database.query<{ at: Instant }>(newestEventSql)
@@ -135,8 +140,8 @@ export async function buildCell({ cell, database, config, log, clock = systemClo
     events: reader,
   })
   const stopping = new AbortController()
-  const { signal } = stopping
-  const recurring = startRecurring({ database, batcher, reader, auditors: [auditor, ledger.audit], log, clock, signal })
+  const auditors = [auditor, ledger.audit]
+  const recurring = startRecurring({ database, batcher, reader, auditors, log, clock, signal: stopping.signal })
 
   return {
     app,

@@ -304,6 +304,7 @@ export function createAuditor() {
         case 'location_not_found':
           return true
         case 'order_not_confirmed':
+        case 'order_not_paid':
         case 'order_paid':
         case 'payment_in_progress':
         case 'nothing_to_capture':
