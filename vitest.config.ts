@@ -1,5 +1,5 @@
-// Two groups, each two files at a time: logic on one shared, throw-away PostgreSQL; then tests that start and kill real
-// processes. None of them asserts how long something takes.
+// Two groups: logic on one shared, throw-away PostgreSQL, two files at a time; then tests that start and kill real processes
+// and mostly wait for them, three at a time. None of them asserts how long something takes.
 import { defineConfig } from 'vitest/config'
 
 const processes = ['test/e2e/**/*.test.ts', 'test/chaos/**/*.test.ts']
@@ -28,7 +28,7 @@ export default defineConfig({
           name: 'processes',
           include: processes,
           exclude: ['**/node_modules/**'],
-          maxWorkers: 2,
+          maxWorkers: 3,
           testTimeout: 60_000,
           hookTimeout: 60_000,
           sequence: { groupOrder: 1 },
