@@ -104,6 +104,16 @@ export const unitsOpen = (order: Pick<Order, 'lines' | 'cancelled' | 'life'>): n
 export const unitsIn = (allocations: readonly Allocation[]): number =>
   allocations.reduce((sum, { quantity }) => sum + quantity, 0)
 
+/** Units of a line in some parts of its order. */
+export const unitsOfLine = (parts: readonly (readonly { line: number; quantity: number }[])[], index: number): number =>
+  parts.flat().reduce((units, { line, quantity }) => (line === index ? units + quantity : units), 0)
+
+export const shippedUnits = (order: Order, index: number): number =>
+  unitsOfLine(
+    lifeOf(order).shipments.map(({ lines }) => lines),
+    index,
+  )
+
 /** Where the open units of a line are. As placed, cancelled units are taken off the end. */
 export function openAllocations(
   order: Pick<Order, 'lines' | 'cancelled' | 'life'>,

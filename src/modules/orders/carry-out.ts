@@ -13,10 +13,7 @@ import { readOrderOfPart } from './reads.ts'
 import { type OrderRoutesOptions, sendOrder } from './routes.ts'
 import * as schemas from './schemas.ts'
 import { orderIdOf, submissionOf } from './service.ts'
-import type { LifeCommand, Order } from './types.ts'
-
-/** What every command on an order says, before it says what is to be done. */
-export type OnOrder = { shopId: ShopId; orderId: Uuid; ifVersion: number | null }
+import type { LifeCommand, OnOrder, Order } from './types.ts'
 
 type Found = { orderId: Uuid; id?: Uuid }
 type Step = {

@@ -1,7 +1,7 @@
 // Goods of an order: shipped, delivered, not found, sent back. All of it is decided on the locked order, so that of `ship` and
 // `cancel` exactly one wins.
 import { assert } from '../../base/assert.ts'
-import { toWireId } from '../../base/ids.ts'
+import { type LocationCode, toWireId } from '../../base/ids.ts'
 import { limits } from '../../base/limits.ts'
 import type { MinorUnits } from '../../base/money.ts'
 import { accepted, type Outcome, type Refused, refused } from '../../base/result.ts'
@@ -25,8 +25,10 @@ import {
   openAllocations,
   orderEvent,
   orderFor,
+  shippedUnits,
   spreadOverLines,
   unitsIn,
+  unitsOfLine,
 } from './batch-state.ts'
 import { advance, priceOfCredit } from './decide-payment.ts'
 import type { ReceivedLine, Return, Shipment, ShippedLine } from './life.ts'
@@ -58,13 +60,11 @@ export function decideShip(state: BatchState, command: ShipOrder): Outcome<Order
   if (life.shipments.length >= limits.orderPartsMax) return refused('too_many_parts')
   // An authorization may have run out, or a capture been declined, since the order was confirmed.
   if (heldOf(life) + authorizedOf(life) < costOf(order)) return refused('order_not_paid')
-  const open = order.lines.map((_, index) => openAllocations(order, index))
-  const isThere = ({ location }: Allocation) => command.location === null || location === command.location
-  const left = open.map((allocations) => unitsIn(allocations.filter(isThere)))
+  const { left, part } = openUnitsAt(order, command.location)
   if (left.every((units) => units === 0)) return refused('nothing_to_ship')
   const units = command.lines === null ? left : spreadOverLines(order.lines, left, command.lines)
   if (!Array.isArray(units)) return units
-  const parts = open.map((allocations, index) => parted(allocations, units[index]!, isThere))
+  const parts = part(units)
   const missing = missingOnHand(
     state,
     parts.flatMap(({ taken }) => taken),
@@ -93,6 +93,16 @@ export function decideShip(state: BatchState, command: ShipOrder): Outcome<Order
   })
   advance(state, order)
   return accepted(order)
+}
+
+/** How many open units of each line are at a location (null: anywhere), and how to take some of them. */
+function openUnitsAt(order: Order, location: LocationCode | null) {
+  const isThere = (allocation: Allocation) => location === null || allocation.location === location
+  const open = order.lines.map((_, index) => openAllocations(order, index))
+  return {
+    left: open.map((allocations) => unitsIn(allocations.filter(isThere))),
+    part: (units: readonly number[]) => open.map((allocations, index) => parted(allocations, units[index]!, isThere)),
+  }
 }
 
 /** `units` of the allocations that qualify, from the front, and what is left of all. */
@@ -147,12 +157,10 @@ export function decideShortPick(state: BatchState, command: ShortPick): Outcome<
   if ('ok' in order) return order
   const refusal = refusalToFulfil(order)
   if (refusal) return refusal
-  const open = order.lines.map((_, index) => openAllocations(order, index))
-  const isThere = ({ location }: Allocation) => location === command.location
-  const left = open.map((allocations) => unitsIn(allocations.filter(isThere)))
+  const { left, part } = openUnitsAt(order, command.location)
   const units = spreadOverLines(order.lines, left, command.lines)
   if (!Array.isArray(units)) return units
-  const parts = open.map((allocations, index) => parted(allocations, units[index]!, isThere))
+  const parts = part(units)
   const missing = missingOnHand(
     state,
     parts.flatMap(({ taken }) => taken),
@@ -241,25 +249,18 @@ function creditUnits(order: Order, units: readonly number[]): number {
   return price
 }
 
-const shippedUnits = (order: Order, index: number): number =>
-  lifeOf(order).shipments.reduce(
-    (sum, { lines }) => sum + lines.reduce((units, one) => (one.line === index ? units + one.quantity : units), 0),
-    0,
-  )
-
 const returnedUnits = (order: Order, index: number): number =>
-  lifeOf(order).returns.reduce(
-    (sum, { received }) =>
-      sum + received.reduce((units, one) => (one.line === index ? units + one.quantity : units), 0),
-    0,
+  unitsOfLine(
+    lifeOf(order).returns.map(({ received }) => received),
+    index,
   )
 
 /** Of a return: what was received, or what is still on its way. */
 const unitsBack = (order: Order, index: number): number =>
-  lifeOf(order).returns.reduce((sum, { status, lines, received }) => {
-    const counted: readonly { line: number; quantity: number }[] = status === 'received' ? received : lines
-    return sum + counted.reduce((units, one) => (one.line === index ? units + one.quantity : units), 0)
-  }, 0)
+  unitsOfLine(
+    lifeOf(order).returns.map(({ status, lines, received }) => (status === 'received' ? received : lines)),
+    index,
+  )
 
 export function decideRequestReturn(state: BatchState, command: RequestReturn): Outcome<Order> {
   const order = orderFor(state, command)

@@ -118,7 +118,7 @@ function decideCommand(state: BatchState, command: Exclude<Command, { kind: 'exp
   }
 }
 
-function decideOnOrder(state: BatchState, command: LifeCommand | CancelOrder): Outcome<Order> {
+function decideOnOrder(state: BatchState, command: LifeCommand): Outcome<Order> {
   switch (command.kind) {
     case 'cancel_order':
       return decideCancelOrder(state, command)

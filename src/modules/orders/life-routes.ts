@@ -12,6 +12,19 @@ export function lifeRoutes(app: FastifyInstance, options: OrderRoutesOptions): v
   paymentRoutes(app, options)
   goodsRoutes(app, options)
 
+  orderRoute<schemas.CancelBody>(app, options, {
+    url: '/v1/orders/:id/cancel',
+    operationId: 'cancelOrder',
+    summary: 'Cancel an order, or some units of it',
+    body: schemas.CancelBody,
+    refusals: ['line_not_found', 'order_cancelled', 'order_shipped', 'quantity_too_large'],
+    command: (on, { reason, lines }) => ({
+      kind: 'cancel_order',
+      ...on,
+      reason,
+      lines: lines ? requestedOf(lines) : null,
+    }),
+  })
   orderRoute(app, options, {
     url: '/v1/orders/:id/capture',
     operationId: 'captureOrder',

@@ -1,12 +1,12 @@
 // Routes of orders. Placing one is the hot path: everything it needs is made once, at start, and it allocates little.
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { type CellName, type ShopId, toWireId, type Uuid, uuidV7 } from '../../base/ids.ts'
+import { type CellName, type ShopId, toWireId, uuidV7 } from '../../base/ids.ts'
 import { limits } from '../../base/limits.ts'
 import { type Refused, refused } from '../../base/result.ts'
 import { ref } from '../../base/schemas.ts'
 import { type Instant, parseRfc3339 } from '../../base/time.ts'
 import { readGaps } from '../../runtime/event-log.ts'
-import { etagOf, ifMatchOf, sendJson, sendRefused } from '../../runtime/http.ts'
+import { etagOf, sendJson, sendRefused } from '../../runtime/http.ts'
 import { documented } from '../../runtime/http-document.ts'
 import type { Database } from '../../runtime/pg.ts'
 import { randomIdBytes } from '../../runtime/random.ts'
@@ -17,7 +17,6 @@ import { type OrderFilter, type ReadOrder, readOrders } from './reads.ts'
 import * as schemas from './schemas.ts'
 import {
   type Commands,
-  cancelOrderOf,
   eventJson,
   orderIdOf,
   orderJson,
@@ -57,7 +56,6 @@ export function orderRoutes(app: FastifyInstance, options: OrderRoutesOptions): 
   placeRoute(app, options)
   readRoutes(app, options)
   listRoute(app, options)
-  cancelRoute(app, options)
 }
 
 function placeRoute(app: FastifyInstance, options: OrderRoutesOptions): void {
@@ -283,47 +281,4 @@ function filterOf(query: schemas.OrdersQuery): OrderFilter {
     createdAfter: timeOf(query.created_after),
     createdBefore: timeOf(query.created_before),
   }
-}
-
-function cancelRoute(app: FastifyInstance, options: OrderRoutesOptions): void {
-  const { cell, guard, commands, now } = options
-  app.post<{ Params: { id: string }; Body: schemas.CancelBody }>(
-    '/v1/orders/:id/cancel',
-    {
-      onRequest: guard.allow('orders:write'),
-      schema: documented({
-        operationId: 'cancelOrder',
-        summary: 'Cancel an order, or some units of it',
-        tags: ['orders'],
-        keyed: true,
-        versioned: true,
-        params: schemas.IdParams,
-        body: schemas.CancelBody,
-        answers: { 200: ref('Order') },
-        refusals: [
-          'line_not_found',
-          'not_found',
-          'order_cancelled',
-          'order_shipped',
-          'precondition_failed',
-          'quantity_too_large',
-        ],
-      }),
-    },
-    async (request, reply) => {
-      const { principal, params, body } = request
-      const key = guard.keyOf(request)
-      if ('code' in key) return sendRefused(reply, key)
-      const ifVersion = ifMatchOf(request)
-      if (ifVersion === undefined) return sendRefused(reply, refused('precondition_failed'))
-      const id: Uuid | undefined = orderIdOf(params.id, cell)
-      if (!id) return sendRefused(reply, refused('not_found'))
-      const command = cancelOrderOf(principal.shopId, id, body, ifVersion)
-      const outcome = await commands.submit(submissionOf(command, key, now()))
-      if (!outcome.ok) return sendRefused(reply, outcome)
-      if (outcome.replayed) reply.header('idempotent-replayed', 'true')
-      const order = await orderOf(options, principal.shopId, outcome.value)
-      return sendOrder(reply, 200, order, { cell, principal })
-    },
-  )
 }

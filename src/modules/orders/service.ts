@@ -1,15 +1,6 @@
 // Between the wire and the engine: a body becomes a command or the refusal of a rule that no schema can say, an order
 // becomes its answer. Pure, but for nothing: ids, keys and times are handed in.
-import {
-  type CellName,
-  type IdPrefix,
-  parseWireId,
-  type ShopId,
-  type Sku,
-  timeOfUuid,
-  toWireId,
-  type Uuid,
-} from '../../base/ids.ts'
+import { type CellName, type IdPrefix, parseWireId, type Sku, timeOfUuid, toWireId, type Uuid } from '../../base/ids.ts'
 import { quoted } from '../../base/json.ts'
 import { limits } from '../../base/limits.ts'
 import { amountMax, type Currency, isCurrency, type MinorUnits } from '../../base/money.ts'
@@ -20,16 +11,16 @@ import type { LogEvent } from '../../runtime/event-log.ts'
 import type { KeyHashes } from '../../runtime/idempotency.ts'
 import type { Principal } from '../shops/types.ts'
 import type { RequestedLine } from '../stock/types.ts'
-import { unitsOpen } from './batch-state.ts'
+import { shippedUnits, unitsOpen } from './batch-state.ts'
 import type { Life, Terms } from './life.ts'
 import { failureOf, nextActionOf, partsAnswer } from './life-answers.ts'
 import { lifeOf, paymentStatusOf } from './money.ts'
-import type { BulkOrderBody, CancelBody, EditBody, OrderBody, RefundBody } from './schemas.ts'
+import type { BulkOrderBody, EditBody, OrderBody, RefundBody } from './schemas.ts'
 import type {
-  CancelOrder,
   CommandOutcome,
   EditOrder,
   NewPayment,
+  OnOrder,
   Order,
   PlaceOrder,
   RefundOrder,
@@ -158,15 +149,8 @@ function linesOf(lines: OrderBody['lines'], currency: Currency): PlaceOrder['lin
   return priced
 }
 
-export function cancelOrderOf(shopId: ShopId, orderId: Uuid, body: CancelBody, ifVersion: number | null): CancelOrder {
-  const lines = body.lines ? requestedOf(body.lines) : null
-  return { kind: 'cancel_order', shopId, orderId, reason: body.reason, lines, ifVersion }
-}
-
 export const requestedOf = (lines: readonly { sku: string; quantity: number }[]): RequestedLine[] =>
   lines.map(({ sku, quantity }) => ({ sku: sku as Sku, quantity }))
-
-type OnOrder = Pick<EditOrder, 'shopId' | 'orderId' | 'ifVersion'>
 
 /** `currency` is the order's, where an amount is given and there is such an order. */
 export function refundOrderOf(
@@ -249,7 +233,7 @@ function lineJson(order: Order, index: number, currency: string, withAllocations
   const line = order.lines[index]!
   const cancelled = order.cancelled?.[index] ?? 0
   const unitPrice = line.unitPrice === null ? 'null' : moneyJson(line.unitPrice, currency)
-  const shipped = order.life === null ? 0 : shippedUnits(order.life, index)
+  const shipped = order.life === null ? 0 : shippedUnits(order, index)
   const text = `{"sku":${quoted(line.sku)},"quantity":${line.quantity},"cancelled_quantity":${cancelled},"shipped_quantity":${shipped},"unit_price":${unitPrice},"amount":${moneyJson(line.amount, currency)}`
   if (!withAllocations) return `${text}}`
   let allocations = ''
@@ -279,12 +263,6 @@ const partsJson = (order: Order, life: Life, cell: CellName): string =>
     fulfilment: { status: fulfilmentStatusOf(order) },
     ...partsAnswer({ order, cell }, life),
   }).slice(1, -1)
-
-const shippedUnits = (life: Life, index: number): number =>
-  life.shipments.reduce(
-    (sum, { lines }) => sum + lines.reduce((units, one) => (one.line === index ? units + one.quantity : units), 0),
-    0,
-  )
 
 function fulfilmentStatusOf(order: Order): 'unfulfilled' | 'partially_fulfilled' | 'fulfilled' {
   if (order.life === null || order.life.shipments.length === 0) return 'unfulfilled'

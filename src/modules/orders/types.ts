@@ -74,16 +74,11 @@ export type PlaceOrder = {
   annotations: Annotations | null
 }
 export type NewPayment = { id: Uuid; provider: string; method: string }
-export type CancelOrder = {
-  kind: 'cancel_order'
-  shopId: ShopId
-  orderId: Uuid
-  reason: CancelReason
-  /** Null: all that is left. */
-  lines: { sku: Sku; quantity: number }[] | null
-  ifVersion: number | null
-}
-type OnOrder = { shopId: ShopId; orderId: Uuid; ifVersion: number | null }
+/** What every command on an order says, before it says what is to be done. */
+export type OnOrder = { shopId: ShopId; orderId: Uuid; ifVersion: number | null }
+
+/** Null lines: all that is left. */
+export type CancelOrder = OnOrder & { kind: 'cancel_order'; reason: CancelReason; lines: RequestedLine[] | null }
 
 export type StartPayment = OnOrder & { kind: 'start_payment'; payment: NewPayment }
 /** What a provider says of a payment or a refund. Said twice, or by a webhook and an answer, it counts once. */
@@ -136,6 +131,7 @@ export type EditOrder = OnOrder & {
   metadata?: Record<string, string>
 }
 export type LifeCommand =
+  | CancelOrder
   | StartPayment
   | Settle
   | CaptureOrder
@@ -151,7 +147,7 @@ export type LifeCommand =
 /** Sent by the sweeper: expires what is due, whatever its SKU. */
 export type ExpireDue = { kind: 'expire_due'; limit: number }
 
-export type Command = StockCommand | PlaceOrder | CancelOrder | LifeCommand | ExpireDue
+export type Command = StockCommand | PlaceOrder | LifeCommand | ExpireDue
 
 /** SHA-256 prefixes as 32 hex characters: of (visitor, key), and of (method, path, canonical body). */
 export type IdempotencyKey = { hash: string; request: string }

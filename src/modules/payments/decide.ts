@@ -2,6 +2,7 @@
 // a row says that a call may have begun before it begins; what may have been done is asked after, never done again unasked; and
 // a key that the provider may have forgotten is only looked up. So a crash, a time-out or a lost answer charges nobody twice.
 import { unreachable } from '../../base/assert.ts'
+import type { Uuid } from '../../base/ids.ts'
 import { limits } from '../../base/limits.ts'
 import { addMs, type Instant } from '../../base/time.ts'
 import type { Order, Settlement } from '../orders/types.ts'
@@ -88,7 +89,14 @@ export function settlementOf({ kind, paymentId, ...operation }: Operation, answe
     if (answer.says === 'refunded') return { of: 'refund', id, says: 'refunded' }
     return answer.says === 'failed' ? { of: 'refund', id, says: 'failed', error: answer.error } : null
   }
-  const payment = { of: 'payment', id: paymentId } as const
+  // An authorization that cannot be voided stands, or has run out: somebody has to look.
+  if (kind === 'void' && answer.says === 'failed') return null
+  return settlementOfPayment(paymentId, answer)
+}
+
+/** What a provider says of a payment, as its order hears it. */
+export function settlementOfPayment(id: Uuid, answer: Answer): Settlement {
+  const payment = { of: 'payment', id } as const
   switch (answer.says) {
     case 'authorized':
       return { ...payment, says: 'authorized', reference: answer.reference }
@@ -100,8 +108,7 @@ export function settlementOf({ kind, paymentId, ...operation }: Operation, answe
     case 'requires_action':
       return { ...payment, says: 'requires_action', reference: answer.reference, nextAction: answer.nextAction }
     case 'failed':
-      // An authorization that cannot be voided stands, or has run out: somebody has to look.
-      return kind === 'void' ? null : { ...payment, says: 'failed', error: answer.error }
+      return { ...payment, says: 'failed', error: answer.error }
     default:
       return unreachable(answer)
   }

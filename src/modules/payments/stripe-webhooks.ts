@@ -7,9 +7,9 @@ import { type Refused, refused } from '../../base/result.ts'
 import type { Instant } from '../../base/time.ts'
 import type { StripeConfig } from '../../runtime/config.ts'
 import type { Settle, Settlement } from '../orders/types.ts'
+import { settlementOfPayment } from './decide.ts'
 import { openStripe, ownerOf, until } from './stripe-client.ts'
 import { answerOfIntent, answerOfRefund } from './stripe-words.ts'
-import type { Answer } from './types.ts'
 
 export type StripeWebhooks = {
   /** The event of a body that Stripe signed; refuses what is forged, and what is too old to be new. */
@@ -84,8 +84,8 @@ async function settlesOf(stripe: Stripe, event: Stripe.Event, cell: CellName): P
       if (!owner) return []
       const isLast = told.status === 'succeeded' || told.status === 'canceled'
       const intent = isLast ? told : await stripe.paymentIntents.retrieve(told.id)
-      const settlement = ofPayment(owner.paymentId, answerOfIntent(intent, 'authorize'))
-      return settlement ? [settleOf(owner, settlement)] : []
+      const answer = answerOfIntent(intent, 'authorize')
+      return typeof answer === 'string' ? [] : [settleOf(owner, settlementOfPayment(owner.paymentId, answer))]
     }
     case 'refund.created':
     case 'refund.updated':
@@ -110,23 +110,6 @@ const settleOf = ({ shopId, orderId }: Owner, settlement: Settlement): Settle =>
   orderId,
   settlement,
 })
-
-function ofPayment(id: Uuid, answer: Answer | 'in_progress' | 'not_done'): Settlement | null {
-  if (typeof answer === 'string' || answer.says === 'refunded') return null
-  const payment = { of: 'payment', id } as const
-  switch (answer.says) {
-    case 'authorized':
-      return { ...payment, says: 'authorized', reference: answer.reference }
-    case 'captured':
-      return { ...payment, says: 'captured', reference: answer.reference, amount: answer.amount }
-    case 'requires_action':
-      return { ...payment, says: 'requires_action', reference: answer.reference, nextAction: answer.nextAction }
-    case 'failed':
-      return { ...payment, says: 'failed', error: answer.error }
-    case 'voided':
-      return { ...payment, says: 'voided' }
-  }
-}
 
 /** Refunds that somebody made at Stripe itself have none of our names, and are for reconciliation to find. */
 function refundSettles(refunds: readonly Stripe.Refund[], cell: CellName): Settle[] {
