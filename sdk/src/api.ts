@@ -68,3 +68,33 @@ export type EventPage = AnswerBody<'/v1/events', 'get', 200>
 export type EventQuery = Query<'/v1/events', 'get'>
 export type HoldfastEvent = EventPage['data'][number]
 export type Audit = AnswerBody<'/v1/audit', 'get', 200>
+
+export type WebhookEndpoint = AnswerBody<'/v1/webhook-endpoints/{id}', 'get', 200>
+export type WebhookEndpointWithSecret = AnswerBody<'/v1/webhook-endpoints', 'post', 201>
+export type WebhookEndpointList = AnswerBody<'/v1/webhook-endpoints', 'get', 200>
+export type MakeWebhookEndpoint = RequestBody<'/v1/webhook-endpoints', 'post'>
+export type ChangeWebhookEndpoint = RequestBody<'/v1/webhook-endpoints/{id}', 'patch'>
+export type WebhookDelivery = AnswerBody<'/v1/webhook-deliveries/{id}/redeliver', 'post', 200>
+export type WebhookDeliveryWithAttempts = AnswerBody<'/v1/webhook-deliveries/{id}', 'get', 200>
+export type WebhookDeliveryList = AnswerBody<'/v1/webhook-deliveries', 'get', 200>
+export type WebhookDeliveryQuery = Query<'/v1/webhook-deliveries', 'get'>
+
+export type LedgerBalanceList = AnswerBody<'/v1/ledger/balances', 'get', 200>
+export type LedgerBalanceQuery = Query<'/v1/ledger/balances', 'get'>
+export type LedgerEntryList = AnswerBody<'/v1/ledger/entries', 'get', 200>
+export type LedgerEntryQuery = Query<'/v1/ledger/entries', 'get'>
+export type BookLedgerEntry = RequestBody<'/v1/ledger/entries', 'post'>
+export type LedgerBooking = AnswerBody<'/v1/ledger/entries', 'post', 201>
+
+export type Settings = AnswerBody<'/v1/settings', 'get', 200>
+export type PutSettings = RequestBody<'/v1/settings', 'put'>
+export type SettingsList = AnswerBody<'/v1/settings/history', 'get', 200>
+
+export type DeadLetter = AnswerBody<'/v1/dead-letters/{id}', 'get', 200>
+export type DeadLetterList = AnswerBody<'/v1/dead-letters', 'get', 200>
+export type DeadLetterQuery = Query<'/v1/dead-letters', 'get'>
+export type DroppedLetterList = AnswerBody<'/v1/dead-letters/dropped', 'get', 200>
+
+export type Consumer = AnswerBody<'/v1/consumers/{name}/pause', 'post', 200>
+export type ConsumerList = AnswerBody<'/v1/consumers', 'get', 200>
+export type RewindConsumer = RequestBody<'/v1/consumers/{name}/rewind', 'post'>

@@ -2,13 +2,23 @@
 // carries an idempotency key and keeps it over its retries, so that no call can do its thing twice.
 import type * as api from './api.ts'
 import { type Answered, type BulkAnswer, type BulkOptions, bulk } from './bulk.ts'
-import { type CallOptions, type Connection, call, randomId } from './connection.ts'
+import {
+  type CallOptions,
+  type Connection,
+  call,
+  cellOf,
+  type IfVersion,
+  present,
+  randomId,
+  segment,
+} from './connection.ts'
 import { type StreamOptions, streamEvents } from './events.ts'
 import { limits } from './limits.ts'
+import { consumers, deadLetters, ledger, settings, webhookDeliveries, webhookEndpoints } from './operator.ts'
 
 export type * from './api.ts'
 export type { Answered, BulkAnswer, BulkOptions } from './bulk.ts'
-export type { AnswerInfo, CallOptions } from './connection.ts'
+export type { AnswerInfo, CallOptions, IfVersion } from './connection.ts'
 export type { Positioned, StreamOptions } from './events.ts'
 export { type FieldProblem, HoldfastError, type Problem } from './problem.ts'
 
@@ -34,7 +44,6 @@ export type ReadOrderOptions = CallOptions & {
   /** What placing it answered; lets a pk_ key read the order back. */
   clientSecret?: string
 }
-export type IfVersion = { ifMatch?: string }
 export type Waiting = {
   /** Seconds, 1 to 30: answers when the order has left `pending` or its attempt to pay has ended, or after that time. */
   wait?: number
@@ -68,6 +77,12 @@ export function createClient(options: ClientOptions) {
     stock: stock(connection),
     locations: locations(connection),
     events: events(connection),
+    webhookEndpoints: webhookEndpoints(connection),
+    webhookDeliveries: webhookDeliveries(connection),
+    ledger: ledger(connection),
+    settings: settings(connection),
+    deadLetters: deadLetters(connection),
+    consumers: consumers(connection),
     /** Compares the counters with the log. `fresh` runs it now; else the last one that ran is answered. */
     audit: ({ fresh = false }: { fresh?: boolean } = {}, call_?: CallOptions) =>
       call<api.Audit>(connection, { method: 'GET', path: '/v1/audit', query: { fresh: fresh || undefined } }, call_),
@@ -275,14 +290,6 @@ function events(connection: Connection) {
     stream: (options: StreamOptions = {}) => streamEvents<api.HoldfastEvent>(connection, '/v1/events', options),
   }
 }
-
-const segment = encodeURIComponent
-
-const present = (headers: Record<string, string | undefined>): Record<string, string> =>
-  Object.fromEntries(Object.entries(headers).filter((entry): entry is [string, string] => entry[1] !== undefined))
-
-/** The home cell that an id names. */
-const cellOf = (id: string | undefined): string | undefined => id?.split('_')[1]
 
 /** A visitor keeps one name on a device where there is somewhere to keep it, so that a reload does not make a stranger. */
 function ownVisitor(): string {

@@ -33,6 +33,9 @@ export type CallOptions = {
   onAnswer?: (info: AnswerInfo) => void
 }
 
+/** Refuses with `precondition_failed` when the thing has another ETag by now. */
+export type IfVersion = { ifMatch?: string }
+
 export type ApiRequest = {
   method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
   path: string
@@ -140,3 +143,12 @@ export function randomId(): string {
 export function anySignal(...signals: (AbortSignal | undefined)[]): AbortSignal {
   return AbortSignal.any(signals.filter((signal) => signal !== undefined))
 }
+
+/** Of a path. */
+export const segment = encodeURIComponent
+
+export const present = (headers: Record<string, string | undefined>): Record<string, string> =>
+  Object.fromEntries(Object.entries(headers).filter((entry): entry is [string, string] => entry[1] !== undefined))
+
+/** The home cell that an id names. */
+export const cellOf = (id: string | undefined): string | undefined => id?.split('_')[1]
