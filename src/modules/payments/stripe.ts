@@ -72,27 +72,27 @@ function rememberUnheard() {
 /** What a call needs besides its operation. */
 type Call = { stripe: Stripe; cell: CellName; signal: AbortSignal }
 
-async function send(call: Call, operation: Operation): Promise<Answer> {
+async function send(call: Call, operation: Operation): Promise<Answer | 'in_progress'> {
   const { stripe, cell } = call
   const once = { idempotencyKey: operation.id }
   const { kind, reference } = operation
   const amount = toStripeAmount(operation.amount, operation.currency)
   if (amount === undefined) return { says: 'failed', error: 'amount_not_supported' }
-  if (kind === 'authorize') return ended(answerOfIntent(await createIntent(stripe, operation, amount, cell), kind))
+  if (kind === 'authorize') return taken(answerOfIntent(await createIntent(stripe, operation, amount, cell), kind))
   const id = reference ?? (await findIntent(call, operation.paymentId))?.id
   if (id === undefined) throw new OutcomeUnknown('Stripe does not show the payment')
   switch (kind) {
     case 'capture':
-      return ended(answerOfIntent(await stripe.paymentIntents.capture(id, { amount_to_capture: amount }, once), kind))
+      return taken(answerOfIntent(await stripe.paymentIntents.capture(id, { amount_to_capture: amount }, once), kind))
     case 'void':
-      return ended(answerOfIntent(await stripe.paymentIntents.cancel(id, {}, once), kind))
+      return taken(answerOfIntent(await stripe.paymentIntents.cancel(id, {}, once), kind))
     case 'refund': {
       const metadata = {
         ...metadataOf(operation, cell),
         holdfast_refund: toWireId('rfd', cell, operation.refundId ?? operation.id),
         holdfast_key: operation.id, // a refund that was tried again has several
       }
-      return ended(answerOfRefund(await stripe.refunds.create({ payment_intent: id, amount, metadata }, once)))
+      return taken(answerOfRefund(await stripe.refunds.create({ payment_intent: id, amount, metadata }, once)))
     }
   }
 }
@@ -156,7 +156,11 @@ async function findRefund({ stripe, signal }: Call, intentId: string, key: Uuid)
 }
 
 /** What an error says of the operation: an answer, or what it throws. */
-async function answerOfError({ stripe, signal }: Call, operation: Operation, error: unknown): Promise<Answer> {
+async function answerOfError(
+  { stripe, signal }: Call,
+  operation: Operation,
+  error: unknown,
+): Promise<Answer | 'in_progress'> {
   if (error instanceof OutcomeUnknown || error instanceof TryAgain) throw error
   const meaning = meaningOf(error, operation.kind)
   if (meaning === 'try_again') throw new TryAgain(messageOf(error))
@@ -166,12 +170,12 @@ async function answerOfError({ stripe, signal }: Call, operation: Operation, err
   const intent = await until(signal, stripe.paymentIntents.retrieve(operation.reference!)).catch((failed) => {
     throw new OutcomeUnknown(messageOf(failed))
   })
-  return ended(answerOfIntent(intent, operation.kind))
+  return taken(answerOfIntent(intent, operation.kind))
 }
 
-/** An answer that has come; one that has not is unknown for now. */
-function ended(answer: Answer | 'in_progress' | 'not_done'): Answer {
-  if (typeof answer === 'string') throw new OutcomeUnknown(`Stripe says ${answer}`)
+/** What Stripe made of a call; that nothing came of it though it was sent is unknown for now. */
+function taken(answer: Answer | 'in_progress' | 'not_done'): Answer | 'in_progress' {
+  if (answer === 'not_done') throw new OutcomeUnknown('Stripe has not begun it')
   return answer
 }
 

@@ -52,8 +52,11 @@ export type Provider = {
   readonly callsMax?: number
   /** Whether a method makes sense; asked before an order is taken. */
   accepts(method: string): boolean
-  /** Does it, or answers what the same key did before. Throws TryAgain, or anything else for an unknown outcome. */
-  perform(operation: Operation, signal: AbortSignal): Promise<Answer>
+  /**
+   * Does it, or answers what the same key did before; `in_progress` when it has begun, and its end is to be looked up. Throws
+   * TryAgain, or anything else for an unknown outcome.
+   */
+  perform(operation: Operation, signal: AbortSignal): Promise<Answer | 'in_progress'>
   /** What became of the key: `never_heard` only if the provider is sure that it did nothing under it. */
   lookUp(operation: Operation, signal: AbortSignal): Promise<Answer | 'never_heard' | 'in_progress'>
   /** Everything it holds for an order, for reconciliation and the audit. */

@@ -13,7 +13,7 @@ import { type StripeStandIn, standInKey, startStripeStandIn } from '../../suppor
 export let standIn: StripeStandIn
 export let provider: Provider
 /** How far the provider's clock is ahead of the machine's. */
-let aheadMs: number
+let aheadMs = 0
 export const now = (): Instant => addMs(instant(Date.now()), aheadMs)
 
 /** A stand-in and a provider for each test of the file. */
@@ -40,7 +40,8 @@ export const newProvider = (apiBase = standIn.url, secretKey = standInKey): Prov
   createStripeProvider({ secretKey, webhookSecret: 'whsec_test', apiBase }, { cell, now })
 
 export const never = new AbortController().signal
-export const perform = (operation: Operation, signal = never): Promise<Answer> => provider.perform(operation, signal)
+export const perform = (operation: Operation, signal = never): Promise<Answer | 'in_progress'> =>
+  provider.perform(operation, signal)
 export const lookUp = (operation: Operation) => provider.lookUp(operation, never)
 /** Long enough after for a call that is not recorded to be none. */
 export const wait = (): void => goAhead(limits.stripeUnderWayMsMax)

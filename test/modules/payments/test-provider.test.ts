@@ -54,7 +54,7 @@ test('the same key charges once, from two processes at the same time', async () 
   const answers = await Promise.all(
     operations.flatMap((one) => [perform(one), sameElsewhere.perform(one, signal), perform(one)]),
   )
-  expect(new Set(answers.map((answer) => answer.says))).toEqual(new Set(['captured']))
+  expect(new Set(answers.map((answer) => typeof answer === 'object' && answer.says))).toEqual(new Set(['captured']))
   for (const one of operations) expect(await chargeOf(one)).toMatchObject({ captured: 1000, status: 'captured' })
 })
 
