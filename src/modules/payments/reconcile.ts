@@ -8,7 +8,7 @@ import type { Order, Settlement } from '../orders/types.ts'
 import { settlementOfCharge } from './decide.ts'
 import type { Providers, SubmitSettle } from './executor.ts'
 import { insertOperations, paymentsUnderWay } from './store.ts'
-import type { Charge, Operation } from './types.ts'
+import type { Charge, ChargesQuery, Operation, Provider } from './types.ts'
 
 type Payment = NonNullable<Order['life']>['payments'][number]
 
@@ -92,6 +92,8 @@ export type ReconcileParts = {
   readOrder: (shopId: ShopId, id: Uuid) => Promise<Order | undefined>
   /** Orders of the shop made within the span, newest first, from below `before` on. */
   readOrders: (shopId: ShopId, span: Span, page: { before: Uuid | null; limit: number }) => Promise<Order[]>
+  /** Ends it early: the report tells what was compared until then. */
+  stopping?: AbortSignal
 }
 
 /** Both exclusive; null means without an end. */
@@ -128,7 +130,7 @@ export async function reconcileOrders(
   report: ReconcileReport,
 ): Promise<void> {
   let before: Uuid | null = null
-  for (let left = ordersMax; left > 0; ) {
+  for (let left = ordersMax; left > 0 && !parts.stopping?.aborted; ) {
     const orders: Order[] = await parts.readOrders(shopId, span, {
       before,
       limit: Math.min(left, limits.reconcilePageMax),
@@ -139,7 +141,7 @@ export async function reconcileOrders(
     before = orders.at(-1)!.id
     const paid = orders.filter((order) => order.life?.payments.some(({ provider }) => parts.providers.has(provider)))
     const underWay = await paymentsUnderWay(parts.database, paid)
-    for (let at = 0; at < paid.length; at += limits.reconcileAtOnceMax) {
+    for (let at = 0; at < paid.length && !parts.stopping?.aborted; at += limits.reconcileAtOnceMax) {
       await Promise.all(
         paid.slice(at, at + limits.reconcileAtOnceMax).map((order) => reconcileOrder(parts, order, underWay, report)),
       )
@@ -158,7 +160,8 @@ async function reconcileOrder(
     const provider = parts.providers.get(name)
     if (!provider) continue
     const query = { shopId: order.shopId, orderId: order.id, after: null, limit: limits.reconcilePageMax }
-    const charges = await provider.charges(query)
+    const charges = await chargesOf(parts, provider, query)
+    if (charges === 'stopped') return
     for (const payment of payments) {
       if (payment.provider !== name) continue
       report.payments++
@@ -166,6 +169,20 @@ async function reconcileOrder(
       const charge = charges.find(({ paymentId }) => paymentId === payment.id)
       await act(parts, order, payment, charge, report)
     }
+  }
+}
+
+/** A list that was cut short tells nothing of what is missing from it. */
+async function chargesOf(
+  { stopping }: ReconcileParts,
+  provider: Provider,
+  query: ChargesQuery,
+): Promise<Charge[] | 'stopped'> {
+  try {
+    return await provider.charges({ ...query, signal: stopping })
+  } catch (error) {
+    if (stopping?.aborted) return 'stopped'
+    throw error
   }
 }
 
@@ -179,7 +196,9 @@ export async function reconcileCharges(
   for (const provider of parts.providers.values()) {
     let after: string | null = null
     for (;;) {
-      const charges: Charge[] = await provider.charges({ shopId, orderId: null, after, limit: limits.reconcilePageMax })
+      const query = { shopId, orderId: null, after, limit: limits.reconcilePageMax }
+      const charges = await chargesOf(parts, provider, query)
+      if (charges === 'stopped') return
       await reconcilePage(parts, { shopId, provider: provider.name, madeBefore }, charges, report)
       if (charges.length < limits.reconcilePageMax) break
       after = charges.at(-1)!.id

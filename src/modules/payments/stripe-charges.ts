@@ -6,19 +6,30 @@ import { limits } from '../../base/limits.ts'
 import type { Currency } from '../../base/money.ts'
 import { addMs, type Instant, instant } from '../../base/time.ts'
 import { gather } from '../../runtime/gather.ts'
-import { ownerOf, paged, secondsOf } from './stripe-client.ts'
+import { ownerOf, paged, secondsOf, until } from './stripe-client.ts'
 import { chargeStatusOf, fromStripeAmount } from './stripe-words.ts'
 import type { Charge, Provider } from './types.ts'
 
 const shown = { expand: ['data.latest_charge'] }
+const shownOne = { expand: ['latest_charge'] }
+
+type Asked = { orderId: Uuid; signal: AbortSignal | undefined }
+const never = new AbortController().signal
 
 export function stripeCharges(stripe: Stripe, { cell, now }: { cell: CellName; now(): Instant }): Provider['charges'] {
-  /** From the oldest of these orders on; begun after they were asked for, so that it shows what was done before. */
-  const intentsOf = gather<Uuid, Stripe.PaymentIntent[]>(limits.stripeChargesGatheredMax, async (orderIds) => {
+  /**
+   * From the oldest of these orders on; begun after they were asked for, so that it shows what was done before. Who asks at the
+   * same time is stopped at the same time.
+   */
+  const intentsOf = gather<Asked, Stripe.PaymentIntent[]>(limits.stripeChargesGatheredMax, async (asked) => {
+    const orderIds = asked.map(({ orderId }) => orderId)
+    const [{ signal }] = asked as [Asked]
     const oldest = instant(Math.min(...orderIds.map(timeOfUuid)))
     const created = { gte: secondsOf(addMs(oldest, -limits.clockSkewMsMax)) }
     const byOrder = new Map<string, Stripe.PaymentIntent[]>()
-    for await (const intent of paged((page) => stripe.paymentIntents.list({ created, ...shown, ...page }))) {
+    for await (const intent of paged((page) => stripe.paymentIntents.list({ created, ...shown, ...page }), {
+      signal,
+    })) {
       const order = intent.metadata.holdfast_order
       if (order !== undefined) byOrder.set(order, [...(byOrder.get(order) ?? []), intent])
     }
@@ -26,21 +37,22 @@ export function stripeCharges(stripe: Stripe, { cell, now }: { cell: CellName; n
   })
 
   /** One at a time: Stripe answers 20 searches a second. */
-  const searched = gather<Uuid, Stripe.PaymentIntent[]>(1, async ([orderId]) => {
-    const query = `metadata['holdfast_order']:'${toWireId('ord', cell, orderId!)}'`
-    const { data } = await stripe.paymentIntents.search({ query, limit: 100 })
+  const searched = gather<Asked, Stripe.PaymentIntent[]>(1, async ([asked]) => {
+    const { orderId, signal = never } = asked!
+    const query = `metadata['holdfast_order']:'${toWireId('ord', cell, orderId)}'`
+    const { data } = await until(signal, stripe.paymentIntents.search({ query, limit: 100 }))
     const read: Stripe.PaymentIntent[] = []
-    for (const { id } of data) read.push(await stripe.paymentIntents.retrieve(id, { expand: ['latest_charge'] }))
+    for (const { id } of data) read.push(await until(signal, stripe.paymentIntents.retrieve(id, shownOne)))
     return [read]
   })
 
-  return async ({ shopId, orderId, after, limit }) => {
+  return async ({ shopId, orderId, after, limit, signal }) => {
     const charges: Charge[] = []
     const isOld = orderId !== null && now() - timeOfUuid(orderId) > limits.stripeListedMs
     const intents =
       orderId === null
-        ? paged((page) => stripe.paymentIntents.list({ ...shown, ...page }), { after })
-        : await (isOld ? searched : intentsOf)(orderId)
+        ? paged((page) => stripe.paymentIntents.list({ ...shown, ...page }), { after, signal })
+        : await (isOld ? searched : intentsOf)({ orderId, signal })
     for await (const intent of intents) {
       if (charges.length === limit) break
       const charge = chargeOf(intent, shopId, cell)

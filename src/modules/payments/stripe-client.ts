@@ -47,14 +47,14 @@ type Page<T> = { data: T[]; has_more: boolean }
 /** Everything a list holds, newest first. A list that is too long to be read is no answer. */
 export async function* paged<T extends { id: string }>(
   read: (page: { limit: number; starting_after?: string }) => Promise<Page<T>>,
-  { after = null, signal }: { after?: string | null; signal?: AbortSignal } = {},
+  { after = null, signal }: { after?: string | null; signal?: AbortSignal | undefined } = {},
 ): AsyncGenerator<T> {
   let last = after
   for (let pages = 0; pages < limits.stripePagesMax; pages++) {
-    const page = await read({ limit: 100, ...(last === null ? {} : { starting_after: last }) })
+    const reading = read({ limit: 100, ...(last === null ? {} : { starting_after: last }) })
+    const page = await (signal ? until(signal, reading) : reading)
     yield* page.data
     if (!page.has_more) return
-    if (signal?.aborted) throw new OutcomeUnknown('no answer in time')
     last = page.data.at(-1)!.id
   }
   throw new OutcomeUnknown(`Stripe's list is longer than ${limits.stripePagesMax} pages`)

@@ -60,7 +60,16 @@ export type Provider = {
   /** What became of the key: `never_heard` only if the provider is sure that it did nothing under it. */
   lookUp(operation: Operation, signal: AbortSignal): Promise<Answer | 'never_heard' | 'in_progress'>
   /** Everything it holds for an order, for reconciliation and the audit. */
-  charges(query: { shopId: ShopId; orderId: Uuid | null; after: string | null; limit: number }): Promise<Charge[]>
+  charges(query: ChargesQuery): Promise<Charge[]>
+}
+
+/** Of one order, or of all from `after` on. When `signal` is aborted, it ends at once with an exception. */
+export type ChargesQuery = {
+  shopId: ShopId
+  orderId: Uuid | null
+  after: string | null
+  limit: number
+  signal?: AbortSignal | undefined
 }
 
 /** A provider's own record of one payment. */
