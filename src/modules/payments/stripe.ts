@@ -79,7 +79,7 @@ async function send(call: Call, operation: Operation): Promise<Answer | 'in_prog
   const amount = toStripeAmount(operation.amount, operation.currency)
   if (amount === undefined) return { says: 'failed', error: 'amount_not_supported' }
   if (kind === 'authorize') return taken(answerOfIntent(await createIntent(stripe, operation, amount, cell), kind))
-  const id = reference ?? (await findIntent(call, operation.paymentId))?.id
+  const id = reference ?? (await findIntent(call, operation))?.id
   if (id === undefined) throw new OutcomeUnknown('Stripe does not show the payment')
   switch (kind) {
     case 'capture':
@@ -118,9 +118,7 @@ function createIntent(stripe: Stripe, operation: Operation, amount: number, cell
 async function recordOf(call: Call, operation: Operation): Promise<Answer | 'in_progress' | 'not_done'> {
   const { stripe } = call
   const { kind, reference } = operation
-  const intent = reference
-    ? await stripe.paymentIntents.retrieve(reference)
-    : await findIntent(call, operation.paymentId)
+  const intent = reference ? await stripe.paymentIntents.retrieve(reference) : await findIntent(call, operation)
   if (intent && kind !== 'refund') return answerOfIntent(intent, kind)
   if (intent) {
     const refund = await findRefund(call, intent.id, operation.id)
@@ -130,21 +128,33 @@ async function recordOf(call: Call, operation: Operation): Promise<Answer | 'in_
   throw new OutcomeUnknown('Stripe does not show the payment')
 }
 
-/** Made within the life of its key, and so listed within that window; as a rule soon after the payment began. */
-async function findIntent({ stripe, cell, signal }: Call, paymentId: Uuid): Promise<Stripe.PaymentIntent | undefined> {
+/**
+ * Made within the life of its key, and so listed within that time: from when the payment began, as a rule soon after, or from
+ * when it was last asked for by hand. What was asked for by hand in between is days old, and search shows it.
+ */
+async function findIntent(
+  { stripe, cell, signal }: Call,
+  { paymentId, askedAt }: Operation,
+): Promise<Stripe.PaymentIntent | undefined> {
   const name = toWireId('pay', cell, paymentId)
   const beganAt = timeOfUuid(paymentId)
-  const soon = addMs(beganAt, limits.authorizeMsMax)
-  const windows = [
-    { gte: secondsOf(addMs(beganAt, -limits.clockSkewMsMax)), lte: secondsOf(soon) },
-    { gt: secondsOf(soon), lte: secondsOf(addMs(beganAt, limits.stripeIntentMsMax)) },
+  const from = (at: Instant) => secondsOf(addMs(at, -limits.clockSkewMsMax))
+  const soon = secondsOf(addMs(beganAt, limits.authorizeMsMax))
+  const late = secondsOf(addMs(beganAt, limits.stripeIntentMsMax))
+  const windows: Stripe.RangeQueryParam[] = [
+    { gte: from(beganAt), lte: soon },
+    { gt: soon, lte: late },
   ]
+  const isAskedAnew = from(askedAt) > late
+  if (isAskedAnew) windows.push({ gte: from(askedAt), lte: secondsOf(addMs(askedAt, limits.stripeIntentMsMax)) })
   for (const created of windows) {
     for await (const intent of paged((page) => stripe.paymentIntents.list({ created, ...page }), { signal })) {
       if (intent.metadata.holdfast_payment === name) return intent
     }
   }
-  return undefined
+  if (!isAskedAnew) return undefined
+  const found = await stripe.paymentIntents.search({ query: `metadata['holdfast_payment']:'${name}'`, limit: 1 })
+  return found.data[0] && stripe.paymentIntents.retrieve(found.data[0].id) // search may show it as it was
 }
 
 async function findRefund({ stripe, signal }: Call, intentId: string, key: Uuid): Promise<Stripe.Refund | undefined> {

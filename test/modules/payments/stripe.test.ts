@@ -230,6 +230,19 @@ describe('a call without an answer', () => {
     expect(await lookUp(operation)).toMatchObject({ says: 'captured' })
   })
 
+  test('that was sent when it was tried again by hand, days after its payment began, is found as well', async () => {
+    const paymentId = newUuidAt(addMs(now(), -5 * limits.stripeIntentMsMax))
+    const operation = authorize('pm_card_visa', { id: paymentId, paymentId })
+    await loseAnswerOf(operation)
+    expect(await lookUp(operation)).toMatchObject({ says: 'captured', reference: intentOf(operation).id })
+    goAhead(5 * limits.stripeIntentMsMax)
+    const again = { ...operation, askedAt: now() } // by hand a second time
+    expect(await lookUp(again)).toMatchObject({ says: 'captured', reference: intentOf(operation).id })
+    wait()
+    const never = newUuidAt(addMs(again.askedAt, -5 * limits.stripeIntentMsMax))
+    expect(await lookUp({ ...again, id: never, paymentId: never })).toBe('never_heard')
+  })
+
   test('of a capture is found by the payment, whose name need not be known', async () => {
     const operation = authorize('pm_card_visa', { capture: 'later' })
     await perform(operation)
