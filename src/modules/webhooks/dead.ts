@@ -64,7 +64,7 @@ export function deadDeliveries(database: Pick<Database, 'query' | 'transaction'>
     drop: async (shopId, id) => {
       const found = await find(shopId, id)
       if (!found) return false
-      return (await database.transaction((session) => dropDead(session, nameOf(found)))) > 0
+      return (await database.transaction((session) => dropDead(session, nameOf(found)))).count > 0
     },
   }
 }

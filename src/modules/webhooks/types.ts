@@ -41,10 +41,11 @@ export type Delivery = {
   createdAt: Instant
   updatedAt: Instant
 }
-export type DeliveryState = 'ready' | 'waiting' | 'delivered' | 'dead'
+/** `dropped`: dead, and given up for good by hand. */
+export type DeliveryState = 'ready' | 'waiting' | 'delivered' | 'dead' | 'dropped'
 
 /** `ready` and `waiting` are one to the caller. */
-export const deliveryStatuses = ['pending', 'delivered', 'dead'] as const
+export const deliveryStatuses = ['pending', 'delivered', 'dead', 'dropped'] as const
 export type DeliveryStatus = (typeof deliveryStatuses)[number]
 
 /** What came of one request. Without an answer `status` is null and `error` says why. */

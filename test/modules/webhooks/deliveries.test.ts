@@ -219,6 +219,34 @@ describe('a delivery', () => {
     expect(new Set(receiver.received.map((one) => one.id)).size).toBe(3)
     await settled(id, 3)
   })
+
+  it('that was dropped by hand stays dropped after a rewind, is still seen, and goes out when it is asked for', async () => {
+    const { receiver, id } = await openEndpoint(['order.placed'])
+    receiver.answer(() => ({ status: 500 }))
+    await placeOrder()
+    await eventually(async () => (await deliveriesOf(id))[0]?.attempt_count === 1)
+    const [{ id: delivery }] = await deliveriesOf(id)
+    await cell.database.transaction((session) =>
+      session.run(
+        `update webhooks.deliveries set state = 'dead', reason = 'attempts_exhausted', next_at = null
+         where endpoint_id = (select id from webhooks.endpoints order by created_at desc limit 1)`,
+      ),
+    )
+    expect((await cell.call('DELETE', `/v1/dead-letters/${delivery}?reason=read+by+hand`)).status).toBe(204)
+    expect((await cell.call('GET', `/v1/dead-letters/${delivery}`)).status).toBe(404)
+    receiver.answer(() => ({ status: 200 }))
+    await cell.call('POST', '/v1/consumers/webhooks/rewind', { body: { to: 'start' } })
+    await placeOrder()
+    await eventually(() => receiver.received.length === 2) // the new one; the log was read up to it again
+    expect(receiver.received[1]!.id).not.toBe(delivery)
+    expect(await deliveriesOf(id, '&status=dropped')).toMatchObject([
+      { id: delivery, status: 'dropped', reason: null, attempt_count: 1 },
+    ])
+    expect(await deliveriesOf(id, '&status=dead')).toEqual([])
+    expect((await cell.call('POST', `/v1/webhook-deliveries/${delivery}/redeliver`)).status).toBe(200)
+    await eventually(() => receiver.received.length === 3)
+    expect(receiver.received[2]!.id).toBe(delivery)
+  })
 })
 
 describe('an endpoint', () => {
