@@ -19,8 +19,10 @@ import { createPostgresStore } from './modules/orders/engine-postgres.ts'
 import { makeMonthPartitions, sweep } from './modules/orders/housekeeping.ts'
 import { carryKeysOver, rotateKeys } from './modules/orders/key-tables.ts'
 import { createOrderReader } from './modules/orders/reads.ts'
+import { submissionOf } from './modules/orders/service.ts'
 import type { CommandOutcome, Submission } from './modules/orders/types.ts'
 import { createWaiting } from './modules/orders/waiting.ts'
+import type { SubmitSettle } from './modules/payments/executor.ts'
 import { deadOperations } from './modules/payments/service.ts'
 import { forgetEvents } from './modules/payments/stripe-store.ts'
 import { readTestCharges, readUnderWay } from './modules/payments/sums.ts'
@@ -122,7 +124,7 @@ export async function buildCell({ cell, database, config, log, clock = systemClo
     testProvider: providers.testProvider,
     stripeWebhooks: providers.stripeWebhooks,
     waiting,
-    deadLetters: openDeadLetters(database, cell),
+    deadLetters: openDeadLetters(database, cell, (command) => batcher.submit(submissionOf(command, null, clock.now()))),
     lives: () => reader.lives,
     assessOrder: createRisk({ database, clock, assessors: [], metrics: riskMetrics(metrics) }),
     database,
@@ -173,8 +175,8 @@ function warn(log: Log, what: string) {
   }
 }
 
-function openDeadLetters(database: Database, cell: CellName) {
-  const operations = operationSource(deadOperations(database), cell)
+function openDeadLetters(database: Database, cell: CellName, submit: SubmitSettle) {
+  const operations = operationSource(deadOperations(database, submit), cell)
   return createDeadLetters(database, [
     operations,
     deliverySource(deadDeliveries(database, cell)),

@@ -8,12 +8,14 @@ import { createDeadLetters, type DeadLetters } from '../modules/deadletters/serv
 import { deliverySource, eventSource, operationSource } from '../modules/deadletters/sources.ts'
 import type { DropRecord } from '../modules/deadletters/store.ts'
 import { type DeadKind, type DeadLetter, deadKinds } from '../modules/deadletters/types.ts'
+import type { SubmitSettle } from '../modules/payments/executor.ts'
 import { deadOperations } from '../modules/payments/service.ts'
 import { ensureShop } from '../modules/shops/service.ts'
 import { deadDeliveries } from '../modules/webhooks/dead.ts'
 import type { Database } from '../runtime/pg.ts'
 import { cellNamed, databaseHelp, databaseOptions, withDatabase } from './database.ts'
 import { CommandFailure, usage } from './failure.ts'
+import { withSettling } from './settling.ts'
 import { formatTable } from './table.ts'
 
 export const deadHelp = `Usage: holdfast dead list [--kind KIND | --dropped] [options]
@@ -47,16 +49,17 @@ export async function dead(args: string[]): Promise<number> {
   const work = workOf(positionals, values)
   const told = await withDatabase(values, async (database) => {
     const shop = await ensureShop(database)
-    return work(lettersOf(database, cellNamed(values)), shop.id)
+    const cell = cellNamed(values)
+    return withSettling(database, cell, (submit) => work(lettersOf(database, cell, submit), shop.id))
   })
   console.log(told.text)
   if (values.json) console.log(JSON.stringify(told.json))
   return 0
 }
 
-const lettersOf = (database: Database, cell: CellName): DeadLetters =>
+const lettersOf = (database: Database, cell: CellName, submit: SubmitSettle): DeadLetters =>
   createDeadLetters(database, [
-    operationSource(deadOperations(database), cell),
+    operationSource(deadOperations(database, submit), cell),
     deliverySource(deadDeliveries(database, cell)),
     eventSource(database),
   ])

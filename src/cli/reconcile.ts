@@ -3,12 +3,9 @@
 import { parseArgs } from 'node:util'
 import { type CellName, isCellName, toWireId } from '../base/ids.ts'
 import { limits } from '../base/limits.ts'
-import { addMs, type Instant, instant, parseRfc3339 } from '../base/time.ts'
+import { addMs, type Instant, parseRfc3339 } from '../base/time.ts'
 import { openProviders } from '../cell-payments.ts'
-import { createEngine } from '../modules/orders/engine.ts'
-import { createPostgresStore } from '../modules/orders/engine-postgres.ts'
 import { createOrderReader, readOrdersOfSpan } from '../modules/orders/reads.ts'
-import { submissionOf } from '../modules/orders/service.ts'
 import type { CommandOutcome, Settle } from '../modules/orders/types.ts'
 import {
   emptyReport,
@@ -21,11 +18,10 @@ import type { Provider } from '../modules/payments/types.ts'
 import { ensureShop } from '../modules/shops/service.ts'
 import { systemClock } from '../runtime/clock.ts'
 import { type Config, readConfig } from '../runtime/config.ts'
-import { newestEventSql } from '../runtime/event-log.ts'
-import { gather } from '../runtime/gather.ts'
 import type { Database } from '../runtime/pg.ts'
 import { databaseHelp, databaseOptions, withDatabase } from './database.ts'
 import { usage } from './failure.ts'
+import { withSettling } from './settling.ts'
 import { formatTable } from './table.ts'
 
 export const reconcileHelp = `Usage: holdfast reconcile [--since TIME] [--database-url URL | --data DIR] [--json]
@@ -58,17 +54,8 @@ type Options = { cell: CellName; config: Config; since: Instant | null }
 
 async function ofDatabase(database: Database, { cell, config, since }: Options): Promise<ReconcileReport> {
   const shop = await ensureShop(database)
-  const store = createPostgresStore((lane) => database.openSession(`reconcile ${lane}`))
-  try {
-    const [newest] = await database.query<{ at: Instant }>(newestEventSql)
-    const engine = createEngine(store, { cell, startedAt: newest?.at ?? instant(0) })
+  return withSettling(database, cell, async (submit) => {
     const providers = openProviders({ cell, database, config, clock: systemClock })
-    const submit = gather<Settle, CommandOutcome>(limits.reconcilePageMax, (commands) =>
-      engine.run(
-        0,
-        commands.map((command) => submissionOf(command, null, systemClock.now())),
-      ),
-    )
     const parts = partsOf(database, providers.byName, submit)
     const before = addMs(systemClock.now(), -limits.reconcileQuietMs)
     const report = emptyReport()
@@ -80,9 +67,7 @@ async function ofDatabase(database: Database, { cell, config, since }: Options):
     )
     if (since === null) await reconcileCharges(parts, shop.id, before, report)
     return report
-  } finally {
-    await store.close()
-  }
+  })
 }
 
 function partsOf(

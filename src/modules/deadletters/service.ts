@@ -73,10 +73,15 @@ export function createDeadLetters(
       const letter = await source?.get(shopId, id)
       if (!source || !letter) return refused('not_found')
       const number = await keepDrop(database, { shopId, letter, reason, keyId }) // first: none is ever gone without a record
-      const dropped = await source.drop(shopId, id)
-      if (dropped.ok) return accepted(letter)
-      await forgetDrop(database, number)
-      return dropped
+      try {
+        const dropped = await source.drop(shopId, id)
+        if (dropped.ok) return accepted(letter)
+        await forgetDrop(database, number)
+        return dropped
+      } catch (error) {
+        if (await source.get(shopId, id)) await forgetDrop(database, number)
+        throw error
+      }
     },
   }
 }

@@ -1,9 +1,11 @@
 // Dead letters of payments: operations that were given up, or that a provider refused although money is owed. They stand until
-// somebody tries them again or drops them; what the order shows is not changed by either.
+// somebody tries them again or drops them. Of one that is dropped its order is told, so that it waits for it no longer.
 import type { ShopId, Uuid } from '../../base/ids.ts'
 import type { Instant } from '../../base/time.ts'
 import type { Database } from '../../runtime/pg.ts'
 import { randomUuid } from '../../runtime/random.ts'
+import type { Settlement } from '../orders/types.ts'
+import type { SubmitSettle } from './executor.ts'
 import { type DeadRecord, dropDead, readDead, readDeadPage, retryDead } from './store.ts'
 import type { OperationKind } from './types.ts'
 
@@ -30,7 +32,7 @@ export type DeadOperation = {
 
 export type DeadOperations = ReturnType<typeof deadOperations>
 
-export function deadOperations(database: Pick<Database, 'query' | 'transaction'>) {
+export function deadOperations(database: Pick<Database, 'query' | 'transaction'>, submit: SubmitSettle) {
   return {
     /** By id; `after` is the last of the page before. */
     list: async (shopId: ShopId, page: { after: Uuid | null; limit: number }): Promise<DeadOperation[]> =>
@@ -47,10 +49,20 @@ export function deadOperations(database: Pick<Database, 'query' | 'transaction'>
      */
     retry: (shopId: ShopId, id: Uuid): Promise<Uuid | undefined> => retryDead(database, { shopId, id }, randomUuid()),
 
-    /** Forgets it. False when there is no such dead operation. */
-    drop: (shopId: ShopId, id: Uuid): Promise<boolean> => dropDead(database, { shopId, id }),
+    /** Tells the order first, then forgets it. False when there is no such dead operation. */
+    async drop(shopId: ShopId, id: Uuid): Promise<boolean> {
+      const record = await readDead(database, shopId, id)
+      if (!record) return false
+      const settlement = settlementOfDrop(record)
+      if (settlement) await submit({ kind: 'settle', shopId, orderId: record.orderId, settlement })
+      return dropDead(database, { shopId, id })
+    },
   }
 }
+
+/** Of a refund the order knows already that it failed. */
+const settlementOfDrop = ({ kind, paymentId }: DeadRecord): Settlement | null =>
+  kind === 'refund' ? null : { of: 'payment', id: paymentId, says: 'given_up', operation: kind }
 
 const told = (record: DeadRecord): DeadOperation => ({
   id: record.id,

@@ -3,6 +3,7 @@ import { beforeEach, expect, test } from 'vitest'
 import { limits } from '../../../src/base/limits.ts'
 import type { MinorUnits } from '../../../src/base/money.ts'
 import { instant } from '../../../src/base/time.ts'
+import { defaultTerms } from '../../../src/modules/orders/life.ts'
 import type { Order } from '../../../src/modules/orders/types.ts'
 import { emptyReport, reconcileCharges, reconcileOrders } from '../../../src/modules/payments/reconcile.ts'
 import { deadOperations } from '../../../src/modules/payments/service.ts'
@@ -256,7 +257,7 @@ test('a refund that the provider refuses fails visibly, and a retry by hand uses
   bank.script(declines)
   await process.run({ kind: 'cancel_order', shopId, orderId: order.id, reason: 'buyer', lines: null, ifVersion: null })
   await whenOrder(process, order.id, ({ life }) => life?.refunds[0]?.status === 'failed')
-  const dead = deadOperations(database)
+  const dead = deadOperations(database, process.run)
   await eventually(async () => (await dead.list(shopId, { after: null, limit: 10 })).length === 1)
   const [one] = await dead.list(shopId, { after: null, limit: 10 })
   expect(one).toMatchObject({
@@ -279,14 +280,14 @@ test('a refund that the provider refuses fails visibly, and a retry by hand uses
 
 test('a capture that nobody answers for three days is a dead letter, asked after when it is retried, and can be dropped', async () => {
   process.consume()
-  const order = await placeWith(process, 'bank', 'x', { terms: { captureRule: 'at_shipment', reservationMs: hour } })
+  const order = await placeWith(process, 'bank', 'x', { terms: { ...defaultTerms, captureRule: 'at_shipment', reservationMs: hour } })
   await whenOrder(process, order.id, isConfirmed)
   bank.always(fails)
   await process.run({ kind: 'capture_order', shopId, orderId: order.id, ifVersion: null })
   await eventually(async () => (await operationsOf(database))[0]?.last_error?.includes('connection') ?? false)
   await age(database, 73 * hour)
   await process.takeDue()
-  const dead = deadOperations(database)
+  const dead = deadOperations(database, process.run)
   const [one] = await dead.list(shopId, { after: null, limit: 10 })
   expect(one).toMatchObject({ kind: 'capture', data: { refused: false, refund_id: null } })
   expect(paymentOf(await process.order(order.id))).toMatchObject({ status: 'authorized', asked: 'capture' })
