@@ -11,6 +11,7 @@ import { createApp, drainApp } from './gateway/app.ts'
 import { countTraffic } from './gateway/traffic.ts'
 import { createDeadLetters } from './modules/deadletters/service.ts'
 import { deliverySource, eventSource, operationSource } from './modules/deadletters/sources.ts'
+import { fulfilmentConsumer } from './modules/fulfilment/consumer.ts'
 import { closeLedger } from './modules/ledger/audit.ts'
 import { startLedger } from './modules/ledger/start.ts'
 import { keyOf } from './modules/orders/batch-state.ts'
@@ -22,6 +23,7 @@ import { createOrderReader } from './modules/orders/reads.ts'
 import { submissionOf } from './modules/orders/service.ts'
 import type { CommandOutcome, Submission } from './modules/orders/types.ts'
 import { createWaiting } from './modules/orders/waiting.ts'
+import { readOrderWork } from './modules/orders/work.ts'
 import type { SubmitSettle } from './modules/payments/executor.ts'
 import { deadOperations } from './modules/payments/service.ts'
 import { forgetEvents } from './modules/payments/stripe-store.ts'
@@ -76,7 +78,7 @@ export async function buildCell({ cell, database, config, log, clock = systemClo
   const reader = await startLogReader({ database, lives, now: clock.elapsedMs, onError: warn(log, 'log reader') })
   const bus = postgresBus({ database, reader, clock, ...busReports(metrics, log) })
   const shared = { cell, database, bus, reader, clock, config, metrics }
-  const waiting = createWaiting(createOrderReader(database))
+  const waiting = createWaiting(createOrderReader(database), reader)
   const batcher = createBatcher<Submission, CommandOutcome>({
     lanes: config.lanes,
     batchRowsMax: config.batchRowsMax,
@@ -115,6 +117,7 @@ export async function buildCell({ cell, database, config, log, clock = systemClo
     providers: providers.testProvider ? [{ name: 'test', sums: () => readTestCharges(database) }] : [],
     underWay: () => readUnderWay(database),
   })
+  bus.consume(fulfilmentConsumer(readOrderWork))
   const webhooks = startCellWebhooks({ ...shared, onError: warn(log, 'webhooks') })
   const app = await createApp({
     cell,

@@ -36,8 +36,10 @@ export const limits = {
   orderPartsMax: 1_000, // shipments, returns and asked refunds, each
   orderWaitSecondsMax: 30, // of `Prefer: wait`
   orderWatchersMax: 10_000,
-  orderPollMs: 250, // for orders that another process has settled
+  orderPollMs: 1_000, // for orders that another process has settled, should its event be missed
   orderReservationMsDefault: 15 * 60 * 1000,
+  authorizationMsDefault: 7 * 24 * 60 * 60 * 1000, // cards as a rule
+  captureLeadMsDefault: 24 * 60 * 60 * 1000,
   lanes: 2,
   batchRowsMax: 1_500, // rows touched, not commands: one order of 2,000 lines is a batch of its own
   batchRerunsMax: 5,

@@ -1,7 +1,10 @@
 // Callers who wait for their order (`Prefer: wait=5`, RFC 7240) until nothing of its payment is under way. They are told by
-// this process's own batches, and of what other processes settle by a slow look at the tables. Without waiters it costs nothing.
-import type { ShopId, Uuid } from '../../base/ids.ts'
+// this process's own batches, and of what other processes settle by the event log; a slow look at the tables is there for
+// whatever is missed. Without waiters it costs nothing.
+import { parseWireId, type ShopId, type Uuid } from '../../base/ids.ts'
 import { limits } from '../../base/limits.ts'
+import type { LogEvent } from '../../runtime/event-log.ts'
+import type { LogReader } from '../../runtime/logreader.ts'
 import { isUnderWay } from './money.ts'
 import type { ReadOrder } from './reads.ts'
 import type { CommandOutcome, Order } from './types.ts'
@@ -36,17 +39,34 @@ export type Waiting = ReturnType<typeof createWaiting>
 export const isSettled = ({ status, life }: Pick<Order, 'status' | 'life'>): boolean =>
   status !== 'pending' || life === null || !life.payments.some(isUnderWay)
 
-export function createWaiting(readOrder: ReadOrder) {
+/** What an order settles by, as a rule. */
+const settlingTypes = {
+  names: new Set([
+    'order.confirmed',
+    'order.cancelled',
+    'order.in_review',
+    'payment.failed',
+    'payment.voided',
+    'payment.requires_action',
+  ]),
+  nouns: new Set<string>(),
+}
+
+type HeardLog = Pick<LogReader, 'attend' | 'beyond' | 'read' | 'horizon'>
+
+export function createWaiting(readOrder: ReadOrder, log?: HeardLog) {
   const watchers = new Map<Uuid, Set<Watcher>>()
+  const over = new AbortController()
   let count = 0
   let willLook = false
-  let isOver = false
+  let isListening = false
 
   function add(watcher: Watcher): void {
     const others = watchers.get(watcher.orderId)
     if (others) others.add(watcher)
     else watchers.set(watcher.orderId, new Set([watcher]))
     count++
+    if (log && !isListening) void listen(log)
     if (willLook) return
     willLook = true
     setTimeout(look, limits.orderPollMs).unref()
@@ -64,6 +84,36 @@ export function createWaiting(readOrder: ReadOrder) {
       if (watcher.latest === null || watcher.latest.version < order.version) watcher.latest = order
       if (isSettled(watcher.latest)) watcher.wake()
     }
+  }
+
+  /** For as long as anybody waits. When it cannot, the slow look is left. */
+  async function listen(log: HeardLog): Promise<void> {
+    isListening = true
+    const leave = log.attend()
+    try {
+      for (let seq = log.horizon; count > 0 && !over.signal.aborted; ) {
+        await log.beyond(seq, over.signal)
+        if (log.horizon <= seq) return // the log ends here, or begins anew
+        const page = await log.read(seq, { types: settlingTypes }, limits.eventPageMax)
+        if (page === 'expired') return
+        await Promise.all(page.events.map(hear))
+        seq = page.seq
+      }
+    } catch {
+      // The database is away.
+    } finally {
+      leave()
+      isListening = false
+    }
+  }
+
+  /** Of an order in a version that nobody here has seen. */
+  async function hear({ shopId, subject, subjectVersion }: LogEvent): Promise<void> {
+    const orderId = parseWireId(subject)?.uuid
+    const all = orderId && watchers.get(orderId)
+    if (!all || [...all].every(({ latest }) => latest !== null && latest.version >= subjectVersion)) return
+    const order = await readOrder(shopId as ShopId, orderId)
+    if (order) see(order)
   }
 
   /** One read of all that were there at the last look already. A database that is gone is asked again at the next. */
@@ -90,7 +140,7 @@ export function createWaiting(readOrder: ReadOrder) {
     /** From before the command is submitted, so that nothing is missed. Null when the caller does not wait, or too many do. */
     watch(prefer: unknown, shopId: ShopId, orderId: Uuid): Watch | null {
       const seconds = secondsToWait(prefer)
-      if (seconds === null || isOver || count >= limits.orderWatchersMax) return null
+      if (seconds === null || over.signal.aborted || count >= limits.orderWatchersMax) return null
       let watcher: Watcher = { shopId, orderId, latest: null, isOld: false, wake: () => {} }
       add(watcher)
       return {
@@ -102,7 +152,7 @@ export function createWaiting(readOrder: ReadOrder) {
             add(watcher)
           }
           see(order)
-          if (isOver || caller.destroyed || isSettled(watcher.latest!)) return watcher.latest!
+          if (over.signal.aborted || caller.destroyed || isSettled(watcher.latest!)) return watcher.latest!
           await new Promise<void>((resolve) => {
             const wake = () => {
               clearTimeout(giveUp)
@@ -121,7 +171,7 @@ export function createWaiting(readOrder: ReadOrder) {
 
     /** Everybody is answered with what is known; nobody waits from here on. */
     stop(): void {
-      isOver = true
+      over.abort()
       for (const all of watchers.values()) for (const watcher of all) watcher.wake()
     },
 

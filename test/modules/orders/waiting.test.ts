@@ -1,7 +1,7 @@
 // Callers who wait for an order: told by batches of this process, by a slow look at the tables, and let go when they leave.
 import { EventEmitter } from 'node:events'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import type { ShopId } from '../../../src/base/ids.ts'
+import { type CellName, type ShopId, toWireId, type Uuid } from '../../../src/base/ids.ts'
 import { limits } from '../../../src/base/limits.ts'
 import type { MinorUnits } from '../../../src/base/money.ts'
 import { accepted } from '../../../src/base/result.ts'
@@ -11,6 +11,8 @@ import { emptyLife } from '../../../src/modules/orders/money.ts'
 import type { PaymentStatus } from '../../../src/modules/orders/states.ts'
 import type { Order } from '../../../src/modules/orders/types.ts'
 import { createWaiting, isSettled } from '../../../src/modules/orders/waiting.ts'
+import type { LogEvent } from '../../../src/runtime/event-log.ts'
+import { type TypeFilter, wantsType } from '../../../src/runtime/event-types.ts'
 import { newUuid } from '../../support/engine.ts'
 
 beforeEach(() => void vi.useFakeTimers())
@@ -56,6 +58,38 @@ function waiterFor(order: Order, read: () => Promise<Order | undefined> = async 
       watch.end()
     })
   return { waiting, caller, watch, wait, state, reads }
+}
+
+/** A log that tells of events one by one; answered when it has been read. */
+function logOf() {
+  const events: LogEvent[] = []
+  let moved = Promise.withResolvers<void>()
+  return {
+    attendants: 0,
+    get horizon() {
+      return events.length
+    },
+    attend() {
+      this.attendants++
+      return () => void this.attendants--
+    },
+    beyond: async (seq: number, signal: AbortSignal) => {
+      const aborted = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()))
+      while (events.length <= seq && !signal.aborted) await Promise.race([moved.promise, aborted])
+    },
+    read: async (seq: number, { types }: { types?: TypeFilter }) => ({
+      events: events.slice(seq).filter(({ type }) => wantsType(types, type)),
+      seq: events.length,
+    }),
+    async tell(type: string, order: Uuid, subjectVersion: number) {
+      const subject = toWireId('ord', 'eu1' as CellName, order)
+      const rest = { seq: events.length + 1, shopId, eventId: newUuid(), at: instant(0), data: '{}' }
+      events.push({ ...rest, type, subject, subjectVersion })
+      moved.resolve()
+      moved = Promise.withResolvers()
+      await vi.advanceTimersByTimeAsync(1)
+    },
+  }
 }
 
 describe('an order is settled', () => {
@@ -116,6 +150,37 @@ describe('a waiter', () => {
     await vi.advanceTimersByTimeAsync(limits.orderPollMs * 10)
     expect(reads).toHaveBeenCalledTimes(3) // nobody waits, nobody looks
     expect(vi.getTimerCount()).toBe(0)
+  })
+
+  it('hears of it by the log when another process has settled it, and reads no order that it has seen', async () => {
+    const order = orderWith(['pending'])
+    const log = logOf()
+    const confirmed = later(order, ['captured'], 'confirmed')
+    const reads = vi.fn(async () => confirmed)
+    const waiting = createWaiting(reads, log)
+    expect(log.attendants).toBe(0)
+    const watch = waiting.watch('wait=10', shopId, order.id)!
+    const answer = watch.settled(order, new Caller() as never)
+    expect(log.attendants).toBe(1)
+    await log.tell('order.confirmed', newUuid(), 2) // of nobody here
+    await log.tell('order.confirmed', order.id, order.version) // seen already
+    await log.tell('payment.authorized', order.id, 9) // settles nothing
+    expect(reads).not.toHaveBeenCalled()
+    await log.tell('order.confirmed', order.id, confirmed.version)
+    expect(await answer).toBe(confirmed)
+    expect(reads).toHaveBeenCalledOnce()
+    watch.end()
+    await log.tell('order.confirmed', newUuid(), 2)
+    expect(log.attendants).toBe(0) // nobody waits, nobody listens
+
+    const next = orderWith(['pending'])
+    const again = waiting.watch('wait=10', shopId, next.id)!
+    const cut = again.settled(next, new Caller() as never)
+    expect(log.attendants).toBe(1)
+    waiting.stop()
+    expect(await cut).toBe(next)
+    again.end()
+    await vi.waitFor(() => expect(log.attendants).toBe(0))
   })
 
   it('is answered with what is known when the time is over', async () => {
