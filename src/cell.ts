@@ -48,6 +48,7 @@ import { type Metrics, openMetrics, secondsBuckets } from './runtime/metrics.ts'
 import { dropEventPartitions, ensureEventPartitions } from './runtime/partitions.ts'
 import type { Database } from './runtime/pg.ts'
 import { DatabaseUnavailable, failureClass } from './runtime/pg-failure.ts'
+import { forgetRequestKeys } from './runtime/request-keys.ts'
 
 export type CellParts = { app: FastifyInstance; stop(): Promise<void> }
 export type CellDeps = {
@@ -259,6 +260,7 @@ function startRecurring({ database, batcher, reader, auditors, log, clock, signa
     regularly('key generations', async () => void (await rotateKeys(database))),
     regularly('young keys', async () => void (await carryKeysOver(database, clock, { signal }))),
     regularly('events of Stripe', () => forgetEvents(database, addMs(clock.now(), -limits.stripeEventMsKept))),
+    regularly('request keys', () => forgetRequestKeys(database)),
     every(limits.inboxTrimEveryMs, () => trimInboxBehindLog(database), warn(log, 'inbox')),
     regularly('month partitions', () => makeMonthPartitions(database, clock.now())),
     regularly('event partitions', async () => void (await ensureEventPartitions(database))),

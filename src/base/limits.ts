@@ -13,6 +13,8 @@ export const limits = {
   listLimitDefault: 50,
   holdTtlSecondsMax: 604_800,
   idempotencyKeyCharactersMax: 255,
+  requestKeyDaysKept: 8, // of operators
+  requestKeysForgottenMax: 5_000,
   metadataKeysMax: 50,
   metadataCharactersMax: 500,
   tagsMax: 50,

@@ -8,6 +8,7 @@ import { limits } from '../base/limits.ts'
 import type { Instant } from '../base/time.ts'
 import { deadLetterRoutes } from '../modules/deadletters/routes.ts'
 import type { DeadLetters } from '../modules/deadletters/service.ts'
+import { fulfilmentRoutes } from '../modules/fulfilment/routes.ts'
 import { ledgerRoutes } from '../modules/ledger/routes.ts'
 import { bulkOrderRoute } from '../modules/orders/bulk.ts'
 import { lifeRoutes } from '../modules/orders/life-routes.ts'
@@ -16,6 +17,7 @@ import { orderRoutes } from '../modules/orders/routes.ts'
 import { type Commands, eventJson, type Providers, submissionOf } from '../modules/orders/service.ts'
 import type { Settle } from '../modules/orders/types.ts'
 import type { Waiting } from '../modules/orders/waiting.ts'
+import { workOf } from '../modules/orders/work.ts'
 import { testProviderRoutes } from '../modules/payments/routes.ts'
 import { stripeRoutes } from '../modules/payments/stripe-routes.ts'
 import type { StripeWebhooks } from '../modules/payments/stripe-webhooks.ts'
@@ -119,7 +121,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   healthRoutes(app, { ...options, guard, position: options.events.position })
   eventRoutes(app, { cell, guard, events: options.events })
   webhookRoutes(app, { ...shared, ...options.webhooks, bodyOf: (event) => eventJson(event, cell) })
-  deadLetterRoutes(app, { guard, deadLetters: options.deadLetters })
+  deadLetterRoutes(app, { ...shared, deadLetters: options.deadLetters })
   consumerRoutes(app, { guard, database: options.database, lives: options.lives })
   settingsRoutes(app, { guard, database: options.database, keys: options.keys })
   stockRoutes(app, { ...shared, submissionOf })
@@ -128,11 +130,12 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   const { stripeWebhooks = null } = options
   await app.register(async (bytes) => stripeRoutes(bytes, { ...shared, stripeWebhooks, submissionOf, log }))
   ledgerRoutes(app, ordersShared)
+  fulfilmentRoutes(app, { ...ordersShared, workOf })
   await app.register(async (lines) => bulkOrderRoute(lines, ordersShared))
   await app.register(async (lines) => bulkStockRoute(lines, { ...shared, submissionOf }))
   if (options.testProvider) {
     const submit = (command: Settle) => commands.submit(submissionOf(command, null, clock.now()))
-    testProviderRoutes(app, { cell, guard, provider: options.testProvider, submit })
+    testProviderRoutes(app, { ...shared, provider: options.testProvider, submit })
   }
   await app.ready()
   return app

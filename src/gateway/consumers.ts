@@ -1,8 +1,8 @@
 // Routes for steering consumers by hand. They are the cell's, not a shop's.
-import type { FastifyInstance, FastifyReply } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { type Static, Type } from 'typebox'
 import { limits } from '../base/limits.ts'
-import { refused } from '../base/result.ts'
+import { accepted, type Outcome, refused } from '../base/result.ts'
 import { closed, line, ref, Time } from '../base/schemas.ts'
 import { toRfc3339 } from '../base/time.ts'
 import type { Guard } from '../modules/shops/types.ts'
@@ -17,6 +17,7 @@ import { sendJson, sendRefused } from '../runtime/http.ts'
 import { documented } from '../runtime/http-document.ts'
 import type { Lives } from '../runtime/incarnation.ts'
 import type { Database } from '../runtime/pg.ts'
+import { once } from '../runtime/request-keys.ts'
 
 const Consumer = Type.Object({
   name: Type.String(),
@@ -70,7 +71,8 @@ export function consumerRoutes(app: FastifyInstance, options: ConsumerRoutesOpti
   rewindRoute(app, options)
 }
 
-function pauseRoutes(app: FastifyInstance, { guard, database }: ConsumerRoutesOptions): void {
+function pauseRoutes(app: FastifyInstance, options: ConsumerRoutesOptions): void {
+  const { guard, database } = options
   for (const action of ['pause', 'resume'] as const) {
     app.post<{ Params: { name: string } }>(
       `/v1/consumers/:name/${action}`,
@@ -80,21 +82,22 @@ function pauseRoutes(app: FastifyInstance, { guard, database }: ConsumerRoutesOp
           operationId: `${action}Consumer`,
           summary: action === 'pause' ? 'Apply nothing more until it is resumed' : 'Go on where it was paused',
           tags: ['consumers'],
+          keyed: true,
           params: Params,
           answers: { 200: ref('Consumer') },
           refusals: ['not_found'],
         }),
       },
-      async ({ params }, reply) => {
-        if (!(await setPaused(database, params.name, action === 'pause')))
-          return sendRefused(reply, refused('not_found'))
-        return sendConsumer(reply, await findConsumer(database, params.name))
-      },
+      (request, reply) =>
+        steer(options, { request, reply }, async () =>
+          (await setPaused(database, request.params.name, action === 'pause')) ? accepted('') : refused('not_found'),
+        ),
     )
   }
 }
 
-function rewindRoute(app: FastifyInstance, { guard, database, lives }: ConsumerRoutesOptions): void {
+function rewindRoute(app: FastifyInstance, options: ConsumerRoutesOptions): void {
+  const { guard, database, lives } = options
   app.post<{ Params: { name: string }; Body: Static<typeof RewindBody> }>(
     '/v1/consumers/:name/rewind',
     {
@@ -103,19 +106,36 @@ function rewindRoute(app: FastifyInstance, { guard, database, lives }: ConsumerR
         operationId: 'rewindConsumer',
         summary: 'Read again from a position on; what was applied is not applied again',
         tags: ['consumers'],
+        keyed: true,
         params: Params,
         body: RewindBody,
         answers: { 200: ref('Consumer') },
         refusals: ['cursor_invalid', 'not_found', 'position_ahead', 'position_expired'],
       }),
     },
-    async ({ params, body }, reply) => {
-      const { to, force = false } = body
-      const rewound = await rewindConsumer(database, lives(), { name: params.name, to, force })
-      if (!rewound.ok) return sendRefused(reply, rewound)
-      return sendConsumer(reply, await findConsumer(database, params.name))
-    },
+    (request, reply) =>
+      steer(options, { request, reply }, async () => {
+        const { to, force = false } = request.body
+        const rewound = await rewindConsumer(database, lives(), { name: request.params.name, to, force })
+        return rewound.ok ? accepted('') : rewound
+      }),
   )
+}
+
+type Steering = { request: FastifyRequest<{ Params: { name: string } }>; reply: FastifyReply }
+
+/** Does it, once for a key, and answers the consumer as it is now. */
+async function steer(
+  { guard, database }: ConsumerRoutesOptions,
+  { request, reply }: Steering,
+  work: () => Promise<Outcome<string>>,
+): Promise<FastifyReply> {
+  const key = guard.keyOf(request)
+  if ('code' in key) return sendRefused(reply, key)
+  const done = await once(database, { shopId: request.principal.shopId, key }, work)
+  if (!done.ok) return sendRefused(reply, done)
+  if (done.replayed) reply.header('idempotent-replayed', 'true')
+  return sendConsumer(reply, await findConsumer(database, request.params.name))
 }
 
 /** As the API and the command line tell it. */

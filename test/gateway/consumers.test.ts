@@ -103,6 +103,26 @@ describe('consumers', () => {
     expect([answer.status, answer.json.code]).toEqual([status, code])
   })
 
+  it('heed a key once: what it asked for is not done again when others have asked for something else since', async () => {
+    const ask = (key: string | null, action: string, body?: object) =>
+      cell.call('POST', `/v1/consumers/ledger/${action}`, { key, ...(body ? { body } : {}) })
+    for (const action of ['pause', 'resume', 'rewind'])
+      expect(await ask(null, action, action === 'rewind' ? { to: 'start' } : undefined)).toMatchObject({
+        status: 400,
+        json: { code: 'idempotency_key_required' },
+      })
+    const first = await ask('pause-1', 'pause')
+    expect([first.json.paused, first.headers.get('idempotent-replayed')]).toEqual([true, null])
+    expect((await ask('resume-1', 'resume')).json.paused).toBe(false)
+    const late = await ask('pause-1', 'pause')
+    expect(late).toMatchObject({ status: 200, json: { name: 'ledger', paused: false } })
+    expect(late.headers.get('idempotent-replayed')).toBe('true')
+    expect((await ask('pause-1', 'resume')).json.code).toBe('idempotency_key_reused')
+    expect((await ask('nobody-1', 'rewind', { to: 'nonsense' })).json.code).toBe('cursor_invalid')
+    expect((await ask('nobody-1', 'rewind', { to: 'start' })).status).toBe(200) // a refusal leaves no key
+    await caughtUp()
+  })
+
   it('need their scopes', async () => {
     expect((await cell.call('GET', '/v1/consumers', { as: 'pk_dev' })).json.code).toBe('forbidden')
     const denied = await cell.call('POST', '/v1/consumers/payments/pause', { as: 'pk_dev' })

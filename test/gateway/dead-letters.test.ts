@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { ShopId } from '../../src/base/ids.ts'
 import { instant } from '../../src/base/time.ts'
 import { issueKey } from '../../src/modules/shops/service.ts'
+import { forgetRequestKeys } from '../../src/runtime/request-keys.ts'
 import { eventually } from '../support/eventually.ts'
 import { type HttpCell, openHttpCell } from '../support/http-cell.ts'
 
@@ -121,6 +122,27 @@ describe('dead letters', () => {
     for (const id of [first, behind]) {
       expect((await cell.call('GET', `/v1/dead-letters/${id}`)).json.retry_asked_at).toMatch(/Z$/)
     }
+  })
+
+  it('that are retried by the same key are retried once, and answered as they were', async () => {
+    const [first] = await giveUpEvents('sku:keyed')
+    const path = `/v1/dead-letters/${first}/retry`
+    expect((await cell.call('POST', path, { key: null })).json.code).toBe('idempotency_key_required')
+    const key = randomUUID()
+    const asked = await cell.call('POST', path, { key })
+    expect(asked.status).toBe(200)
+    expect((await drop(first!)).status).toBe(204)
+    const again = await cell.call('POST', path, { key })
+    expect([again.status, again.json]).toEqual([200, asked.json])
+    expect(again.headers.get('idempotent-replayed')).toBe('true')
+    expect((await cell.call('POST', path)).status).toBe(404)
+    const other = await cell.call('POST', `/v1/dead-letters/${operations[1]}/retry`, { key })
+    expect(other).toMatchObject({ status: 422, json: { code: 'idempotency_key_reused' } })
+    await cell.database.transaction((session) =>
+      session.run(`update runtime.request_keys set at = at - interval '9 days'`),
+    )
+    await forgetRequestKeys(cell.database)
+    expect(await cell.database.query('select 1 from runtime.request_keys')).toHaveLength(0)
   })
 
   it('of webhooks are told, tried again and dropped like the others', async () => {

@@ -2,11 +2,13 @@
 import type { FastifyInstance } from 'fastify'
 import { type Static, Type } from 'typebox'
 import { limits } from '../../base/limits.ts'
-import { refused } from '../../base/result.ts'
+import { accepted, refused } from '../../base/result.ts'
 import { AnyText, closed, line, listOf, nullable, oneOf, page, ref, Time } from '../../base/schemas.ts'
 import { toRfc3339 } from '../../base/time.ts'
 import { sendJson, sendNothing, sendRefused } from '../../runtime/http.ts'
 import { documented } from '../../runtime/http-document.ts'
+import type { Database } from '../../runtime/pg.ts'
+import { once } from '../../runtime/request-keys.ts'
 import type { Guard } from '../shops/types.ts'
 import type { DeadLetters } from './service.ts'
 import type { DropRecord } from './store.ts'
@@ -40,9 +42,14 @@ const DroppedQuery = closed(page)
 const DropQuery = closed({ reason: line(limits.dropReasonCharactersMax, 'Why; it is kept.') })
 const Params = closed({ id: AnyText })
 
-export type DeadLetterRoutesOptions = { guard: Guard; deadLetters: DeadLetters }
+export type DeadLetterRoutesOptions = {
+  guard: Guard
+  database: Pick<Database, 'query' | 'transaction'>
+  deadLetters: DeadLetters
+}
 
-export function deadLetterRoutes(app: FastifyInstance, { guard, deadLetters }: DeadLetterRoutesOptions): void {
+export function deadLetterRoutes(app: FastifyInstance, options: DeadLetterRoutesOptions): void {
+  const { guard, deadLetters } = options
   app.get<{ Querystring: Static<typeof ListQuery> }>(
     '/v1/dead-letters',
     {
@@ -86,10 +93,10 @@ export function deadLetterRoutes(app: FastifyInstance, { guard, deadLetters }: D
       return sendJson(reply, 200, JSON.stringify({ data: data.map(droppedAnswer), next_cursor: nextCursor }))
     },
   )
-  oneLetterRoutes(app, { guard, deadLetters })
+  oneLetterRoutes(app, options)
 }
 
-function oneLetterRoutes(app: FastifyInstance, { guard, deadLetters }: DeadLetterRoutesOptions): void {
+function oneLetterRoutes(app: FastifyInstance, { guard, database, deadLetters }: DeadLetterRoutesOptions): void {
   app.get<{ Params: { id: string } }>(
     '/v1/dead-letters/:id',
     {
@@ -120,16 +127,25 @@ function oneLetterRoutes(app: FastifyInstance, { guard, deadLetters }: DeadLette
         description:
           'Answers the letter as it was, with the id that it has from now on. Asking twice asks once. Of a `consumer_event`, all of its subject is applied in order.',
         tags: ['dead letters'],
+        keyed: true,
         params: Params,
         answers: { 200: ref('DeadLetter') },
         refusals: ['not_found'],
       }),
     },
-    async ({ principal, params }, reply) => {
-      const asked = await deadLetters.retry(principal.shopId, params.id)
+    async (request, reply) => {
+      const { shopId } = request.principal
+      const key = guard.keyOf(request)
+      if ('code' in key) return sendRefused(reply, key)
+      const asked = await once(database, { shopId, key }, async () => {
+        const retried = await deadLetters.retry(shopId, request.params.id)
+        if (!retried.ok) return retried
+        const { letter, id } = retried.value
+        return accepted(JSON.stringify({ ...letterAnswer(letter), id }))
+      })
       if (!asked.ok) return sendRefused(reply, asked)
-      const { letter, id } = asked.value
-      return sendJson(reply, 200, JSON.stringify({ ...letterAnswer(letter), id }))
+      if (asked.replayed) reply.header('idempotent-replayed', 'true')
+      return sendJson(reply, 200, asked.value)
     },
   )
 

@@ -109,8 +109,15 @@ test('a payment that asks something of the buyer is confirmed once he has done i
     complete: expect.stringMatching(/^\/v1\/test-provider/),
   })
   expect(await chargesOf(json.id)).toEqual([])
-  for (let time = 0; time < 2; time++) {
-    const done = await cell.call('POST', order.payment.next_action.complete)
+  const keyless = await cell.call('POST', order.payment.next_action.complete, { key: null })
+  expect(keyless).toMatchObject({ status: 400, json: { code: 'idempotency_key_required' } })
+  for (const [key, isReplay] of [
+    ['complete-1', null],
+    ['complete-2', null],
+    ['complete-1', 'true'],
+  ] as const) {
+    const done = await cell.call('POST', order.payment.next_action.complete, { key })
+    expect(done.headers.get('idempotent-replayed')).toBe(isReplay)
     expect(done).toMatchObject({ status: 200, json: { order_id: json.id, captured: 1000, status: 'captured' } })
   }
   expect((await read(json.id)).status).toBe('confirmed')
