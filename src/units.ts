@@ -2,7 +2,7 @@
 import { fileURLToPath } from 'node:url'
 import type { MigrationSource } from './runtime/migrate.ts'
 
-const moduleNames = ['shops', 'stock', 'orders', 'payments', 'ledger', 'webhooks', 'deadletters'] as const
+const moduleNames = ['shops', 'stock', 'orders', 'payments', 'ledger', 'fulfilment', 'webhooks', 'deadletters'] as const
 export type ModuleName = (typeof moduleNames)[number]
 
 const folder = (path: string): string => fileURLToPath(new URL(path, import.meta.url))

@@ -44,6 +44,10 @@ export type RefundList = AnswerBody<'/v1/orders/{id}/refunds', 'get', 200>
 export type Page = Query<'/v1/orders/{id}/refunds', 'get'>
 
 export type ShipOrder = RequestBody<'/v1/orders/{id}/shipments', 'post'>
+export type PickOrder = RequestBody<'/v1/orders/{id}/picks', 'post'>
+export type ShipShipment = RequestBody<'/v1/shipments/{id}/ship', 'post'>
+export type WorkList = AnswerBody<'/v1/fulfilment', 'get', 200>
+export type WorkQuery = Query<'/v1/fulfilment', 'get'>
 export type Shipment = AnswerBody<'/v1/shipments/{id}', 'get', 200>
 export type RequestReturn = RequestBody<'/v1/orders/{id}/returns', 'post'>
 export type ReceiveReturn = RequestBody<'/v1/returns/{id}/receive', 'post'>

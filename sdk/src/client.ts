@@ -73,6 +73,7 @@ export function createClient(options: ClientOptions) {
     orders: orders(connection),
     shipments: shipments(connection),
     returns: returns(connection),
+    fulfilment: fulfilment(connection),
     holds: holds(connection),
     stock: stock(connection),
     locations: locations(connection),
@@ -145,6 +146,9 @@ function orders(connection: Connection) {
     /** All that is left, or the given units. */
     ship: (id: string, body: api.ShipOrder, options?: CallOptions & IfVersion) =>
       step<api.Shipment>(id, 'shipments', { ...options, body }),
+    /** Takes on units at a location, to be packed: they are in no other parcel from then on. */
+    pick: (id: string, body: api.PickOrder, options?: CallOptions & IfVersion) =>
+      step<api.Shipment>(id, 'picks', { ...options, body }),
     /** Units that are not where they should be: found elsewhere, or cancelled and refunded. */
     shortPick: (id: string, body: api.ShortPick, options?: CallOptions & IfVersion) =>
       step<api.Order>(id, 'short-picks', { ...options, body }),
@@ -179,11 +183,27 @@ function orders(connection: Connection) {
 }
 
 function shipments(connection: Connection) {
+  const step = (id: string, name: string, options: StepOptions) =>
+    callOn<api.Shipment>(connection, `/v1/shipments/${segment(id)}/${name}`, id, options)
+
   return {
     get: (id: string, options?: CallOptions) =>
       call<api.Shipment>(connection, { method: 'GET', path: `/v1/shipments/${segment(id)}` }, options),
-    deliver: (id: string, options?: CallOptions & IfVersion) =>
-      callOn<api.Shipment>(connection, `/v1/shipments/${segment(id)}/deliver`, id, { ...options }),
+    pack: (id: string, options?: CallOptions & IfVersion) => step(id, 'pack', { ...options }),
+    /** A packed one leaves. Buy the label when this was accepted: it may have been cancelled meanwhile. */
+    ship: (id: string, body: api.ShipShipment, options?: CallOptions & IfVersion) =>
+      step(id, 'ship', { ...options, body }),
+    /** Of one that has not left: its units are to be picked again. */
+    cancel: (id: string, options?: CallOptions & IfVersion) => step(id, 'cancel', { ...options }),
+    deliver: (id: string, options?: CallOptions & IfVersion) => step(id, 'deliver', { ...options }),
+  }
+}
+
+function fulfilment(connection: Connection) {
+  return {
+    /** What is to be picked, packed and shipped at a location, oldest order first. */
+    list: (query: api.WorkQuery = {}, options?: CallOptions) =>
+      call<api.WorkList>(connection, { method: 'GET', path: '/v1/fulfilment', query }, options),
   }
 }
 

@@ -4,6 +4,7 @@ import type { FastifyInstance } from 'fastify'
 import { Type } from 'typebox'
 import { type ErrorCode, errorTable } from '../base/errors.ts'
 import * as deadLetters from '../modules/deadletters/routes.ts'
+import * as fulfilment from '../modules/fulfilment/schemas.ts'
 import * as ledger from '../modules/ledger/schemas.ts'
 import * as orders from '../modules/orders/schemas.ts'
 import * as payments from '../modules/payments/schemas.ts'
@@ -68,6 +69,7 @@ export async function describeApi(app: FastifyInstance): Promise<void> {
       servers: [{ url: '/' }],
       tags: [
         { name: 'orders', description: 'Place, read and cancel orders.' },
+        { name: 'fulfilment', description: 'What is to be picked, packed and shipped.' },
         { name: 'holds', description: 'Reservations with an expiry.' },
         { name: 'stock', description: 'Units, where they are, and how they may be sold.' },
         { name: 'events', description: 'What happened, in order.' },
@@ -93,6 +95,7 @@ export async function describeApi(app: FastifyInstance): Promise<void> {
           ...orders.components,
           ...stock.components,
           ...ledger.components,
+          ...fulfilment.components,
           ...settings.components,
           ...deadLetters.components,
           ...consumers.components,

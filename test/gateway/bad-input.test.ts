@@ -76,6 +76,8 @@ const goodBodies: Record<string, () => object> = {
     carrier: 'post',
     tracking_number: 'T-1',
   }),
+  pickOrder: () => ({ lines: [{ sku: 'A-1', quantity: 1 }], location: 'main' }),
+  shipShipment: () => ({ carrier: 'post', tracking_number: 'T-1' }),
   requestReturn: () => ({ lines: [{ sku: 'A-1', quantity: 1 }], reason: 'r' }),
   receiveReturn: () => ({ lines: [{ sku: 'A-1', quantity: 1, resellable: true }] }),
   reportShortPick: () => ({ location: 'main', lines: [{ sku: 'A-1', quantity: 1 }] }),

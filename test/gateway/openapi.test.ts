@@ -6,6 +6,7 @@ import { Ajv2020 } from 'ajv/dist/2020.js'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { errorTable } from '../../src/base/errors.ts'
 import { parseRfc3339 } from '../../src/base/time.ts'
+import { eventually } from '../support/eventually.ts'
 import { type Answer, type HttpCell, openHttpCell, orderBody, receive } from '../support/http-cell.ts'
 import { readText, repository } from '../tidy/sources.ts'
 
@@ -118,9 +119,17 @@ describe('answers', () => {
     const { json: payments } = await ask('GET', `${order}/payments`)
     await ask('GET', `/v1/orders/${id}/payments/${payments.data[0].id}`)
     await ask('POST', `${order}/short-picks`, { body: { location: 'second', lines } })
-    const shipment = await ask('POST', `${order}/shipments`, { body: { carrier: 'post', tracking_number: 'T' } })
-    await ask('GET', `/v1/shipments/${shipment.json.id}`)
-    await ask('POST', `/v1/shipments/${shipment.json.id}/deliver`)
+    const given = await ask('POST', `${order}/picks`, { body: { location: 'main' } })
+    await eventually(async () => (await ask('GET', '/v1/fulfilment?status=picking')).json.data.length > 0)
+    await ask('POST', `/v1/shipments/${given.json.id}/cancel`)
+    const picked = await ask('POST', `${order}/picks`, { body: { location: 'main', lines } })
+    await ask('POST', `/v1/shipments/${picked.json.id}/pack`)
+    const dispatch = { carrier: 'post', tracking_number: 'T' }
+    await ask('POST', `/v1/shipments/${picked.json.id}/ship`, { body: dispatch })
+    const shipment = await ask('POST', `${order}/shipments`, { body: dispatch })
+    expect(shipment.status).toBe(409)
+    await ask('GET', `/v1/shipments/${picked.json.id}`)
+    await ask('POST', `/v1/shipments/${picked.json.id}/deliver`)
     const back = await ask('POST', `${order}/returns`, { body: { reason: 'r', lines } })
     await ask('GET', `/v1/returns/${back.json.id}`)
     const received = [{ ...lines[0], resellable: false }]

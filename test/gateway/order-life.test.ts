@@ -139,6 +139,7 @@ describe('shipping', () => {
       ...parcel,
       lines: [{ ...units(order.sku, 2), location: 'main' }],
       created_at: expect.any(String),
+      shipped_at: expect.any(String),
       delivered_at: null,
     })
     expect(first.headers.get('location')).toBe(`/v1/shipments/${first.json.id}`)

@@ -3,7 +3,7 @@
 import type { LocationCode, ShopId, Uuid } from '../../src/base/ids.ts'
 import type { MinorUnits } from '../../src/base/money.ts'
 import type { Prng } from '../../src/base/prng.ts'
-import type { LifeCommand, NewPayment } from '../../src/modules/orders/types.ts'
+import type { EditOrder, LifeCommand, NewPayment } from '../../src/modules/orders/types.ts'
 import type { RequestedLine } from '../../src/modules/stock/types.ts'
 import { blankId } from './intents.ts'
 import type { LifeKind } from './plan.ts'
@@ -49,6 +49,18 @@ export function lifeCommand(
       const shipment = pickOf(known.shipments, random)
       return shipment && { kind: 'deliver_shipment', ...on, orderId: shipment.orderId, shipmentId: shipment.id }
     }
+    case 'pick':
+      return { kind: 'pick_order', ...on, shipmentId: blankId, lines: some(), location: random.pick(locations) }
+    case 'pack':
+    case 'dispatch':
+    case 'give up': {
+      const parcel = pickOf(known.shipments, random)
+      if (!parcel) return null
+      const { orderId, id: shipmentId } = parcel
+      if (kind === 'dispatch')
+        return { kind: 'ship_shipment', ...on, orderId, shipmentId, carrier: 'dhl', trackingNumber: '' }
+      return { kind: kind === 'pack' ? 'pack_shipment' : 'cancel_shipment', ...on, orderId, shipmentId }
+    }
     case 'short pick':
       return { kind: 'short_pick', ...on, location: random.pick(locations), lines: part(order.lines) }
     case 'return': {
@@ -66,8 +78,23 @@ export function lifeCommand(
       const lines = random.chance(0.5) ? part(order.lines) : null
       return { kind: 'refund_order', ...on, refundId: blankId, amount: lines ? null : amount, lines, reason: '' }
     }
+    case 'edit':
+      return { kind: 'edit_order', ...on, ...editOf(random) }
     case 'review':
       return { kind: 'review_order', ...on, approve: random.chance(0.7) }
+  }
+}
+
+/** Some of the fields; what is left out stays as it is. */
+function editOf(random: Prng): Pick<EditOrder, 'address' | 'email' | 'note' | 'tags' | 'metadata'> {
+  const number = String(random.between(1, 1_000))
+  const [some, other] = [random.chance(0.5), random.chance(0.5)]
+  return {
+    note: `note ${number}`,
+    ...(some ? { tags: [number] } : {}),
+    ...(other ? { metadata: { number } } : {}),
+    ...(random.chance(0.3) ? { address: random.chance(0.8) ? { country: 'FR', city: number } : null } : {}),
+    ...(random.chance(0.2) ? { email: `${number}@example.com` } : {}),
   }
 }
 

@@ -40,6 +40,10 @@ export type Plan = {
   providerNetwork: NetworkOdds
   /** Odds per second that a day is over, after which the provider has forgotten its keys. */
   days: number
+  /** Odds per second that a week is over: what was set aside runs out, now and then unheard, and refunds come back. */
+  weeks: number
+  /** Odds per second that somebody drops what is dead. */
+  drops: number
   /** Odds per event that a consumer gets it twice, and per step that it crashes half-way. */
   eventDoubled: number
   consumerCrash: number
@@ -72,6 +76,11 @@ export type LifeKind =
   | 'receive'
   | 'refund'
   | 'review'
+  | 'edit'
+  | 'pick'
+  | 'pack'
+  | 'dispatch'
+  | 'give up'
 
 export function makePlan(random: Prng): Plan {
   const odds = (off: number, max: number): number => (random.chance(off) ? 0 : random.next() * max)
@@ -123,7 +132,14 @@ export function makePlan(random: Prng): Plan {
       receive: weight(4),
       refund: weight(3),
       review: weight(2),
+      pick: weight(6),
+      pack: weight(6),
+      dispatch: weight(6),
+      edit: weight(2),
+      'give up': weight(2),
     },
     thinkMsMax: random.pick([1, 20, 400]),
+    weeks: odds(0.8, 0.4),
+    drops: odds(0.6, 0.5),
   }
 }

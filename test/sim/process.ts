@@ -167,6 +167,7 @@ function withFreshIds(command: Request['command'], now: Instant, random: Prng): 
     case 'start_payment':
       return { ...command, payment: { ...command.payment, id: fresh() } }
     case 'ship_order':
+    case 'pick_order':
       return { ...command, shipmentId: fresh() }
     case 'request_return':
       return { ...command, returnId: fresh() }
@@ -183,6 +184,7 @@ function madeIn(command: Request['command'], orderId: Uuid): Uuid {
     case 'start_payment':
       return command.payment.id
     case 'ship_order':
+    case 'pick_order':
       return command.shipmentId
     case 'request_return':
       return command.returnId

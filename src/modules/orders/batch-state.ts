@@ -7,6 +7,7 @@ import { quantityBySku, type StockState, takeUnits } from '../stock/decide.ts'
 import type { Allocation, RequestedLine, StockRowId } from '../stock/types.ts'
 import type { Life } from './life.ts'
 import { lifeOf } from './money.ts'
+import { shippedParcels, spokenFor, without } from './parcels.ts'
 import type { IdempotencyKey, Order, OrderLine } from './types.ts'
 
 export type KeyRow = IdempotencyKey & { shopId: ShopId; resultId: Uuid | null }
@@ -110,7 +111,7 @@ export const unitsOfLine = (parts: readonly (readonly { line: number; quantity: 
 
 export const shippedUnits = (order: Order, index: number): number =>
   unitsOfLine(
-    lifeOf(order).shipments.map(({ lines }) => lines),
+    shippedParcels(lifeOf(order)).map(({ lines }) => lines),
     index,
   )
 
@@ -125,6 +126,19 @@ export function openAllocations(
   const cancelled = order.cancelled?.[index] ?? 0
   return cancelled === 0 ? line.allocations : takeUnits(copyOf(line.allocations), line.quantity - cancelled)
 }
+
+/** Those of them that are in no open parcel. */
+export const freeAllocations = (
+  order: Pick<Order, 'lines' | 'cancelled' | 'life'>,
+  index: number,
+): readonly Allocation[] =>
+  order.life === null
+    ? openAllocations(order, index)
+    : without(openAllocations(order, index), spokenFor(order.life, index))
+
+/** Units of each line that are open and in no parcel. */
+export const unitsFree = (order: Pick<Order, 'lines' | 'cancelled' | 'life'>): number[] =>
+  order.lines.map((_, index) => unitsIn(freeAllocations(order, index)))
 
 export const copyOf = (allocations: readonly Allocation[]): Allocation[] =>
   allocations.map((allocation) => ({ ...allocation }))
@@ -160,6 +174,18 @@ export function spreadOverLines(
     if (rest > 0) return refused('quantity_too_large', undefined, [{ pointer, code: 'quantity_too_large', sku }])
   }
   return taken
+}
+
+/** Of units of which some may not be taken: `units_in_parcel` where it is an open parcel that they are missing for. */
+export function spreadOverFree(
+  lines: readonly OrderLine[],
+  { free, open }: { free: readonly number[]; open: readonly number[] },
+  asked: readonly RequestedLine[],
+): number[] | Refused {
+  const units = spreadOverLines(lines, free, asked)
+  if (Array.isArray(units) || !Array.isArray(spreadOverLines(lines, open, asked))) return units
+  const errors = units.errors?.map((error) => ({ ...error, code: 'units_in_parcel' })) ?? []
+  return refused('units_in_parcel', undefined, errors)
 }
 
 /** `lines` as events tell them. */

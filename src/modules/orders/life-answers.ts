@@ -48,6 +48,7 @@ export const shipmentAnswer = (of: Of, shipment: Shipment) => ({
   tracking_number: shipment.trackingNumber,
   lines: shipment.lines.map(({ line, quantity, location }) => ({ sku: skuAt(of, line), quantity, location })),
   created_at: toRfc3339(shipment.at),
+  shipped_at: shipment.shippedAt === undefined ? null : toRfc3339(shipment.shippedAt),
   delivered_at: shipment.deliveredAt === null ? null : toRfc3339(shipment.deliveredAt),
 })
 

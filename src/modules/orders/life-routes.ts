@@ -17,7 +17,9 @@ export function lifeRoutes(app: FastifyInstance, options: OrderRoutesOptions): v
     operationId: 'cancelOrder',
     summary: 'Cancel an order, or some units of it',
     body: schemas.CancelBody,
-    refusals: ['line_not_found', 'order_cancelled', 'order_shipped', 'quantity_too_large'],
+    description:
+      'All that is left, with the parcels that have not left; or some units, which are taken from no parcel.',
+    refusals: ['line_not_found', 'order_cancelled', 'order_shipped', 'quantity_too_large', 'units_in_parcel'],
     command: (on, { reason, lines }) => ({
       kind: 'cancel_order',
       ...on,
@@ -52,15 +54,15 @@ export function lifeRoutes(app: FastifyInstance, options: OrderRoutesOptions): v
     operationId: 'reportShortPick',
     summary: 'Units that are not where they should be',
     description:
-      'They are lost there, and taken from elsewhere when there are enough; what cannot be found is cancelled and its price goes back.',
+      'They are lost there, and as many as there are elsewhere are taken from there; what cannot be found is cancelled and its price goes back. Parcels that are being picked there lose them first; what is packed was found.',
     body: schemas.ShortPickBody,
     refusals: [
-      'insufficient_stock',
       'line_not_found',
       'order_cancelled',
       'order_not_confirmed',
       'order_shipped',
       'quantity_too_large',
+      'units_in_parcel',
     ],
     command: (on, { location, lines }) => ({
       kind: 'short_pick',

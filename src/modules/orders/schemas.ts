@@ -106,6 +106,16 @@ export const ShipmentBody = closed({
 })
 export type ShipmentBody = Static<typeof ShipmentBody>
 
+/** Who takes a parcel away, which is known when it leaves. */
+export const DispatchBody = closed({
+  carrier: ShipmentBody.properties.carrier,
+  tracking_number: ShipmentBody.properties.tracking_number,
+})
+export type DispatchBody = Static<typeof DispatchBody>
+
+export const PickBody = closed({ lines: Type.Optional(Units), location: LocationCode })
+export type PickBody = Static<typeof PickBody>
+
 export const ShortPickBody = closed({ location: LocationCode, lines: Units })
 export type ShortPickBody = Static<typeof ShortPickBody>
 
@@ -192,10 +202,11 @@ export const ShipmentAnswer = Type.Object({
   id: Type.String(),
   order_id: OrderId,
   status: oneOf(Object.keys(shipmentTable)),
-  carrier: Type.String(),
-  tracking_number: Type.String(),
+  carrier: nullable(Type.String()),
+  tracking_number: nullable(Type.String()),
   lines: Type.Array(Type.Object({ sku: Sku, quantity: Quantity, location: LocationCode })),
   created_at: Time,
+  shipped_at: nullable(Time),
   delivered_at: nullable(Time),
 })
 export const ReturnAnswer = Type.Object({

@@ -15,6 +15,7 @@ import { shippedUnits, unitsOpen } from './batch-state.ts'
 import type { Life, Terms } from './life.ts'
 import { failureOf, nextActionOf, partsAnswer } from './life-answers.ts'
 import { lifeOf, paymentStatusOf } from './money.ts'
+import { hasShipped } from './parcels.ts'
 import type { BulkOrderBody, EditBody, OrderBody, RefundBody } from './schemas.ts'
 import type {
   CommandOutcome,
@@ -218,7 +219,7 @@ export function orderJson(order: Order, { cell, principal }: Reader): string {
   },"note":${textJson(personal?.note ?? null)},"tags":${annotations ? JSON.stringify(annotations.tags) : '[]'},"metadata":${
     annotations ? JSON.stringify(annotations.metadata) : '{}'
   },"client_secret":"${principal.sign(id)}","expires_at":${
-    order.expiresAt === null ? 'null' : `"${timeText(order.expiresAt)}"`
+    order.status !== 'pending' || order.expiresAt === null ? 'null' : `"${timeText(order.expiresAt)}"`
   },"created_at":"${created}","placed_at":"${timeText(order.placedAt)}","updated_at":"${timeText(
     order.updatedAt,
   )}","version":${order.version}}`
@@ -265,7 +266,7 @@ const partsJson = (order: Order, life: Life, cell: CellName): string =>
   }).slice(1, -1)
 
 function fulfilmentStatusOf(order: Order): 'unfulfilled' | 'partially_fulfilled' | 'fulfilled' {
-  if (order.life === null || order.life.shipments.length === 0) return 'unfulfilled'
+  if (order.life === null || !hasShipped(order.life)) return 'unfulfilled'
   return unitsOpen(order).every((units) => units === 0) ? 'fulfilled' : 'partially_fulfilled'
 }
 

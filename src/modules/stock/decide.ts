@@ -71,6 +71,7 @@ const unchanged: UnitChange = { onHand: 0, reserved: 0, committed: 0, shipped: 0
 export const reserve: UnitChange = { ...unchanged, reserved: 1 }
 export const unreserve: UnitChange = { ...unchanged, reserved: -1 }
 export const commitReserved: UnitChange = { ...unchanged, reserved: -1, committed: 1 }
+export const reserveCommitted: UnitChange = { ...unchanged, reserved: 1, committed: -1 }
 export const commitUnits: UnitChange = { ...unchanged, committed: 1 }
 export const uncommit: UnitChange = { ...unchanged, committed: -1 }
 export const shipUnits: UnitChange = { onHand: -1, reserved: 0, committed: -1, shipped: 1 }
@@ -101,13 +102,12 @@ export function moveUnits(
   }
 }
 
-/** Units for each line, or the refusal. Nothing has moved yet; lines of one SKU share what is available, `except` at one location. */
+/** Units for each line, or the refusal. Nothing has moved yet; lines of one SKU share what is available. */
 export function sourceLines(
   state: StockState,
   shopId: ShopId,
   lines: readonly RequestedLine[],
   destination: Destination | null,
-  except?: LocationCode,
 ): Map<Sku, Allocation[]> | Refused {
   const sources = new Map<Sku, Allocation[]>()
   const missing: Sku[] = []
@@ -118,8 +118,7 @@ export function sourceLines(
       missing.push(sku)
       continue
     }
-    const usable = except === undefined ? rows : rows.filter((row) => row.location !== except)
-    const allocations = sourceUnits(usable, quantity, destination)
+    const allocations = sourceUnits(rows, quantity, destination)
     if (allocations) sources.set(sku, allocations)
     else short.set(sku, { requested: quantity, available: availableOf(rows) })
   }
@@ -135,6 +134,22 @@ export function sourceLines(
     return refused('insufficient_stock', undefined, problems)
   }
   return sources
+}
+
+/**
+ * As many of the units as there are at other places, for what was not found at one. A SKU that is short as a whole gives none:
+ * what lies elsewhere is sold.
+ */
+export function sourceSome(
+  state: StockState,
+  shopId: ShopId,
+  { sku, quantity }: RequestedLine,
+  { destination, except }: { destination: Destination | null; except: LocationCode },
+): Allocation[] {
+  const rows = state.rows.get(skuKey(shopId, sku)) ?? []
+  const others = rows.filter((row) => row.location !== except)
+  const units = Math.min(quantity, availableOf(rows), availableOf(others))
+  return sourceUnits(others, units, destination) ?? []
 }
 
 /** A refused adjustment must not make its SKU known to its neighbours. */
@@ -333,16 +348,17 @@ export function decideSetPolicy(state: StockState, command: SetPolicy): Outcome<
   return accepted(policy)
 }
 
-/** Units that were to be picked and are not there. */
+/** Units that were to be picked and are not there; those that no count has on hand are not lost again. */
 export function lose(state: StockState, allocations: readonly Allocation[]): void {
   for (const { row: id, quantity } of allocations) {
     const row = state.rowById.get(id)
     assert(row, `stock row ${id} was not locked`)
-    if (row.tracking === 'none') continue
+    const units = Math.min(quantity, row.onHand)
+    if (row.tracking === 'none' || units === 0) continue
     const before = availableInRow(row)
-    row.onHand -= quantity
+    row.onHand -= units
     state.dirtyRows.add(row)
-    adjustedEvent(state, { row, delta: -quantity, onHand: row.onHand, reason: 'lost' })
+    adjustedEvent(state, { row, delta: -units, onHand: row.onHand, reason: 'lost' })
     announceShort(state, row, before)
   }
 }

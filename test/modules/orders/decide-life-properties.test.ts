@@ -6,7 +6,14 @@ import type { Uuid } from '../../../src/base/ids.ts'
 import type { BatchState } from '../../../src/modules/orders/batch-state.ts'
 import { decideBatch } from '../../../src/modules/orders/decide.ts'
 import { lifeOf } from '../../../src/modules/orders/money.ts'
-import { type OrderStatus, orderTable, type PaymentStatus, paymentTable } from '../../../src/modules/orders/states.ts'
+import {
+  type OrderStatus,
+  orderTable,
+  type PaymentStatus,
+  paymentTable,
+  type ShipmentStatus,
+  shipmentTable,
+} from '../../../src/modules/orders/states.ts'
 import type { Command, Order } from '../../../src/modules/orders/types.ts'
 import type { StockRow } from '../../../src/modules/stock/types.ts'
 import { carryOn, freshState, submit, traceOf } from './decide-given.ts'
@@ -78,15 +85,29 @@ function play({ state, provider, orders }: World, step: Step, run: Run): void {
     case 'truth':
       settle(run, provider.truth(step.nth))
       break
+    case 'lapse':
+      provider.lapse(step.nth)
+      break
+    case 'take back':
+      settle(run, provider.takeBack(step.nth))
+      break
+    case 'drop':
+      settle(run, provider.drop(step.nth, step.outcome))
+      break
     case 'time':
       run({ kind: 'expire_due', limit: 10 }, step.ms)
   }
 }
 
-/** Everything asked is answered, nothing is declined any more, and the record is told as it is. */
+/** Everything asked is answered, nothing is declined any more, and the record is told as it is; what nobody voids runs out. */
 function settleAll(world: World, run: Run): void {
   const { provider } = world
   for (let round = 0; round < 50; round++) {
+    provider.makeAgain()
+    for (const [id, charge] of provider.charges) {
+      const payment = lifeOf(world.state.orders.get(charge.orderId)!).payments.find((one) => one.id === id)
+      if (payment?.givenUp === 'void' && charge.status === 'authorized') charge.status = 'voided'
+    }
     while (provider.open.length > 0) settle(run, provider.answer(0, 'does'))
     for (const said of provider.said.filter((one) => one.settlement.of === 'refund')) settle(run, said)
     for (let charge = 0; charge < provider.charges.size; charge++) settle(run, provider.truth(charge))
@@ -159,7 +180,9 @@ test('of every line, what is open, shipped and cancelled is what was ordered', (
       if (order.status === 'cancelled') return
       const life = lifeOf(order)
       for (const [index, line] of order.lines.entries()) {
-        const shipped = sum(life.shipments, ({ lines }) => sum(lines, (one) => (one.line === index ? one.quantity : 0)))
+        const shipped = sum(life.shipments.filter(hasLeft), ({ lines }) =>
+          sum(lines, (one) => (one.line === index ? one.quantity : 0)),
+        )
         const cancelled = order.cancelled?.[index] ?? 0
         const open = life.open
           ? sum(life.open[index]!, ({ quantity }) => quantity)
@@ -190,7 +213,8 @@ test('counters of stock rows are the sums over the orders, and the events tell e
             left -= Math.min(left, quantity)
           }
         }
-        for (const { lines } of life.shipments) for (const { row, quantity } of lines) sums.get(row)![2]! += quantity
+        for (const { lines } of life.shipments.filter(hasLeft))
+          for (const { row, quantity } of lines) sums.get(row)![2]! += quantity
       }
       for (const row of state.rowById.values())
         expect([row.reserved, row.committed, row.shipped], `row ${row.id}`).toEqual(sums.get(row.id))
@@ -206,6 +230,33 @@ test('counters of stock rows are the sums over the orders, and the events tell e
   })
 })
 
+/** Apart from the code under test. */
+const hasLeft = ({ status }: { status: ShipmentStatus }): boolean => status === 'shipped' || status === 'delivered'
+const isWaiting = ({ status }: { status: ShipmentStatus }): boolean => status === 'picking' || status === 'packed'
+
+test('parcels hold together never more than is open, row by row, and none is empty or stays when all is over', () => {
+  inEveryLife({
+    look(order) {
+      const life = lifeOf(order)
+      const waiting = life.shipments.filter(isWaiting)
+      if (order.status === 'cancelled' || order.status === 'completed') expect(waiting).toEqual([])
+      for (const { lines } of life.shipments.filter((one) => isWaiting(one) || hasLeft(one)))
+        expect(Math.min(0, ...lines.map(({ quantity }) => quantity))).toBe(0)
+      for (const { lines } of waiting) expect(sum(lines, ({ quantity }) => quantity)).toBeGreaterThan(0)
+      for (const index of order.lines.keys()) {
+        const held = new Map<number, number>()
+        for (const { lines } of waiting)
+          for (const { line, row, quantity } of lines)
+            if (line === index) held.set(row, (held.get(row) ?? 0) + quantity)
+        for (const [row, quantity] of held) {
+          const open = sum(life.open![index]!, (one) => (one.row === row ? one.quantity : 0))
+          expect(quantity).toBeLessThanOrEqual(open)
+        }
+      }
+    },
+  })
+})
+
 const countersOf = (row: StockRow): number[] => [row.onHand, row.reserved, row.committed, row.shipped]
 
 test('no status becomes another but as its table says, and ends where it should', () => {
@@ -217,6 +268,10 @@ test('no status becomes another but as its table says, and ends where it should'
       for (const payment of lifeOf(order).payments) {
         const was: PaymentStatus | undefined = lifeOf(before).payments.find(({ id }) => id === payment.id)?.status
         if (was && was !== payment.status) expect(paymentTable[was][payment.status]).toBeDefined()
+      }
+      for (const { id, status } of lifeOf(order).shipments) {
+        const was = lifeOf(before).shipments.find((one) => one.id === id)?.status
+        if (was && was !== status) expect(shipmentTable[was][status], `${was} to ${status}`).toBeDefined()
       }
       if (order.status === 'completed' && before.status !== 'completed') {
         const { payments, refunds, open } = lifeOf(order)
@@ -250,8 +305,8 @@ test('no two attempts are open at once, and no goods leave an order that is not 
       expect(pending.length).toBeLessThanOrEqual(1)
       const asked = provider.open.filter(({ kind, orderId }) => kind === 'authorize' && orderId === order.id)
       expect(asked.length).toBeLessThanOrEqual(1 + lifeOf(order).payments.filter(isCorrected).length)
-      const shipped = lifeOf(order).shipments.length - (before ? lifeOf(before).shipments.length : 0)
-      if (shipped > 0) expect(before!.status).toBe('confirmed')
+      const leftOf = (one: Order) => lifeOf(one).shipments.filter(hasLeft).length
+      if (leftOf(order) > (before ? leftOf(before) : 0)) expect(before!.status).toBe('confirmed')
     },
   })
 })
@@ -259,3 +314,36 @@ test('no two attempts are open at once, and no goods leave an order that is not 
 /** Ended by word of the provider while the answer to the attempt itself is still open. */
 const isCorrected = ({ status }: { status: PaymentStatus }): boolean =>
   status !== 'pending' && status !== 'requires_action'
+
+test('an order stays confirmed or in review only while its money is there, or after goods have left', () => {
+  let unpaid = 0
+  inEveryLife({
+    look(order) {
+      const { payments, refunds, shipments } = lifeOf(order)
+      unpaid += order.status === 'pending' && payments.length > 0 ? 1 : 0
+      if (order.status !== 'confirmed' && order.status !== 'in_review') return
+      if (shipments.some(({ shippedAt }) => shippedAt !== undefined)) return
+      const held = sum(payments, ({ captured }) => captured) - sum(refunds, ({ amount }) => amount)
+      const isStanding = ({ status, asked }: (typeof payments)[number]) => status === 'authorized' && asked !== 'void'
+      const setAside = sum(payments.filter(isStanding), ({ amount }) => amount)
+      expect(held + setAside).toBeGreaterThanOrEqual(standingCost(order))
+    },
+  })
+  expect(unpaid).toBeGreaterThan(100)
+})
+
+test('what is due is done: when the sweeper has looked, nothing is due, and every authorization has a time or was asked about', () => {
+  inEveryLife({
+    look(order, _, { state }) {
+      const again = carryOn(state, 0)
+      for (let turn = 0; turn < 2; turn++) decideBatch(again, [])
+      const { expiresAt, status, life } = again.orders.get(order.id)!
+      expect(expiresAt === null || expiresAt > again.now).toBe(true)
+      if (status === 'cancelled' || status === 'completed') expect(expiresAt).toBeNull()
+      else if (
+        life?.payments.some((one) => one.status === 'authorized' && one.asked === null && one.givenUp !== 'void')
+      )
+        expect(expiresAt).not.toBeNull()
+    },
+  })
+})

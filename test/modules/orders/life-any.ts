@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import type { LocationCode, Sku, Uuid } from '../../../src/base/ids.ts'
 import { parseWireId } from '../../../src/base/ids.ts'
 import type { MinorUnits } from '../../../src/base/money.ts'
-import type { Life } from '../../../src/modules/orders/life.ts'
+import { defaultTerms, type Life } from '../../../src/modules/orders/life.ts'
 import type { Command, Order, PlaceOrder, Settlement } from '../../../src/modules/orders/types.ts'
 import { settlementOf } from '../../../src/modules/payments/decide.ts'
 import type { Answer, OperationKind } from '../../../src/modules/payments/types.ts'
@@ -12,6 +12,7 @@ import type { EngineEvent } from '../../../src/modules/stock/decide.ts'
 import { orderOf } from './decide-given.ts'
 import { shopId } from './life-given.ts'
 
+const dayMs = 24 * 60 * 60 * 1000
 const sku = fc.constantFrom('A', 'B') as fc.Arbitrary<Sku>
 const lines = fc.array(fc.record({ sku, quantity: fc.integer({ min: 1, max: 3 }) }), { minLength: 1, maxLength: 2 })
 const oneUnit = fc.array(fc.record({ sku, quantity: fc.constantFrom(1, 1, 2) }), { minLength: 1, maxLength: 1 })
@@ -32,6 +33,7 @@ const placed = fc.record({
   pays: fc.constantFrom('later' as const, 'card' as const, 'card' as const, 'elsewhere' as const, 'elsewhere' as const),
   captureRule: fc.constantFrom('now' as const, 'at_shipment' as const),
   review: fc.constantFrom(null, null, null, ['amount']),
+  atCaptureDeadline: fc.constantFrom('capture' as const, 'capture' as const, 'cancel' as const),
 })
 
 /** How a provider answers: `lies` says failed of what it does. */
@@ -55,6 +57,9 @@ const asked = fc.oneof(
     location: fc.constantFrom(null, null, 'main', 'east') as fc.Arbitrary<LocationCode | null>,
   }),
   fc.record({ ask: fc.constant('ship' as const), lines: fc.constant(null), location: fc.constant(null) }),
+  fc.record({ ask: fc.constant('pick' as const), lines: someLines, location }),
+  fc.record({ ask: fc.constantFrom('pack' as const, 'dispatch' as const, 'give up' as const), nth }),
+  fc.record({ ask: fc.constantFrom('pack' as const, 'dispatch' as const), nth: fc.constant(0) }),
   fc.record({ ask: fc.constant('deliver' as const), nth }),
   fc.record({ ask: fc.constant('short pick' as const), lines, location }),
   fc.record({ ask: fc.constant('return' as const), lines: oneUnit }),
@@ -79,9 +84,15 @@ const step = fc.oneof(
   },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('again' as const), nth: fc.nat(20) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('truth' as const), nth }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('lapse' as const), nth }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('take back' as const), nth }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('drop' as const), nth, outcome }) },
   {
-    weight: 1,
-    arbitrary: fc.record({ kind: fc.constant('time' as const), ms: fc.constantFrom(1, 1, 100_000, 950_000) }),
+    weight: 2,
+    arbitrary: fc.record({
+      kind: fc.constant('time' as const),
+      ms: fc.constantFrom(1, 1, 100_000, 950_000, 6 * dayMs, 8 * dayMs),
+    }),
   },
 )
 type Drawn<A> = A extends fc.Arbitrary<infer T> ? T : never
@@ -106,7 +117,7 @@ export function placing(order: Drawn<typeof placed>): PlaceOrder {
       lines: order.lines.map((line) => ({ ...line, unitPrice: null, amount: line.amount as MinorUnits })),
       provider: order.pays === 'elsewhere' ? 'none' : null,
       payment: order.pays === 'card' ? newPayment() : null,
-      terms: { captureRule: order.captureRule, reservationMs: 900_000 },
+      terms: { ...defaultTerms, captureRule: order.captureRule, atCaptureDeadline: order.atCaptureDeadline },
       review: order.review && [...order.review],
     },
   )
@@ -145,9 +156,18 @@ export function commandOf(of: Asked, order: Order, { shipments, returns }: Parts
         carrier: 'dhl',
         trackingNumber: 'T',
       }
+    case 'pick':
+      return { kind: 'pick_order', ...on, shipmentId: newId(), lines: of.lines, location: of.location }
+    case 'pack':
+    case 'dispatch':
+    case 'give up':
     case 'deliver': {
       const shipmentId = nthOf(shipments, of.nth)
-      return shipmentId ? { kind: 'deliver_shipment', ...on, shipmentId } : null
+      if (!shipmentId) return null
+      if (of.ask === 'pack') return { kind: 'pack_shipment', ...on, shipmentId }
+      if (of.ask === 'dispatch')
+        return { kind: 'ship_shipment', ...on, shipmentId, carrier: 'dhl', trackingNumber: 'T' }
+      return { kind: of.ask === 'deliver' ? 'deliver_shipment' : 'cancel_shipment', ...on, shipmentId }
     }
     case 'short pick':
       return { kind: 'short_pick', ...on, location: of.location, lines: of.lines }
@@ -194,6 +214,9 @@ export function createProvider() {
   const charges = new Map<Uuid, Charge>()
   const open: Asking[] = []
   const said: Said[] = []
+  /** Refunds that were made, and those of them that came back. */
+  const made: Asking[] = []
+  const takenBack: Asking[] = []
 
   function hear(events: readonly EngineEvent[]): void {
     for (const { type, subject, data } of events) {
@@ -252,8 +275,46 @@ export function createProvider() {
         return say(asking, truthOf(charge))
       case 'refund':
         charge.refunds.set(asking.id, asking.amount)
+        forget(asking.id)
+        made.push(asking)
         return say(asking, { says: 'refunded', reference: 'ch', amount: asking.amount as MinorUnits })
     }
+  }
+
+  /** What was said of a refund is not said any more: whoever asks hears how it is now. */
+  function forget(refundId: Uuid): void {
+    for (let at = said.length - 1; at >= 0; at--) if (said[at]!.settlement.id === refundId) said.splice(at, 1)
+  }
+
+  /** A refund that was made comes back, weeks later. */
+  function takeBack(nthMade: number): Said | null {
+    const [asking] = made.splice(nthMade % Math.max(1, made.length), 1)
+    if (!asking) return null
+    charges.get(asking.paymentId)!.refunds.delete(asking.id)
+    forget(asking.id)
+    takenBack.push(asking)
+    return say(asking, { says: 'failed', error: 'closed_account' })
+  }
+
+  /** Somebody makes the refunds again that came back. */
+  const makeAgain = (): void => void open.push(...takenBack.splice(0))
+
+  /** An authorization runs out; nobody is told. */
+  function lapse(nthCharge: number): void {
+    const standing = [...charges.values()].filter(({ status }) => status === 'authorized')
+    const charge = standing[nthCharge % Math.max(1, standing.length)]
+    if (charge) charge.status = 'voided'
+  }
+
+  /** Somebody drops what is open, which may have been done. */
+  function drop(nthOpen: number, how: 'does' | 'fails' | 'lies' | 'acts'): Said | null {
+    const asking = open[nthOpen % Math.max(1, open.length)]
+    if (!asking || asking.kind === 'refund') return null
+    answer(nthOpen, how)
+    const again = open.lastIndexOf(asking)
+    if (again >= 0) open.splice(again, 1)
+    const { kind: operation, orderId, paymentId: id } = asking
+    return { orderId, settlement: { of: 'payment', id, says: 'given_up', operation } }
   }
 
   /** What reconciliation brings: the record as it is. */
@@ -263,7 +324,7 @@ export function createProvider() {
     return say({ kind: 'authorize', orderId: charge.orderId, paymentId, id: paymentId } as Asking, truthOf(charge))
   }
 
-  return { charges, open, said, hear, answer, truth }
+  return { charges, open, said, hear, answer, truth, takeBack, makeAgain, lapse, drop }
 }
 
 function truthOf({ status, amount, captured }: Charge): Answer {
