@@ -1,6 +1,7 @@
 // The ledger over HTTP: balances and entries are told in pages, fees and write-offs are booked once, and bad input books nothing.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type CellName, type ShopId, toWireId } from '../../src/base/ids.ts'
+import { defaultTerms } from '../../src/modules/orders/life.ts'
 import { issueKey } from '../../src/modules/shops/service.ts'
 import { systemClock } from '../../src/runtime/clock.ts'
 import { newUuid, openEngine, placeOrder, submission } from '../support/engine.ts'
@@ -172,7 +173,7 @@ it('needs its scopes', async () => {
 async function unpaidOrder(): Promise<string> {
   const engine = openEngine(cell.database)
   const payment = { id: newUuid(), provider: 'test', method: 'tok_ok' }
-  const placed = placeOrder({ 'A-1': 3 }, { payment, terms: { captureRule: 'at_shipment', reservationMs: 900_000 } })
+  const placed = placeOrder({ 'A-1': 3 }, { payment, terms: { ...defaultTerms, captureRule: 'at_shipment' } })
   const { shopId, orderId } = placed
   const order = toWireId('ord', 'eu1' as CellName, orderId)
   await engine.run(submission(placed))

@@ -3,7 +3,14 @@
 import { AssertionFailed } from '../../src/base/assert.ts'
 import type { Uuid } from '../../src/base/ids.ts'
 import type { LoggedEvent, MemoryCommit, MemoryDatabase } from '../../src/modules/orders/memory-database.ts'
-import type { Command, CommandOutcome, Order, Submission } from '../../src/modules/orders/types.ts'
+import type {
+  Annotations,
+  Command,
+  CommandOutcome,
+  Order,
+  Personal,
+  Submission,
+} from '../../src/modules/orders/types.ts'
 import type { Hold, StockRow } from '../../src/modules/stock/types.ts'
 import { type Books, createBooks } from './books.ts'
 import { createClaims } from './claims.ts'
@@ -26,6 +33,8 @@ export function createAuditor() {
   const ordersAsPlaced = new Map<Uuid, string>()
   const answeredIds = new Map<string, Uuid>()
   const acknowledged = new Map<Uuid, Command>()
+  const edited = new Set<Uuid>()
+  const told = new Map<Uuid, typeof noPersonal & typeof noLabels>()
   const offers = new Map<number, Offer>()
   const consumed = new Map<string, { count: number; versions: Map<string, number> }>()
   let database: MemoryDatabase
@@ -48,6 +57,7 @@ export function createAuditor() {
     for (const order of commit.orders) watchOrder(order)
     for (const hold of commit.holds) watchHold(hold)
     claims.check(commit)
+    for (const order of commit.orders) checkEdits(order)
     const { least } = replay(commit)
     const credited = new Set(commit.events.flatMap(({ type, subject }) => (type === 'order.credited' ? [subject] : [])))
     for (const order of commit.orders) {
@@ -78,7 +88,7 @@ export function createAuditor() {
         look()
       }
       books.record(event, commit.now)
-      money.record(event)
+      money.record(event, { ...claims, now: commit.now })
       if (areDueGone) look()
     }
     if (!areDueGone) look()
@@ -95,6 +105,24 @@ export function createAuditor() {
     for (const line of lines) checkAllocations(line)
     if (total !== lines.reduce((sum, line) => sum + line.amount, 0))
       throw new Violation('P2', `order ${order.id} has another total`)
+  }
+
+  /** What was told of an order's buyer and its labels changes only as somebody asked, field by field. */
+  function checkEdits({ id, personal, annotations }: Order): void {
+    const had = told.get(id)
+    const edits = claims.edits().filter(({ orderId }) => orderId === id)
+    const has = { ...noPersonal, ...personal, ...(annotations ?? noLabels) }
+    told.set(id, has)
+    if (edits.length > 0) edited.add(id)
+    if (!had || edits.length > 1) return
+    const { address, email, note, tags, metadata } = edits[0] ?? {}
+    const asked = Object.entries({ address, email, note, tags, metadata }).filter(([, value]) => value !== undefined)
+    const expected = { ...had, ...Object.fromEntries(asked) }
+    if (JSON.stringify(sorted(expected)) !== JSON.stringify(sorted(has)))
+      throw new Violation(
+        'P2',
+        `order ${id} was edited to ${JSON.stringify(has)}, asked was ${JSON.stringify(expected)}`,
+      )
   }
 
   function watchHold(hold: Hold): void {
@@ -232,7 +260,7 @@ export function createAuditor() {
     if (!stored.order && !stored.hold) throw new Violation('P2', `${answer.id} was acknowledged and is not there`)
     acknowledged.set(answer.id, request.command)
     for (const thing of [stored, answer]) {
-      const problem = sameRequest(request.command, thing)
+      const problem = sameRequest(request.command, thing, edited.has(answer.id))
       if (problem) throw new Violation('P2', problem)
     }
   }
@@ -249,6 +277,7 @@ export function createAuditor() {
         case 'refund_order':
           return order?.life?.refunds.some((one) => one.id === id) ?? false
         case 'ship_order':
+        case 'pick_order':
           return (order?.life?.shipments.some((one) => one.id === id) ?? false) && parts.has(`${command.shopId} ${id}`)
         case 'request_return':
           return (order?.life?.returns.some((one) => one.id === id) ?? false) && parts.has(`${command.shopId} ${id}`)
@@ -280,12 +309,19 @@ export function createAuditor() {
         case 'order_cancelled':
           return order?.status === 'cancelled'
         case 'not_found':
-          if (command.kind === 'deliver_shipment')
+          if ('shipmentId' in command && command.kind !== 'ship_order' && command.kind !== 'pick_order')
             return !order?.life?.shipments.some(({ id }) => id === command.shipmentId)
           if (command.kind === 'receive_return') return !order?.life?.returns.some(({ id }) => id === command.returnId)
           return 'orderId' in command ? !order : !hold
         case 'order_shipped':
-          return order?.status === 'completed' || (order?.life?.shipments.length ?? 0) > 0
+          return order?.status === 'completed' || parcelsOf(order).some(({ shippedAt }) => shippedAt !== undefined)
+        case 'shipment_shipped':
+        case 'shipment_cancelled': {
+          const parcel = parcelsOf(order).find(({ id }) => 'shipmentId' in command && id === command.shipmentId)
+          return code === 'shipment_cancelled'
+            ? parcel?.status === 'cancelled'
+            : parcel?.status === 'shipped' || parcel?.status === 'delivered'
+        }
         case 'return_received':
           return (
             command.kind === 'receive_return' &&
@@ -312,6 +348,9 @@ export function createAuditor() {
         case 'nothing_to_refund':
         case 'refund_too_large':
         case 'not_shipped':
+        case 'shipment_not_packed':
+        case 'shipment_not_shipped':
+        case 'units_in_parcel':
         case 'too_many_parts':
           return order !== undefined
         default:
@@ -376,6 +415,7 @@ export function createAuditor() {
     money: {
       calling: watch(money.calling),
       heard: watch(money.heard),
+      takenBack: watch(money.takenBack),
       charging: watch(money.charging),
     },
     committed: watch(committed),
@@ -397,6 +437,12 @@ export function createAuditor() {
     violation: () => failure,
   }
 }
+
+const parcelsOf = (order: Order | undefined) => order?.life?.shipments ?? []
+
+const noPersonal: Personal = { email: null, address: null, note: null }
+const noLabels: Annotations = { tags: [], metadata: {} }
+const sorted = (fields: object) => Object.entries(fields).toSorted(([a], [b]) => (a < b ? -1 : 1))
 
 const isExpiry = (event: LoggedEvent): boolean =>
   event.type === 'hold.expired' || (event.type === 'order.cancelled' && event.data.reason === 'unpaid')

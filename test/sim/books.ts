@@ -13,6 +13,8 @@ export type OrderBook = {
   left: Units
   shipped: Units
   returned: Units
+  /** What is in parcels that have not left. */
+  parcels: Map<string, Units>
   expiresAt: number | null
   changedAt: number
 }
@@ -110,7 +112,8 @@ export function createBooks() {
       return
     }
     const order = orders.get(id)
-    if (!order || order.status === 'cancelled')
+    if (!order || (order.status === 'cancelled' && type !== 'order.edited'))
+      // its tags may still be of use
       throw new Violation('P2', `${type} of ${id}, which is ${order?.status ?? 'unknown'}`)
     order.changedAt = facts
     const counter = isUnconfirmed(order) ? 'reserved' : 'committed'
@@ -126,11 +129,19 @@ export function createBooks() {
         throw new Violation('P1', `${id} gave back more than it had`)
       give(gone, counter)
     } else if (type === 'order.cancelled') {
-      const isDue = order.status === 'pending' && order.expiresAt !== null && order.expiresAt <= now
+      const isDue = order.expiresAt !== null && order.expiresAt <= now // of one with money set aside, the books of money know
       if (data.reason === 'unpaid' && !isDue) throw new Violation('P2', `${id} was cancelled as unpaid too early`)
       if (order.shipped.size > 0) throw new Violation('P2', `${id} was cancelled after it was shipped`)
+      if (order.parcels.size > 0) throw new Violation('P2', `${id} was cancelled, and parcels of it are open`)
       order.status = 'cancelled'
       give(order.left, counter)
+    } else if (type === 'order.unpaid') {
+      if (order.status !== 'confirmed' && order.status !== 'in_review')
+        throw new Violation('P2', `${id} waits for money again, and is ${order.status}`)
+      if (order.shipped.size > 0) throw new Violation('P2', `${id} waits for money again, and was shipped`)
+      order.status = 'pending'
+      give(order.left, counter)
+      for (const [sku, quantity] of order.left) bookOf(sku).reserved += quantity
     } else if (type === 'order.in_review') {
       if (order.status !== 'pending') throw new Violation('P2', `${id} came into review, and is ${order.status}`)
       order.status = 'in_review'
@@ -138,7 +149,27 @@ export function createBooks() {
       const isDone = order.status === 'confirmed' && [...order.left.values()].every((quantity) => quantity === 0)
       if (!isDone) throw new Violation('P2', `${id} was completed, and is ${order.status} with ${[...order.left]}`)
       order.status = 'completed'
+    } else if (type === 'order.short_picked') {
+      for (const { shipment_id, lines } of data.shipments as { shipment_id: string; lines: unknown }[])
+        for (const [sku, quantity] of unitsOf(shopId, lines)) add(parcelOf(order, id, shipment_id), sku, -quantity)
     } else if (!quiet.has(type)) throw new Violation('P5', `unknown event ${type}`)
+    checkParcels(order, id)
+  }
+
+  function parcelOf(order: OrderBook, id: string, shipment: unknown): Units {
+    const parcel = order.parcels.get(String(shipment))
+    if (!parcel) throw new Violation('P2', `${id} has no open parcel ${shipment}`)
+    return parcel
+  }
+
+  /** No unit is in two parcels, or in one when it is not the order's any more. */
+  function checkParcels(order: OrderBook, id: string): void {
+    const held: Units = new Map()
+    for (const parcel of order.parcels.values()) for (const [sku, quantity] of parcel) add(held, sku, quantity)
+    for (const [sku, quantity] of held) {
+      if (quantity > (order.left.get(sku) ?? 0))
+        throw new Violation('P1', `parcels of ${id} hold ${quantity} of ${sku}, of which it has ${order.left.get(sku)}`)
+    }
   }
 
   /** Shipments, returns and payments are told on their order's subject. */
@@ -149,6 +180,10 @@ export function createBooks() {
     if (type === 'shipment.created') {
       if (order.status !== 'confirmed') throw new Violation('P2', `${id} was shipped, and is ${order.status}`)
       const gone = unitsOf(shopId, data.lines)
+      const packed = order.parcels.get(String(data.shipment_id))
+      if (packed && gone.size !== [...packed].filter(([sku, quantity]) => quantity === gone.get(sku)).length)
+        throw new Violation('P2', `${id}: what left is not what was packed in ${data.shipment_id}`)
+      order.parcels.delete(String(data.shipment_id))
       give(gone, 'committed')
       for (const [sku, quantity] of gone) {
         if (bookOf(sku).counted) bookOf(sku).onHand -= quantity
@@ -157,6 +192,14 @@ export function createBooks() {
         if (order.left.get(sku)! < 0) throw new Violation('P1', `${id} was shipped more of ${sku} than it had`)
         if (bookOf(sku).onHand < 0) throw new Violation('P1', `${sku} was shipped, and was not there`)
       }
+    } else if (type === 'shipment.picking') {
+      if (order.status !== 'confirmed') throw new Violation('P2', `${id} was picked, and is ${order.status}`)
+      order.parcels.set(String(data.shipment_id), unitsOf(shopId, data.lines))
+    } else if (type === 'shipment.packed') {
+      parcelOf(order, id, data.shipment_id)
+    } else if (type === 'shipment.cancelled') {
+      parcelOf(order, id, data.shipment_id)
+      order.parcels.delete(String(data.shipment_id))
     } else if (type === 'return.received') {
       for (const { resellable, ...line } of data.lines as { sku: string; quantity: number; resellable: boolean }[]) {
         const sku = keyOfSku({ shopId, sku: line.sku })
@@ -166,11 +209,12 @@ export function createBooks() {
         if (resellable && bookOf(sku).counted) bookOf(sku).onHand += line.quantity
       }
     } else if (!quiet.has(type) && !type.startsWith('payment.')) throw new Violation('P5', `unknown event ${type}`)
+    checkParcels(order, id)
   }
 
   function recordPlaced(id: string, units: Units): void {
     if (orders.has(id)) throw new Violation('P3', `${id} was placed twice`)
-    const none = { shipped: new Map(), returned: new Map(), expiresAt: null }
+    const none = { shipped: new Map(), returned: new Map(), parcels: new Map(), expiresAt: null }
     orders.set(id, { status: 'pending', left: new Map(units), changedAt: facts, ...none })
     if (handedOver?.order !== id) {
       take(units, id)
@@ -203,14 +247,7 @@ export function createBooks() {
 }
 
 /** Tell something else than units. */
-const quiet = new Set([
-  'order.approved',
-  'order.credited',
-  'order.edited',
-  'order.short_picked', // what was not found is told by the cancellation that follows
-  'shipment.delivered',
-  'return.requested',
-])
+const quiet = new Set(['order.approved', 'order.credited', 'order.edited', 'shipment.delivered', 'return.requested'])
 
 const isUnconfirmed = ({ status }: OrderBook): boolean => status === 'pending' || status === 'in_review'
 

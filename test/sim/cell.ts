@@ -6,12 +6,15 @@ import type { Instant } from '../../src/base/time.ts'
 import { type ConsumerWorld, runConsumer } from './consumer-run.ts'
 import { createNetwork } from './network.ts'
 import { createOperations, reconcile, runWorker } from './payments.ts'
-import { type CellHost, type ProcessWorld, type ServerProcess, startProcess } from './process.ts'
-import { createProvider } from './provider.ts'
+import { type CellHost, type ProcessWorld, type ServerProcess, startProcess, type Told } from './process.ts'
+import { createProvider, type TakenBack } from './provider.ts'
 import { locationsOf, shopsOf } from './workload.ts'
 
 const beganAt = Date.UTC(2026, 0, 1)
-const dayMs = 25 * 60 * 60 * 1000
+const hourMs = 60 * 60 * 1000
+const dayMs = 25 * hourMs
+/** Past the capture deadline of what was set aside, and past its end. */
+const weeksMs = [6 * 24 * hourMs + hourMs, 8 * 24 * hourMs]
 
 export function createCell(world: ProcessWorld, name: CellName, random: Prng) {
   const { system, scheduler, plan, auditor } = world
@@ -19,6 +22,8 @@ export function createCell(world: ProcessWorld, name: CellName, random: Prng) {
   let skewMsMax = 0
   let commits = 0
   let started = 0
+  /** Webhooks that are sent again and again. */
+  let unheard = 0
   const places: ServerProcess[] = []
   const consumers = new Map<string, ConsumerWorld['consumer']>()
   const clock = () => Math.floor(beganAt + scheduler.now() + skewMs) as Instant
@@ -93,6 +98,8 @@ export function createCell(world: ProcessWorld, name: CellName, random: Prng) {
         jump(dayMs)
         provider.forgetKeys()
       }
+      if (ownRandom.chance(world.plan.weeks / 2)) weekIsOver(ownRandom)
+      if (ownRandom.chance(world.plan.drops / 2)) dropDead(ownRandom)
       if (!ownRandom.chance(world.plan.clockJumps / 2)) continue
       jump(ownRandom.pick([-3_600_000, -2_000, -100, 50, 1_000, 5_000, 30_000, 16 * 60_000]))
     }
@@ -102,6 +109,41 @@ export function createCell(world: ProcessWorld, name: CellName, random: Prng) {
     skewMs += ms
     skewMsMax = Math.max(skewMsMax, skewMs)
     world.trace(() => `the clock jumps, it is ${skewMs} ms off`)
+  }
+
+  function weekIsOver(ownRandom: Prng): void {
+    jump(ownRandom.pick(weeksMs))
+    provider.forgetKeys()
+    provider.lapse(ownRandom.next())
+    for (const one of provider.takeBack(ownRandom.next() / 2)) void tellUntilHeard(one, ownRandom)
+  }
+
+  /** A webhook is sent again until it is answered. */
+  async function tellUntilHeard({ shopId, orderId, refundId }: TakenBack, ownRandom: Prng): Promise<void> {
+    const settlement = { of: 'refund', id: refundId, says: 'failed', error: 'closed_account' } as const
+    auditor.money.takenBack(refundId)
+    unheard++
+    for (;;) {
+      const process = ownRandom.pick(places)
+      if (process.isUp) {
+        const told = process.settle({ shopId, orderId }, settlement)
+        if ((await Promise.race([told, scheduler.sleep(2_000).then(() => 'later')])) !== 'later') break
+      }
+      await scheduler.sleep(100)
+    }
+    unheard--
+  }
+
+  /** The order is told first, as holdfast dead drop does. */
+  function dropDead(ownRandom: Prng): void {
+    const [process, dead] = [ownRandom.pick(places), operations.dead()]
+    if (dead.length === 0 || !process.isUp) return
+    const { id, kind, paymentId, ...of } = ownRandom.pick(dead)
+    if (kind === 'refund') return
+    const settlement = { of: 'payment', id: paymentId, says: 'given_up', operation: kind } as const
+    world.trace(() => `${kind} ${id} is dropped`)
+    const drop = (told: Told) => void (told === 'told' && operations.remove(id))
+    process.settle(of, settlement).then(drop).catch(auditor.failed)
   }
 
   async function reconcileNowAndThen(ownRandom: Prng): Promise<void> {
@@ -130,7 +172,7 @@ export function createCell(world: ProcessWorld, name: CellName, random: Prng) {
     hasCaughtUp,
     consumed: () => new Map([...consumers].map(([consumerName, { stored }]) => [consumerName, stored.units])),
     /** Nothing is under way between the orders and the provider. */
-    hasSettled: () => hasCaughtUp() && operations.isIdle() && !provider.isBusy(),
+    hasSettled: () => hasCaughtUp() && operations.isIdle() && !provider.isBusy() && unheard === 0,
     /** Dead letters are tried again, and the two records compared. Answers how much there was to do. */
     async seeToPayments() {
       const retried = operations.retryDead(clock(), () => uuidV7(clock(), closing.bytes(10)) as Uuid)
@@ -138,6 +180,8 @@ export function createCell(world: ProcessWorld, name: CellName, random: Prng) {
     },
     /** Beyond whatever it has shown. */
     advanceClock: (ms: number) => jump(skewMsMax - skewMs + ms),
+    /** Whatever is still set aside runs out. */
+    lapse: () => provider.lapse(1),
     heal() {
       network.heal()
       Object.assign(world.plan, {
@@ -146,6 +190,9 @@ export function createCell(world: ProcessWorld, name: CellName, random: Prng) {
         crashes: 0,
         clockJumps: 0,
         days: 0,
+        weeks: 0,
+        sweeperStalls: 0,
+        drops: 0,
         eventDoubled: 0,
         consumerCrash: 0,
       })

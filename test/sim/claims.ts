@@ -1,8 +1,9 @@
 // Every event of a COMMIT has a cause that a client asked for or that time brought, and every cause has its events, once.
 // A key stands for one cause; what has no key (releases, policies, expiry) is matched with what was ever asked.
 import type { Uuid } from '../../src/base/ids.ts'
+import type { Terms } from '../../src/modules/orders/life.ts'
 import type { LoggedEvent, MemoryCommit } from '../../src/modules/orders/memory-database.ts'
-import type { Command, LifeCommand } from '../../src/modules/orders/types.ts'
+import type { Command, EditOrder, LifeCommand } from '../../src/modules/orders/types.ts'
 import type { Intent, Request } from './intents.ts'
 import { bareName, keyOfSku, nameOf } from './names.ts'
 import { Violation } from './violation.ts'
@@ -12,6 +13,10 @@ export function createClaims() {
   const keysSeen = new Set<string>()
   const releases = new Set<string>()
   const policies = new Map<string, Set<string>>()
+  /** What the present commit was asked for. */
+  const edits: EditOrder[] = []
+  const captures = new Set<Uuid>()
+  const terms = new Map<Uuid, Terms>()
 
   function intended(intent: Intent): void {
     for (const { command } of intent.requests) {
@@ -26,6 +31,8 @@ export function createClaims() {
   }
 
   function check(commit: MemoryCommit): void {
+    edits.length = 0
+    captures.clear()
     const open = new Map<string, number>()
     for (const event of commit.events) count(open, nameOfEvent(event), 1)
     for (const key of commit.keys) {
@@ -39,7 +46,8 @@ export function createClaims() {
     claimShortPicks(open, commit)
     for (const event of commit.events) {
       const name = nameOfEvent(event)
-      if (isFree(event, commit)) count(open, name, -1)
+      const isClaimed = event.type === 'shipment.cancelled' && (open.get(name) ?? 0) <= 0
+      if (!isClaimed && isFree(event, commit)) count(open, name, -1)
     }
     for (const [name, left] of open) {
       if (left > 0) throw new Violation('P3', `${name}: happened ${left} times more than it was asked for`)
@@ -52,6 +60,7 @@ export function createClaims() {
     switch (command.kind) {
       case 'place_order':
         count(open, `order.placed ${nameOf(resultId!)}`, -1)
+        terms.set(resultId!, command.terms)
         if (command.payment) count(open, `payment.requested ${nameOf(resultId!)}`, -1)
         if (
           command.provider === 'none' &&
@@ -88,20 +97,30 @@ export function createClaims() {
         count(open, `order.${command.approve ? 'approved' : 'cancelled'} ${name}`, -1)
         break
       }
-      case 'deliver_shipment': // said twice, it is delivered once
-        if ((open.get(`shipment.delivered ${nameOf(command.orderId)}`) ?? 0) > 0)
-          count(open, `shipment.delivered ${nameOf(command.orderId)}`, -1)
+      case 'deliver_shipment': // said twice, it is delivered once; and likewise packed
+      case 'pack_shipment': {
+        const name = `shipment.${command.kind === 'pack_shipment' ? 'packed' : 'delivered'} ${nameOf(command.orderId)}`
+        if ((open.get(name) ?? 0) > 0) count(open, name, -1)
         break
+      }
       case 'short_pick':
         count(open, `order.short_picked ${nameOf(command.orderId)}`, -1)
+        break
+      case 'edit_order':
+        count(open, `order.edited ${nameOf(command.orderId)}`, -1)
+        edits.push(command)
         break
       case 'capture_order': // an authorization of the same moment may have asked for it first
         if (!has(commit, 'payment.capture_requested', command.orderId))
           throw new Violation('P2', `the capture of ${command.orderId} was accepted, and nothing was asked`)
+        captures.add(command.orderId)
         break
       case 'start_payment':
       case 'refund_order':
       case 'ship_order':
+      case 'pick_order':
+      case 'ship_shipment':
+      case 'cancel_shipment':
       case 'request_return':
       case 'receive_return':
         count(open, `${causes[command.kind]} ${nameOf(command.orderId)}`, -1)
@@ -157,6 +176,9 @@ export function createClaims() {
       }
       case 'stock.short':
         return commit.events.some((one) => one.type === 'stock.adjusted' || one.type === 'stock.policy_set')
+      case 'shipment.cancelled': // when what it was for is cancelled, or not found
+        return commit.events.some(({ subject, type }) => subject === event.subject && givingUpParcels.has(type))
+      case 'order.unpaid':
       case 'order.in_review':
       case 'order.confirmed':
       case 'order.completed':
@@ -170,6 +192,10 @@ export function createClaims() {
     intended,
     check,
     keysSeen: () => keysSeen.size,
+    /** Of the commit that was checked last. */
+    edits: (): readonly EditOrder[] => edits,
+    termsOf: (orderId: Uuid) => terms.get(orderId),
+    isCaptureAsked: (orderId: Uuid) => captures.has(orderId),
     hasPolicy: (sku: string) => policies.has(sku),
   }
 }
@@ -179,9 +205,14 @@ const causes = {
   start_payment: 'payment.requested',
   refund_order: 'order.credited',
   ship_order: 'shipment.created',
+  pick_order: 'shipment.picking',
+  ship_shipment: 'shipment.created',
+  cancel_shipment: 'shipment.cancelled',
   request_return: 'return.requested',
   receive_return: 'return.received',
 } satisfies Partial<Record<LifeCommand['kind'], string>>
+
+const givingUpParcels = new Set(['order.cancelled', 'order.lines_cancelled', 'order.short_picked'])
 
 const has = (commit: MemoryCommit, type: string, orderId: Uuid): boolean =>
   commit.events.some((event) => event.type === type && bareName(event.subject) === nameOf(orderId))

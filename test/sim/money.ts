@@ -2,6 +2,7 @@
 // given back of each order, and what the order costs as it stands. P4. Shares no code with `decide`.
 import type { Uuid } from '../../src/base/ids.ts'
 import { parseWireId } from '../../src/base/ids.ts'
+import type { Terms } from '../../src/modules/orders/life.ts'
 import type { MemoryTables } from '../../src/modules/orders/memory-database.ts'
 import type { Order } from '../../src/modules/orders/types.ts'
 import type { Heard } from '../../src/modules/payments/decide.ts'
@@ -11,14 +12,31 @@ import { Violation } from './violation.ts'
 
 type PaymentBook = {
   status: string
+  amount: number
   captured: number
   asked: 'capture' | 'void' | null
   /** Its failure was once told, so that another attempt was allowed beside it. */
   wasGivenUp: boolean
+  /** What somebody has dropped: nobody but somebody asks for it again. */
+  dropped: 'capture' | 'void' | null
+  authorizedAt: number
   refunds: Map<string, { amount: number; status: string }>
 }
-type MoneyBook = { payments: Map<string, PaymentBook>; total: number; creditedUnits: number[]; credited: number }
+type MoneyBook = {
+  status: string
+  isShipped: boolean
+  payments: Map<string, PaymentBook>
+  total: number
+  creditedUnits: number[]
+  credited: number
+}
 type Fact = { type: string; subject: string; data: Record<string, unknown> }
+/** What the auditor knows of the commit that an event is of. */
+export type About = {
+  now: number
+  termsOf(orderId: Uuid): Terms | undefined
+  isCaptureAsked(orderId: Uuid): boolean
+}
 
 const dayMs = 24 * 60 * 60 * 1000
 
@@ -26,39 +44,91 @@ export function createMoneyBooks() {
   const orders = new Map<Uuid, MoneyBook>()
   /** Keys of which nobody knows what became of them. */
   const uncertain = new Set<Uuid>()
+  /** Refunds that the provider took back, and that their orders have not heard of. */
+  const backAgain = new Set<Uuid>()
 
-  function record({ type, subject, data }: Fact): void {
+  function record({ type, subject, data }: Fact, about: About): void {
     const [noun, what] = type.split('.') as [string, string]
-    if (noun !== 'payment' && noun !== 'order') return
+    if (noun !== 'payment' && noun !== 'order' && noun !== 'shipment') return
     const id = uuidOf(subject)
-    const book = orders.get(id) ?? { payments: new Map(), total: 0, creditedUnits: [], credited: 0 }
+    const book = orders.get(id) ?? newBook()
     orders.set(id, book)
-    if (noun === 'order') recordOrder(book, subject, what, data)
-    else recordPayment(book, subject, what, data)
+    if (noun === 'order') recordOrder(book, subject, what, data, about)
+    else if (noun === 'payment') recordPayment(book, subject, what, data, about)
+    else if (what === 'created') book.isShipped = true
   }
 
-  function recordOrder(book: MoneyBook, subject: string, what: string, data: Record<string, unknown>): void {
+  function recordOrder(
+    book: MoneyBook,
+    subject: string,
+    what: string,
+    data: Record<string, unknown>,
+    about: About,
+  ): void {
+    const before = book.status
+    if (statuses.has(what)) book.status = what
     if (what === 'placed') book.total = Number(data.total)
     if (what === 'cancelled' && data.reason === 'unpaid') {
       for (const { status } of book.payments.values())
         if (status === 'pending') throw new Violation('P4', `${subject} expired while a payment was under way`)
+      if (before !== 'pending') checkDeadline(book, subject, about)
     }
+    if (what === 'unpaid') book.status = 'pending'
+    if (what === 'unpaid') checkUnpaid(book, subject, about)
     if (what !== 'confirmed') return
     if (data.provider === 'none') book.payments.set('elsewhere', newPayment('captured', Number(data.amount)))
-    const isSetAside = ({ status, asked }: PaymentBook) => status === 'authorized' && asked !== 'void'
     const hasAuthorization = [...book.payments.values()].some(isSetAside)
     if (!hasAuthorization && heldOf(book) < Number(data.amount))
       throw new Violation('P4', `${subject} was confirmed for ${data.amount}, and ${heldOf(book)} was paid`)
   }
 
-  function recordPayment(book: MoneyBook, subject: string, what: string, data: Record<string, unknown>): void {
+  /** An order with its money set aside is cancelled by time only at its deadline, in a shop that wants it. */
+  function checkDeadline(book: MoneyBook, subject: string, { now, termsOf }: About): void {
+    const terms = termsOf(uuidOf(subject))
+    const isDue = terms && [...book.payments.values()].some((payment) => isPastDeadline(payment, terms, now))
+    if (!isDue || terms.atCaptureDeadline !== 'cancel')
+      throw new Violation('P4', `${subject} was cancelled as unpaid, and its money was set aside`)
+  }
+
+  /** An order waits for money again only when its money is gone. */
+  function checkUnpaid(book: MoneyBook, subject: string, { now, termsOf }: About): void {
+    const setAside = [...book.payments.values()].reduce((sum, one) => sum + (isSetAside(one) ? one.amount : 0), 0)
+    const cost = book.total - book.credited
+    if (heldOf(book) + setAside >= cost)
+      throw new Violation('P4', `${subject} waits for money again, and ${heldOf(book) + setAside} of ${cost} is there`)
+    const terms = termsOf(uuidOf(subject))
+    const [payment, ...others] = book.payments.values()
+    if (!payment || others.length > 0 || !terms) return
+    const isStanding = payment.status === 'authorized' && now < payment.authorizedAt + terms.authorizationMs
+    if (isStanding) throw new Violation('P4', `${subject}: its authorization was given away before its end`)
+  }
+
+  /** Nobody takes money before it is ours, by the rule of the shop. */
+  function checkCapture(book: MoneyBook, subject: string, payment: PaymentBook, about: About): void {
+    const orderId = uuidOf(subject)
+    const terms = about.termsOf(orderId)
+    if (about.isCaptureAsked(orderId) || !terms) return
+    if (payment.dropped === 'capture')
+      throw new Violation('P4', `${subject}: a capture was dropped, and asked for again`)
+    if (terms.captureRule === 'now' || book.isShipped) return
+    if (terms.atCaptureDeadline !== 'capture' || !isPastDeadline(payment, terms, about.now))
+      throw new Violation('P4', `${subject} was captured before its deadline, and was not shipped`)
+  }
+
+  function recordPayment(
+    book: MoneyBook,
+    subject: string,
+    what: string,
+    data: Record<string, unknown>,
+    about: About,
+  ): void {
     const isElsewhere = data.provider === 'none'
     const name = isElsewhere ? 'elsewhere' : String(data.payment_id)
     const fail = (text: string) => new Violation('P4', `${subject}, payment ${name}: ${text}`)
     if (what === 'requested') {
       const open = [...book.payments.values()].find(isOpen)
       if (open) throw fail(`begun while another one is ${open.status}`)
-      book.payments.set(name, newPayment('pending', 0))
+      book.payments.set(name, newPayment('pending', 0, Number(data.amount)))
       return
     }
     const payment = book.payments.get(name) ?? newPayment('pending', 0)
@@ -72,7 +142,14 @@ export function createMoneyBooks() {
         if (payment.asked) throw fail(`asked to ${what} while it is asked to ${payment.asked}`)
         if (payment.status !== 'authorized' && payment.status !== 'requires_action')
           throw fail(`${what}, and is ${payment.status}`)
+        if (what === 'capture_requested') checkCapture(book, subject, payment, about)
+        payment.dropped = null
         payment.asked = what === 'capture_requested' ? 'capture' : 'void'
+        return
+      case 'given_up':
+        if (payment.asked !== data.operation) throw fail(`dropped ${data.operation}, and is asked to ${payment.asked}`)
+        payment.dropped = payment.asked
+        payment.asked = null
         return
       case 'refund_requested':
         askRefund(payment, data, fail)
@@ -88,6 +165,8 @@ export function createMoneyBooks() {
     }
     if (payment.status === 'captured') throw fail(`${what} after it was taken`)
     payment.status = what
+    payment.dropped = null
+    if (what === 'authorized') payment.authorizedAt = about.now
     if (what !== 'requires_action' && what !== 'authorized') payment.asked = null
     if (what === 'failed') payment.wasGivenUp = true
   }
@@ -106,7 +185,10 @@ export function createMoneyBooks() {
   ): void {
     const refund = payment.refunds.get(String(data.refund_id))
     if (!refund) throw fail(`refund ${data.refund_id} was never asked for`)
-    if (refund.status === 'refunded' || refund.status === what) throw fail(`refund ${data.refund_id} ${what} twice`)
+    const isBack =
+      what === 'refund_failed' && data.taken_back === refund.amount && backAgain.delete(uuidOf(String(data.refund_id)))
+    if ((refund.status === 'refunded' && !isBack) || refund.status === what)
+      throw fail(`refund ${data.refund_id} ${what} twice`)
     refund.status = what
   }
 
@@ -155,7 +237,9 @@ export function createMoneyBooks() {
     if (!book) throw new Violation('P4', `charged for ${charge.orderId}, which nobody placed`)
     let standing = charge.amount
     for (const other of others) {
-      if (other.status === 'authorized') standing += other.amount
+      const ours = [...book.payments].find(([name]) => uuidOf(name) === other.paymentId)?.[1]
+      const isLeft = ours?.asked === 'void' || ours?.dropped === 'void' // its end has passed for us, though not for the provider
+      if (other.status === 'authorized' && !isLeft) standing += other.amount
       if (other.status === 'captured') standing += takenOf(other)
       const wasGivenUp = [...book.payments].some(
         ([name, payment]) => payment.wasGivenUp && uuidOf(name) === other.paymentId,
@@ -196,7 +280,9 @@ export function createMoneyBooks() {
     const elsewhere = book.payments.get('elsewhere')
     const held = charges.reduce((sum, charge) => sum + takenOf(charge), elsewhere ? heldIn(elsewhere) : 0)
     const isOver = order.status === 'cancelled' || order.status === 'completed'
-    const isPaid = isOver || (order.status === 'confirmed' && (order.life?.captureRule ?? 'now') === 'now')
+    if (order.status === 'pending' && book.payments.size > 0) throw fail('it still waits for money')
+    const isTakenByNow = (order.life?.captureRule ?? 'now') === 'now' || !book.isShipped // at its deadline, if not with a parcel
+    const isPaid = isOver || (order.status === 'confirmed' && isTakenByNow)
     if (held > cost || (isPaid && held < cost)) throw fail(`the provider has ${held}, it costs ${cost}`)
     for (const { status, paymentId } of charges) {
       const ours = order.life?.payments.find(({ id }) => id === paymentId)?.status
@@ -216,18 +302,45 @@ export function createMoneyBooks() {
     }
   }
 
-  return { record, watch, charging, calling, heard, finish }
+  return {
+    record,
+    watch,
+    charging,
+    calling,
+    heard,
+    finish,
+    takenBack: (refundId: Uuid) => void backAgain.add(refundId),
+  }
 }
 
 export type MoneyBooks = ReturnType<typeof createMoneyBooks>
 
-const newPayment = (status: string, captured: number): PaymentBook => ({
+const statuses = new Set(['in_review', 'confirmed', 'completed', 'cancelled'])
+
+const newBook = (): MoneyBook => ({
+  status: 'pending',
+  isShipped: false,
+  payments: new Map(),
+  total: 0,
+  creditedUnits: [],
+  credited: 0,
+})
+
+const newPayment = (status: string, captured: number, amount = captured): PaymentBook => ({
   status,
+  amount,
   captured,
+  dropped: null,
+  authorizedAt: 0,
   asked: null,
   wasGivenUp: false,
   refunds: new Map(),
 })
+
+const isSetAside = ({ status, asked }: PaymentBook): boolean => status === 'authorized' && asked !== 'void'
+
+const isPastDeadline = (payment: PaymentBook, { authorizationMs, captureLeadMs }: Terms, now: number): boolean =>
+  isSetAside(payment) && now >= payment.authorizedAt + authorizationMs - captureLeadMs
 
 const isOpen = ({ status, asked }: PaymentBook): boolean =>
   status === 'pending' || status === 'requires_action' || (status === 'authorized' && asked === 'capture')

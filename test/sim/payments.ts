@@ -7,6 +7,7 @@ import type { Payment } from '../../src/modules/orders/life.ts'
 import type { LoggedEvent, MemoryDatabase } from '../../src/modules/orders/memory-database.ts'
 import type { Order, Settlement } from '../../src/modules/orders/types.ts'
 import type { Heard, Step, TrackedOperation } from '../../src/modules/payments/decide.ts'
+import type { Operation } from '../../src/modules/payments/types.ts'
 import type { LogEvent } from '../../src/runtime/event-log.ts'
 import type { Auditor } from './auditor.ts'
 import type { Network } from './network.ts'
@@ -26,16 +27,29 @@ export function createOperations(system: System, database: MemoryDatabase, rando
     'payment.refund_requested',
   ])
 
-  /** From the log; what an old event asked for is taken up only if its order still waits for it. */
-  function insert(event: LoggedEvent, now: Instant, freshMsMax: number): void {
-    if (!kinds.has(event.type)) return
+  function operationIn(event: LoggedEvent): Operation {
     const eventId = `00000000-0000-7000-8000-${String(event.seq).padStart(12, '0')}` as Uuid
     const logged: LogEvent = { ...event, eventId, data: JSON.stringify(event.data) }
-    const operation = system.operationOf(logged)
+    return system.operationOf(logged)
+  }
+
+  /** From the log; what an old event asked for is taken up only if its order still waits for it. */
+  function insert(event: LoggedEvent, now: Instant, freshMsMax: number): void {
+    if (event.type === 'payment.refund_failed' && event.data.taken_back !== undefined) insertTakenBack(event, now)
+    if (!kinds.has(event.type)) return
+    const operation = operationIn(event)
     const isOld = now - operation.askedAt > freshMsMax
     if (isOld && !system.isStillAsked(database.tables.orders.get(operation.orderId), operation)) return
     if (!rows.has(operation.id))
       rows.set(operation.id, { ...operation, state: isOld ? 'unknown' : 'unsent', tries: 0, nextAt: now })
+  }
+
+  /** It stands in the dead letters, where somebody makes it again under another key. */
+  function insertTakenBack(event: LoggedEvent, now: Instant): void {
+    const operation = operationIn({ ...event, type: 'payment.refund_requested' })
+    const id = `00000000-0000-7000-9000-${String(event.seq).padStart(12, '0')}` as Uuid
+    if (rows.has(id)) return
+    rows.set(id, { ...operation, id, refundId: operation.id, state: 'dead', refused: true, tries: 0, nextAt: now })
   }
 
   function leaseDue(now: Instant): Due[] {
@@ -74,6 +88,9 @@ export function createOperations(system: System, database: MemoryDatabase, rando
       const row = rows.get(operation.id)
       if (row && row.tries === operation.tries && row.state !== 'dead') rows.set(row.id, { ...operation, refused })
     },
+    /** Somebody drops one that is dead, and no refund: whose money is owed is not forgotten here. */
+    dead: (): TrackedOperation[] =>
+      [...rows.values()].filter(({ state, kind }) => state === 'dead' && kind !== 'refund'),
     isIdle: () => [...rows.values()].every(({ state }) => state === 'dead'),
     /** Somebody sees to the dead letters: under another key where the provider has refused the old one. */
     retryDead(now: Instant, newId: () => Uuid): number {

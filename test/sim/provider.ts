@@ -16,9 +16,11 @@ export type ModelCharge = {
   capture: 'now' | 'later'
   status: 'requires_action' | 'authorized' | 'captured' | 'failed' | 'voided'
   captured: number
-  /** By the refund's id. */
+  /** By the key it was asked under. */
   refunds: Map<Uuid, number>
 }
+/** What has become of a refund that was made, weeks ago. */
+export type TakenBack = { shopId: ShopId; orderId: Uuid; refundId: Uuid }
 
 export type ProviderEvents = {
   /** Money is about to be set aside or taken. */
@@ -32,6 +34,7 @@ export function createProvider(scheduler: Scheduler, random: Prng, odds: Provide
   const answers = new Map<Uuid, Answer>()
   const answeredAt = new Map<Uuid, number>()
   const underWay = new Set<Uuid>()
+  const refundsMade: { charge: ModelCharge; key: Uuid; refundId: Uuid; at: number }[] = []
 
   const chargeOf = (paymentId: Uuid) => charges.findLast((charge) => charge.paymentId === paymentId)
 
@@ -106,7 +109,7 @@ export function createProvider(scheduler: Scheduler, random: Prng, odds: Provide
     tell(charge)
   }
 
-  function change({ kind, id, paymentId, amount }: Operation): Answer {
+  function change({ kind, id, paymentId, amount, refundId }: Operation): Answer {
     const charge = chargeOf(paymentId)
     if (!charge) return { says: 'failed', error: 'charge_not_found' }
     if (kind === 'refund') {
@@ -114,6 +117,7 @@ export function createProvider(scheduler: Scheduler, random: Prng, odds: Provide
       if (charge.captured - back < amount || random.chance(odds.declines))
         return { says: 'failed', error: 'refund_failed' }
       charge.refunds.set(id, amount)
+      refundsMade.push({ charge, key: id, refundId: refundId ?? id, at: scheduler.now() })
       return said('refunded', amount)
     }
     if (charge.status === 'captured') return said('captured', charge.captured)
@@ -136,9 +140,30 @@ export function createProvider(scheduler: Scheduler, random: Prng, odds: Provide
     )
   }
 
+  /** What is set aside runs out. */
+  function lapse(odds: number): void {
+    for (const charge of charges) {
+      if (charge.status !== 'authorized' || !random.chance(odds)) continue
+      charge.status = 'voided'
+      tell(charge)
+    }
+  }
+
+  /** Refunds that were made a while ago, so that nobody hears old news of them, come back: to the buyer's bank they are unknown. */
+  function takeBack(odds: number): TakenBack[] {
+    return refundsMade.flatMap(({ charge, key, refundId, at }) => {
+      if (at > scheduler.now() - oldNewsMsMax || !charge.refunds.has(key) || !random.chance(odds)) return []
+      charge.refunds.delete(key)
+      answers.set(key, { says: 'failed', error: 'closed_account' })
+      return [{ shopId: charge.shopId, orderId: charge.orderId, refundId }]
+    })
+  }
+
   return {
     charges,
     perform,
+    lapse,
+    takeBack,
     lookUp,
     isBusy: () => underWay.size > 0,
     /** Buyers who have not acted by now will not. */
@@ -159,6 +184,8 @@ export function createProvider(scheduler: Scheduler, random: Prng, odds: Provide
 
 /** The second copy of a message comes within this time of the first. */
 const flightMsMax = 1_000
+/** By then whoever was told that a refund was made has told its order. */
+const oldNewsMsMax = 10_000
 
 export type Provider = ReturnType<typeof createProvider>
 

@@ -2,10 +2,11 @@
 import type { Command, Order } from '../../src/modules/orders/types.ts'
 import type { Hold } from '../../src/modules/stock/types.ts'
 
-/** Undefined when it is; otherwise what differs. */
+/** Undefined when it is; otherwise what differs. What somebody may have edited since is not compared. */
 export function sameRequest(
   command: Command,
   thing: { order?: Order | undefined; hold?: Hold | undefined },
+  wasEdited: boolean,
 ): string | undefined {
   const { order, hold } = thing
   if ('shopId' in command && [order, hold].some((one) => one && one.shopId !== command.shopId))
@@ -27,11 +28,18 @@ export function sameRequest(
       order.customer,
       order.provider,
       order.holdId,
-      order.personal,
-      order.annotations,
+      ...(wasEdited ? [] : [order.personal, order.annotations]),
       priced(order.lines),
     ],
-    [currency, reference, customer, provider, holdId, personal, annotations, priced(command.lines)],
+    [
+      currency,
+      reference,
+      customer,
+      provider,
+      holdId,
+      ...(wasEdited ? [] : [personal, annotations]),
+      priced(command.lines),
+    ],
   )
 }
 

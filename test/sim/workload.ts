@@ -55,7 +55,7 @@ export function createWorkload(plan: Plan, random: Prng, known: Known, clock: ()
       reference: random.chance(0.25) ? `R-${random.between(1, 12)}` : null,
       provider: pays === 'elsewhere' ? 'none' : null,
       payment: pays === 'card' ? newPayment() : null,
-      terms: { ...defaultTerms, captureRule },
+      terms: { ...defaultTerms, captureRule, atCaptureDeadline: random.chance(0.7) ? 'capture' : 'cancel' },
       review: random.chance(0.15) ? ['amount'] : null,
       placedAt: null,
       personal: random.chance(0.1) ? { email: 'a@example.com', address: { country: 'DE' }, note: null } : null,

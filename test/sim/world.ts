@@ -112,6 +112,10 @@ async function runUntil(scheduler: Scheduler, isDone: () => boolean, heal: () =>
   return steps
 }
 
+/** Past every hold and every unpaid order; past the deadline of what is set aside, then its end, and again what is unpaid then. */
+const [minuteMs, dayMs] = [60_000, 24 * 60 * 60_000]
+const endMs = [20 * minuteMs, 6 * dayMs, 2 * dayMs, 20 * minuteMs]
+
 type Closing = {
   cell: ReturnType<typeof createCell>
   clients: Client[]
@@ -125,8 +129,12 @@ type Closing = {
 async function closeDoors({ cell, clients, work, plan, scheduler, auditor }: Closing): Promise<number> {
   let steps = await scheduler.run(scheduler.now() + plan.slowStatementMsMax + 500) // the last slow statement is over
   steps += await settlePayments(cell, scheduler)
-  cell.advanceClock(20 * 60_000) // past every hold and every unpaid order
-  steps += await scheduler.run(scheduler.now() + 1_000)
+  for (const ms of endMs) {
+    cell.advanceClock(ms)
+    steps += await scheduler.run(scheduler.now() + 1_000)
+    steps += await settlePayments(cell, scheduler)
+  }
+  cell.lapse() // what nobody has voided, since its void was dropped
   steps += await settlePayments(cell, scheduler)
   for (const [shop, sku] of shopsOf(plan).flatMap((one) => skusOf(plan).map((of) => [one, of] as const))) {
     const units = unitsOnceFreed(auditor, keyOfSku({ shopId: shop, sku }))

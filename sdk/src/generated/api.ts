@@ -708,9 +708,29 @@ export interface paths {
         put?: never;
         /**
          * Ship what is left of an order, or some units of it
-         * @description Of a shipment and a cancellation at the same time exactly one wins.
+         * @description Of a shipment and a cancellation at the same time exactly one wins. Units in a parcel that has not left are not among what is left.
          */
         post: operations["shipOrder"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/orders/{id}/picks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Take on units of an order at a location, to be packed
+         * @description Makes a shipment in `picking`, of the units named or of all that are in none there. They are in no other parcel from then on, and leave stock when it is shipped.
+         */
+        post: operations["pickOrder"];
         delete?: never;
         options?: never;
         head?: never;
@@ -728,6 +748,60 @@ export interface paths {
         get: operations["getShipment"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/shipments/{id}/pack": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Say that all of a parcel was found and is packed; said twice, it is packed once */
+        post: operations["packShipment"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/shipments/{id}/ship": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A packed parcel leaves
+         * @description Of this and a cancellation at the same time exactly one wins: buy the label when this was accepted.
+         */
+        post: operations["shipShipment"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/shipments/{id}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Give up a parcel that has not left: its units are to be picked again */
+        post: operations["cancelShipment"];
         delete?: never;
         options?: never;
         head?: never;
@@ -811,7 +885,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Cancel an order, or some units of it */
+        /**
+         * Cancel an order, or some units of it
+         * @description All that is left, with the parcels that have not left; or some units, which are taken from no parcel.
+         */
         post: operations["cancelOrder"];
         delete?: never;
         options?: never;
@@ -884,7 +961,7 @@ export interface paths {
         put?: never;
         /**
          * Units that are not where they should be
-         * @description They are lost there, and taken from elsewhere when there are enough; what cannot be found is cancelled and its price goes back.
+         * @description They are lost there, and as many as there are elsewhere are taken from there; what cannot be found is cancelled and its price goes back. Parcels that are being picked there lose them first; what is packed was found.
          */
         post: operations["reportShortPick"];
         delete?: never;
@@ -948,6 +1025,26 @@ export interface paths {
          * @description A write-off takes what the buyer owes on an order, or is owed, out of the receivables, once nothing of the order is under way. The entry stands in the ledger a moment later.
          */
         post: operations["bookLedgerEntry"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/fulfilment": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Confirmed orders with something to be picked, packed or shipped at a location, oldest first
+         * @description Each order as it is now; one that has just been confirmed may take a second to appear. A page may have fewer than `limit`, and still name a next one.
+         */
+        get: operations["listWork"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1040,7 +1137,7 @@ export interface components {
             status: number;
             detail?: string;
             /** @enum {string} */
-            code: "invalid_json" | "invalid_body" | "invalid_parameter" | "unknown_field" | "idempotency_key_required" | "idempotency_key_invalid" | "visitor_required" | "cursor_invalid" | "webhook_signature_invalid" | "webhook_too_old" | "malformed_request" | "unauthorized" | "forbidden" | "no_catalogue_price" | "not_found" | "method_not_allowed" | "request_timeout" | "position_expired" | "precondition_failed" | "body_too_large" | "unsupported_media_type" | "headers_too_large" | "insufficient_stock" | "hold_expired" | "hold_consumed" | "hold_released" | "order_not_confirmed" | "order_shipped" | "order_not_paid" | "order_paid" | "payment_in_progress" | "nothing_to_capture" | "nothing_to_ship" | "not_shipped" | "return_received" | "refund_too_large" | "too_many_parts" | "nothing_to_refund" | "webhook_endpoints_full" | "webhook_endpoint_disabled" | "not_in_review" | "order_cancelled" | "dead_letter_blocked" | "ledger_behind" | "write_off_too_large" | "reference_taken" | "idempotency_key_reused" | "order_not_found" | "sku_not_found" | "location_not_found" | "cell_not_found" | "hold_not_found" | "hold_too_small" | "line_not_found" | "units_too_large" | "quantity_too_large" | "amount_and_lines" | "currency_mismatch" | "currency_unknown" | "country_unknown" | "amount_too_large" | "amount_mismatch" | "time_in_future" | "price_required" | "provider_unknown" | "payment_method_unknown" | "order_refused" | "position_ahead" | "not_available" | "reason_mismatch" | "url_not_allowed" | "event_type_unknown" | "overloaded" | "unavailable" | "outcome_unknown" | "provider_unavailable" | "draining" | "internal";
+            code: "invalid_json" | "invalid_body" | "invalid_parameter" | "unknown_field" | "idempotency_key_required" | "idempotency_key_invalid" | "visitor_required" | "cursor_invalid" | "webhook_signature_invalid" | "webhook_too_old" | "malformed_request" | "unauthorized" | "forbidden" | "no_catalogue_price" | "not_found" | "method_not_allowed" | "request_timeout" | "position_expired" | "precondition_failed" | "body_too_large" | "unsupported_media_type" | "headers_too_large" | "insufficient_stock" | "hold_expired" | "hold_consumed" | "hold_released" | "order_not_confirmed" | "order_shipped" | "order_not_paid" | "order_paid" | "payment_in_progress" | "nothing_to_capture" | "nothing_to_ship" | "units_in_parcel" | "shipment_not_packed" | "shipment_not_shipped" | "shipment_shipped" | "shipment_cancelled" | "not_shipped" | "return_received" | "refund_too_large" | "too_many_parts" | "nothing_to_refund" | "webhook_endpoints_full" | "webhook_endpoint_disabled" | "not_in_review" | "order_cancelled" | "dead_letter_blocked" | "ledger_behind" | "write_off_too_large" | "reference_taken" | "idempotency_key_reused" | "order_not_found" | "sku_not_found" | "location_not_found" | "cell_not_found" | "hold_not_found" | "hold_too_small" | "line_not_found" | "units_too_large" | "quantity_too_large" | "amount_and_lines" | "currency_mismatch" | "currency_unknown" | "country_unknown" | "amount_too_large" | "amount_mismatch" | "time_in_future" | "price_required" | "provider_unknown" | "payment_method_unknown" | "order_refused" | "position_ahead" | "not_available" | "reason_mismatch" | "url_not_allowed" | "event_type_unknown" | "overloaded" | "unavailable" | "outcome_unknown" | "provider_unavailable" | "draining" | "internal";
             errors?: {
                 /** @description A JSON pointer into the body, or into what `in` names. */
                 pointer: string;
@@ -1228,9 +1325,9 @@ export interface components {
             id: string;
             order_id: string;
             /** @enum {string} */
-            status: "shipped" | "delivered";
-            carrier: string;
-            tracking_number: string;
+            status: "picking" | "packed" | "shipped" | "delivered" | "cancelled";
+            carrier: string | null;
+            tracking_number: string | null;
             lines: {
                 /** @description Case matters; no control characters. */
                 sku: string;
@@ -1242,6 +1339,7 @@ export interface components {
              * @description RFC 3339.
              */
             created_at: string;
+            shipped_at: string | null;
             delivered_at: string | null;
         };
         Return: {
@@ -1439,7 +1537,7 @@ export interface components {
             created_at: string;
         };
         LedgerBalance: {
-            /** @description `receivable`, `sales`, `external`, `authorizations`, `fees`, `payable`, `written_off`, `provider:<name>` or `authorized:<name>`. */
+            /** @description `receivable`, `sales`, `external`, `authorizations`, `fees`, `payable`, `written_off`, `provider:<name>`, `taken_back:<name>` or `authorized:<name>`. */
             account: string;
             /** @description ISO 4217. */
             currency: string;
@@ -1464,9 +1562,9 @@ export interface components {
             kind: string;
             order_id: string;
             payment_id: string | null;
-            /** @description `receivable`, `sales`, `external`, `authorizations`, `fees`, `payable`, `written_off`, `provider:<name>` or `authorized:<name>`. */
+            /** @description `receivable`, `sales`, `external`, `authorizations`, `fees`, `payable`, `written_off`, `provider:<name>`, `taken_back:<name>` or `authorized:<name>`. */
             debit: string;
-            /** @description `receivable`, `sales`, `external`, `authorizations`, `fees`, `payable`, `written_off`, `provider:<name>` or `authorized:<name>`. */
+            /** @description `receivable`, `sales`, `external`, `authorizations`, `fees`, `payable`, `written_off`, `provider:<name>`, `taken_back:<name>` or `authorized:<name>`. */
             credit: string;
             /** @description Integer minor units of an ISO 4217 currency. */
             amount: {
@@ -1478,6 +1576,33 @@ export interface components {
         };
         LedgerEntryList: {
             data: components["schemas"]["LedgerEntry"][];
+            next_cursor: string | null;
+        };
+        Work: {
+            order_id: string;
+            reference: string | null;
+            /**
+             * Format: date-time
+             * @description RFC 3339.
+             */
+            placed_at: string;
+            location: string;
+            /**
+             * @description Of what is least advanced.
+             * @enum {string}
+             */
+            status: "to_pick" | "picking" | "packed";
+            /** @description In no parcel yet. */
+            lines: {
+                /** @description Case matters; no control characters. */
+                sku: string;
+                quantity: number;
+            }[];
+            /** @description Of the location, that have not left. */
+            shipments: components["schemas"]["Shipment"][];
+        };
+        WorkList: {
+            data: components["schemas"]["Work"][];
             next_cursor: string | null;
         };
         Settings: {
@@ -1492,6 +1617,24 @@ export interface components {
              * @default 900
              */
             reservation_seconds: number;
+            payments: {
+                /**
+                 * @description How long the shop’s providers keep money set aside. An order whose authorization has run out waits for another payment, as long as a new order would.
+                 * @default 7
+                 */
+                authorization_days: number;
+                /**
+                 * @description The capture deadline of what is set aside: so long before its authorization ends.
+                 * @default 24
+                 */
+                capture_lead_hours: number;
+                /**
+                 * @description What becomes of an order that was not shipped by its capture deadline: `capture`, its money is taken; `cancel`, it is cancelled (`unpaid`), its units are sold again and its authorization is voided. One in review is not captured: with `capture`, its authorization runs out.
+                 * @default capture
+                 * @enum {string}
+                 */
+                at_capture_deadline: "capture" | "cancel";
+            };
             /**
              * @description What some units of a line cost: the first k of n units, the line’s amount × k / n, rounded down to the minor unit; the last ones the rest, so that the parts sum up to the line’s amount.
              * @default down
@@ -1709,7 +1852,7 @@ export interface components {
             type: string;
             subject: string;
             /** @enum {string} */
-            status: "pending" | "delivered" | "dead";
+            status: "pending" | "delivered" | "dead" | "dropped";
             reason: ("attempts_exhausted" | "endpoint_gone" | "endpoint_disabled" | "event_gone") | null;
             attempt_count: number;
             next_attempt_at: string | null;
@@ -1732,7 +1875,7 @@ export interface components {
             type: string;
             subject: string;
             /** @enum {string} */
-            status: "pending" | "delivered" | "dead";
+            status: "pending" | "delivered" | "dead" | "dropped";
             reason: ("attempts_exhausted" | "endpoint_gone" | "endpoint_disabled" | "event_gone") | null;
             attempt_count: number;
             next_attempt_at: string | null;
@@ -2761,7 +2904,7 @@ export interface operations {
         parameters: {
             query?: {
                 endpoint?: string;
-                status?: "pending" | "delivered" | "dead";
+                status?: "pending" | "delivered" | "dead" | "dropped";
                 /** @description The id of an event. */
                 event?: string;
                 limit?: number;
@@ -3308,7 +3451,11 @@ export interface operations {
     retryDeadLetter: {
         parameters: {
             query?: never;
-            header?: never;
+            header: {
+                "idempotency-key": string;
+                /** @description Needed with a `pk_` key. */
+                "holdfast-visitor"?: string;
+            };
             path: {
                 id: string;
             };
@@ -3325,7 +3472,7 @@ export interface operations {
                     "application/json": components["schemas"]["DeadLetter"];
                 };
             };
-            /** @description `malformed_request`, `invalid_parameter` */
+            /** @description `malformed_request`, `invalid_parameter`, `idempotency_key_required`, `idempotency_key_invalid`, `visitor_required` */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3361,6 +3508,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `idempotency_key_reused` */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `internal` */
             500: {
                 headers: {
@@ -3370,7 +3526,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3449,7 +3605,11 @@ export interface operations {
     pauseConsumer: {
         parameters: {
             query?: never;
-            header?: never;
+            header: {
+                "idempotency-key": string;
+                /** @description Needed with a `pk_` key. */
+                "holdfast-visitor"?: string;
+            };
             path: {
                 name: string;
             };
@@ -3466,7 +3626,7 @@ export interface operations {
                     "application/json": components["schemas"]["Consumer"];
                 };
             };
-            /** @description `malformed_request`, `invalid_parameter` */
+            /** @description `malformed_request`, `invalid_parameter`, `idempotency_key_required`, `idempotency_key_invalid`, `visitor_required` */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3502,6 +3662,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `idempotency_key_reused` */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `internal` */
             500: {
                 headers: {
@@ -3511,7 +3680,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3525,7 +3694,11 @@ export interface operations {
     resumeConsumer: {
         parameters: {
             query?: never;
-            header?: never;
+            header: {
+                "idempotency-key": string;
+                /** @description Needed with a `pk_` key. */
+                "holdfast-visitor"?: string;
+            };
             path: {
                 name: string;
             };
@@ -3542,7 +3715,7 @@ export interface operations {
                     "application/json": components["schemas"]["Consumer"];
                 };
             };
-            /** @description `malformed_request`, `invalid_parameter` */
+            /** @description `malformed_request`, `invalid_parameter`, `idempotency_key_required`, `idempotency_key_invalid`, `visitor_required` */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3578,6 +3751,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `idempotency_key_reused` */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `internal` */
             500: {
                 headers: {
@@ -3587,7 +3769,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3601,7 +3783,11 @@ export interface operations {
     rewindConsumer: {
         parameters: {
             query?: never;
-            header?: never;
+            header: {
+                "idempotency-key": string;
+                /** @description Needed with a `pk_` key. */
+                "holdfast-visitor"?: string;
+            };
             path: {
                 name: string;
             };
@@ -3627,7 +3813,7 @@ export interface operations {
                     "application/json": components["schemas"]["Consumer"];
                 };
             };
-            /** @description `malformed_request`, `cursor_invalid`, `invalid_parameter`, `invalid_json`, `invalid_body`, `unknown_field` */
+            /** @description `malformed_request`, `cursor_invalid`, `invalid_parameter`, `invalid_json`, `invalid_body`, `unknown_field`, `idempotency_key_required`, `idempotency_key_invalid`, `visitor_required` */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3699,7 +3885,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `position_ahead` */
+            /** @description `position_ahead`, `idempotency_key_reused` */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -3717,7 +3903,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3817,6 +4003,24 @@ export interface operations {
                      * @default 900
                      */
                     reservation_seconds?: number;
+                    payments?: {
+                        /**
+                         * @description How long the shop’s providers keep money set aside. An order whose authorization has run out waits for another payment, as long as a new order would.
+                         * @default 7
+                         */
+                        authorization_days?: number;
+                        /**
+                         * @description The capture deadline of what is set aside: so long before its authorization ends.
+                         * @default 24
+                         */
+                        capture_lead_hours?: number;
+                        /**
+                         * @description What becomes of an order that was not shipped by its capture deadline: `capture`, its money is taken; `cancel`, it is cancelled (`unpaid`), its units are sold again and its authorization is voided. One in review is not captured: with `capture`, its authorization runs out.
+                         * @default capture
+                         * @enum {string}
+                         */
+                        at_capture_deadline?: "capture" | "cancel";
+                    };
                     /**
                      * @description What some units of a line cost: the first k of n units, the line’s amount × k / n, rounded down to the minor unit; the last ones the rest, so that the parts sum up to the line’s amount.
                      * @default down
@@ -6429,7 +6633,154 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `insufficient_stock`, `nothing_to_ship`, `order_cancelled`, `order_not_confirmed`, `order_not_paid`, `order_shipped`, `too_many_parts` */
+            /** @description `insufficient_stock`, `nothing_to_ship`, `order_cancelled`, `order_not_confirmed`, `order_not_paid`, `order_shipped`, `too_many_parts`, `units_in_parcel` */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `precondition_failed` */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `body_too_large` */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unsupported_media_type` */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `line_not_found`, `quantity_too_large`, `idempotency_key_reused` */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal` */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `outcome_unknown`, `overloaded`, `unavailable`, `draining` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    pickOrder: {
+        parameters: {
+            query?: never;
+            header: {
+                "idempotency-key": string;
+                /** @description Needed with a `pk_` key. */
+                "holdfast-visitor"?: string;
+                /** @description An ETag: refuses when the thing has changed since. */
+                "if-match"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    lines?: {
+                        /** @description Case matters; no control characters. */
+                        sku: string;
+                        quantity: number;
+                    }[];
+                    location: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Done. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Shipment"];
+                };
+            };
+            /** @description `malformed_request`, `invalid_parameter`, `invalid_json`, `invalid_body`, `unknown_field`, `idempotency_key_required`, `idempotency_key_invalid`, `visitor_required` */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthorized` */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not_found` */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `request_timeout` */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `insufficient_stock`, `nothing_to_ship`, `order_cancelled`, `order_not_confirmed`, `order_not_paid`, `order_shipped`, `too_many_parts`, `units_in_parcel` */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -6570,6 +6921,367 @@ export interface operations {
             };
         };
     };
+    packShipment: {
+        parameters: {
+            query?: never;
+            header: {
+                "idempotency-key": string;
+                /** @description Needed with a `pk_` key. */
+                "holdfast-visitor"?: string;
+                /** @description An ETag: refuses when the thing has changed since. */
+                "if-match"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Shipment"];
+                };
+            };
+            /** @description `malformed_request`, `invalid_parameter`, `idempotency_key_required`, `idempotency_key_invalid`, `visitor_required` */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthorized` */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not_found` */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `shipment_cancelled`, `shipment_shipped` */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `precondition_failed` */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `idempotency_key_reused` */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal` */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `outcome_unknown`, `overloaded`, `unavailable`, `draining` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    shipShipment: {
+        parameters: {
+            query?: never;
+            header: {
+                "idempotency-key": string;
+                /** @description Needed with a `pk_` key. */
+                "holdfast-visitor"?: string;
+                /** @description An ETag: refuses when the thing has changed since. */
+                "if-match"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    carrier: string;
+                    tracking_number: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Shipment"];
+                };
+            };
+            /** @description `malformed_request`, `invalid_parameter`, `invalid_json`, `invalid_body`, `unknown_field`, `idempotency_key_required`, `idempotency_key_invalid`, `visitor_required` */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthorized` */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not_found` */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `request_timeout` */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `insufficient_stock`, `order_not_confirmed`, `order_not_paid`, `shipment_cancelled`, `shipment_not_packed`, `shipment_shipped` */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `precondition_failed` */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `body_too_large` */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unsupported_media_type` */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `idempotency_key_reused` */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal` */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `outcome_unknown`, `overloaded`, `unavailable`, `draining` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    cancelShipment: {
+        parameters: {
+            query?: never;
+            header: {
+                "idempotency-key": string;
+                /** @description Needed with a `pk_` key. */
+                "holdfast-visitor"?: string;
+                /** @description An ETag: refuses when the thing has changed since. */
+                "if-match"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Shipment"];
+                };
+            };
+            /** @description `malformed_request`, `invalid_parameter`, `idempotency_key_required`, `idempotency_key_invalid`, `visitor_required` */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthorized` */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not_found` */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `shipment_cancelled`, `shipment_shipped` */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `precondition_failed` */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `idempotency_key_reused` */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal` */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `outcome_unknown`, `overloaded`, `unavailable`, `draining` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     deliverShipment: {
         parameters: {
             query?: never;
@@ -6625,6 +7337,15 @@ export interface operations {
             };
             /** @description `not_found` */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `shipment_cancelled`, `shipment_not_shipped` */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -7124,7 +7845,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `order_cancelled`, `order_shipped` */
+            /** @description `order_cancelled`, `order_shipped`, `units_in_parcel` */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -7598,7 +8319,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `insufficient_stock`, `order_cancelled`, `order_not_confirmed`, `order_shipped` */
+            /** @description `order_cancelled`, `order_not_confirmed`, `order_shipped`, `units_in_parcel` */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -7815,7 +8536,7 @@ export interface operations {
             query?: {
                 /** @description Those of one order, by its id. */
                 order?: string;
-                /** @description `receivable`, `sales`, `external`, `authorizations`, `fees`, `payable`, `written_off`, `provider:<name>` or `authorized:<name>`. */
+                /** @description `receivable`, `sales`, `external`, `authorizations`, `fees`, `payable`, `written_off`, `provider:<name>`, `taken_back:<name>` or `authorized:<name>`. */
                 account?: string;
                 /** @description `next_cursor` of the page before. */
                 after?: string;
@@ -8012,6 +8733,78 @@ export interface operations {
                 };
             };
             /** @description `outcome_unknown`, `overloaded`, `unavailable`, `draining` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listWork: {
+        parameters: {
+            query?: {
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+                location?: string;
+                /** @description Orders with units in no parcel, with a parcel that is being picked, with one that is packed. */
+                status?: "to_pick" | "picking" | "packed";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WorkList"];
+                };
+            };
+            /** @description `malformed_request`, `cursor_invalid`, `invalid_parameter` */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthorized` */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal` */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -8360,7 +9153,11 @@ export interface operations {
     completeTestCharge: {
         parameters: {
             query?: never;
-            header?: never;
+            header: {
+                "idempotency-key": string;
+                /** @description Needed with a `pk_` key. */
+                "holdfast-visitor"?: string;
+            };
             path: {
                 id: string;
             };
@@ -8377,7 +9174,7 @@ export interface operations {
                     "application/json": components["schemas"]["TestCharge"];
                 };
             };
-            /** @description `malformed_request`, `invalid_parameter` */
+            /** @description `malformed_request`, `invalid_parameter`, `idempotency_key_required`, `idempotency_key_invalid`, `visitor_required` */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -8413,6 +9210,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `idempotency_key_reused` */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `internal` */
             500: {
                 headers: {
@@ -8422,7 +9228,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;

@@ -1,31 +1,37 @@
 // The statements of the audit of money. What the log books is told here a second time, in SQL that shares nothing with
 // decide.ts, so that one mistake in either is found by the other. The audit alone reads tables of other modules.
 
-const takesBack = `type in ('order.cancelled', 'order.lines_cancelled', 'order.credited', 'return.received')`
+const takesBack = `type in ('order.cancelled', 'order.lines_cancelled', 'order.credited', 'order.unpaid', 'return.received')`
 const endsAuthorization = `type in ('payment.captured', 'payment.voided', 'payment.failed')`
 const ofAuthorization = `(${endsAuthorization} or type = 'payment.authorized')`
+
+/** Of the first line. */
+const firstAmount = `case when ${takesBack} then credited when ${ofAuthorization} then authorized
+    when type = 'payment.refund_failed' then taken_back else amount end`
 
 /** `booked`: the entries that the log makes of the events in `range`; which order they are of is looked at order by order. */
 const bookedIn = (range: string): string => `
   told as materialized (
     select e.shop_id, e.seq, e.type, d.*, case d.provider when 'none' then 'external' else 'provider:' || d.provider end as money
     from runtime.events e cross join lateral json_to_record(e.data) as d
-      (amount bigint, credited bigint, authorized bigint, currency text, provider text, kind text, owed_by text)
+      (amount bigint, credited bigint, authorized bigint, taken_back bigint, currency text, provider text, kind text, owed_by text)
     where ${range}
-      and e.type in ('order.confirmed', 'order.cancelled', 'order.lines_cancelled', 'order.credited', 'return.received',
-        'payment.authorized', 'payment.captured', 'payment.voided', 'payment.failed', 'payment.refunded', 'ledger.booked')
+      and e.type in ('order.confirmed', 'order.cancelled', 'order.lines_cancelled', 'order.credited', 'order.unpaid',
+        'return.received', 'payment.authorized', 'payment.captured', 'payment.voided', 'payment.failed', 'payment.refunded',
+        'payment.refund_failed', 'ledger.booked')
   ), booked as materialized (
     select shop_id, seq, 1 as line, currency,
       case when type in ('order.confirmed', 'payment.refunded') or owed_by = 'shop' then 'receivable'
         when ${takesBack} then 'sales' when ${endsAuthorization} then 'authorizations'
         when type = 'payment.authorized' then 'authorized:' || provider
+        when type = 'payment.refund_failed' then 'taken_back:' || provider
         when owed_by = 'buyer' then 'written_off' when kind = 'fee' then 'fees' end as debit,
       case when type = 'order.confirmed' then 'sales' when type = 'payment.refunded' then money
-        when ${takesBack} or owed_by = 'buyer' then 'receivable' when ${endsAuthorization} then 'authorized:' || provider
+        when ${takesBack} or type = 'payment.refund_failed' or owed_by = 'buyer' then 'receivable' when ${endsAuthorization} then 'authorized:' || provider
         when type = 'payment.authorized' then 'authorizations'
         when owed_by = 'shop' then 'written_off' when kind = 'fee' then 'payable' end as credit,
-      case when ${takesBack} then credited when ${ofAuthorization} then authorized else amount end as amount
-    from told where case when ${takesBack} then credited when ${ofAuthorization} then authorized else amount end > 0
+      ${firstAmount} as amount
+    from told where ${firstAmount} > 0
     union all select shop_id, seq, 2, currency, money, 'receivable', amount
     from told where amount > 0 and (type = 'payment.captured' or type = 'order.confirmed' and provider = 'none'))`
 
@@ -145,7 +151,8 @@ export const lifeDifferencesSql = `
   from told t cross join lateral (
     select coalesce(sum(case when n.credit = 'sales' then n.amount when n.debit = 'sales' then -n.amount end), 0) as sales,
       coalesce(sum(n.amount) filter (where n.credit = 'receivable' and (n.debit = 'external' or n.debit like 'provider:%')), 0) as captured,
-      coalesce(sum(n.amount) filter (where n.debit = 'receivable' and (n.credit = 'external' or n.credit like 'provider:%')), 0) as refunded,
+      coalesce(sum(n.amount) filter (where n.debit = 'receivable' and (n.credit = 'external' or n.credit like 'provider:%')), 0)
+        - coalesce(sum(n.amount) filter (where n.debit like 'taken_back:%'), 0) as refunded,
       coalesce(sum(case when n.debit = 'authorizations' then -n.amount when n.credit = 'authorizations' then n.amount end), 0) as authorized
     from ledger.entries n where n.shop_id = t.shop_id and n.order_id = t.id) b
   cross join lateral (values ('sales', t.sales, b.sales), ('captured', t.captured, b.captured),
@@ -161,8 +168,9 @@ export const anySubjectSql = `select subject from runtime.events where subject >
 export const unbookedSql = `
   select e.shop_id as "shopId", d.provider, d.currency,
     coalesce(sum(d.amount) filter (where e.type = 'payment.captured'), 0)::bigint as captured,
-    coalesce(sum(d.amount) filter (where e.type = 'payment.refunded'), 0)::bigint as refunded
-  from runtime.events e cross join lateral json_to_record(e.data) as d (amount bigint, currency text, provider text)
-  where e.seq > $1 and e.type in ('payment.captured', 'payment.refunded')
+    (coalesce(sum(d.amount) filter (where e.type = 'payment.refunded'), 0) - coalesce(sum(d.taken_back), 0))::bigint as refunded
+  from runtime.events e
+  cross join lateral json_to_record(e.data) as d (amount bigint, taken_back bigint, currency text, provider text)
+  where e.seq > $1 and e.type in ('payment.captured', 'payment.refunded', 'payment.refund_failed')
     and not exists (select from ledger.entries n where n.shop_id = e.shop_id and n.seq = e.seq)
   group by 1, 2, 3`

@@ -16,6 +16,8 @@ type Told = {
   credited?: number
   /** Of an authorization that begins or ends with this event; nothing when the money was taken at once. */
   authorized?: number
+  /** Of a refund that had been made, and failed all the same. */
+  taken_back?: number
   kind?: string
   owed_by?: string
 }
@@ -42,6 +44,10 @@ const bookings: Record<string, (data: Told) => Line[]> = {
     { line: 2, debit: accountOf(data), credit: 'receivable', amount: data.amount },
   ],
   'payment.refunded': (data) => [{ line: 1, debit: 'receivable', credit: accountOf(data), amount: data.amount }],
+  'order.unpaid': takeBack,
+  'payment.refund_failed': ({ taken_back, provider }) => [
+    { line: 1, debit: `taken_back:${provider}`, credit: 'receivable', amount: taken_back },
+  ],
   'ledger.booked': ({ kind, owed_by, amount }) => {
     if (kind === 'fee') return [{ line: 1, debit: 'fees', credit: 'payable', amount }]
     return owed_by === 'buyer'

@@ -9,7 +9,7 @@ const accountNames = ['receivable', 'sales', 'external', 'authorizations', 'fees
 const Account = Type.String({
   maxLength: 80,
   pattern: `^(${accountNames.join('|')}|(provider|authorized):[^\\u0000-\\u001f\\u007f-\\u009f]{1,64})$`,
-  description: `${accountNames.map((name) => `\`${name}\``).join(', ')}, \`provider:<name>\` or \`authorized:<name>\`.`,
+  description: `${accountNames.map((name) => `\`${name}\``).join(', ')}, \`provider:<name>\`, \`taken_back:<name>\` or \`authorized:<name>\`.`,
 })
 
 const kinds = ['fee', 'written_off'] as const satisfies BookingKind[]

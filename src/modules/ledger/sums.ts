@@ -66,12 +66,16 @@ const byCurrency = (a: MoneySums, b: MoneySums): number => (a.currency < b.curre
 
 function addAccount(sums: MoneySums, account: string, debit: number, credit: number): void {
   const net = debit - credit
-  const provider = account.startsWith('provider:') ? account.slice('provider:'.length) : undefined
-  if (provider !== undefined) sums.providers[provider] = { ours: net, theirs: null }
-  if (provider !== undefined || account === 'external') {
+  const [kind, provider = ''] = account.split(/:(.*)/)
+  if (kind === 'provider' || kind === 'taken_back') {
+    const before = sums.providers[provider] ?? { ours: 0, theirs: null }
+    sums.providers[provider] = { ...before, ours: before.ours + net }
+  }
+  if (kind === 'provider' || kind === 'external') {
     sums.captured += debit
     sums.refunded += credit
   }
+  if (kind === 'taken_back') sums.refunded -= debit
   if (account === 'sales') sums.sales = -net
   if (account === 'authorizations') sums.authorized = -net
   if (account === 'receivable' || account === 'external' || account === 'fees' || account === 'written_off')
@@ -90,6 +94,7 @@ export function providerDifferences(
   return [...before].flatMap(([name, saidBefore]) => {
     const isTheirs = (one: { provider: string }) => one.provider === name
     const ours = accounts.filter(({ account }) => account === `provider:${name}`)
+    const takenBack = accounts.filter(({ account }) => account === `taken_back:${name}`)
     const waiting = unbooked.filter(isTheirs)
     const open = underWay.filter(isTheirs)
     const saidAfter = after.get(name) ?? []
@@ -104,7 +109,9 @@ export function providerDifferences(
     return [...places.values()].flatMap((place) => {
       const here = <T extends { shopId: ShopId; currency: string }>(of: readonly T[], amount: (one: T) => number) =>
         sum(of.filter((one) => one.shopId === place.shopId && one.currency === place.currency).map(amount))
-      const account = ours.find((one) => one.shop_id === place.shopId && one.currency === place.currency)
+      const isHere = (one: AccountSum) => one.shop_id === place.shopId && one.currency === place.currency
+      const account = ours.find(isHere)
+      const back = takenBack.find(isHere)?.debit ?? 0
       const taken = {
         what: `${name} captured`,
         ours: (account?.debit ?? 0) + here(waiting, (one) => one.captured),
@@ -114,7 +121,7 @@ export function providerDifferences(
       }
       const given = {
         what: `${name} refunded`,
-        ours: (account?.credit ?? 0) + here(waiting, (one) => one.refunded),
+        ours: (account?.credit ?? 0) - back + here(waiting, (one) => one.refunded),
         open: here(open, (one) => one.refunds),
         least: here(saidBefore, (one) => one.refunded),
         most: here(saidAfter, (one) => one.refunded),

@@ -13,6 +13,7 @@ export type Account =
   | 'payable'
   | 'written_off'
   | `provider:${string}`
+  | `taken_back:${string}`
   | `authorized:${string}`
 
 /** One balanced double entry. The event's place in the log and `line` name it; `line` is the same whatever else is booked. */

@@ -6,7 +6,8 @@ import { toWireId, type Uuid } from '../../base/ids.ts'
 import { limits } from '../../base/limits.ts'
 import type { MinorUnits } from '../../base/money.ts'
 import { accepted, type Outcome, refused } from '../../base/result.ts'
-import { commitReserved, moveUnits } from '../stock/decide.ts'
+import { addMs, toRfc3339 } from '../../base/time.ts'
+import { commitReserved, moveUnits, reserveCommitted } from '../stock/decide.ts'
 import {
   type BatchState,
   changeLife,
@@ -16,8 +17,10 @@ import {
   spreadOverLines,
   unitsOpen,
 } from './batch-state.ts'
+import { dueAt, hasRunOut, isCaptureDue, timingOf } from './due.ts'
 import type { Payment, Refund } from './life.ts'
-import { authorizedOf, costOf, heldOf, isOpen, isUnderWay, lifeOf, priceOf, refundableOf } from './money.ts'
+import { authorizedOf, costOf, heldOf, isOpen, lifeOf, priceOf, refundableOf } from './money.ts'
+import { hasShipped } from './parcels.ts'
 import { mayBecome, next, orderTable, paymentTable } from './states.ts'
 import type { CaptureOrder, NewPayment, Order, RefundOrder, Settle, Settlement, StartPayment } from './types.ts'
 
@@ -40,8 +43,8 @@ export function beginPayment(state: BatchState, order: Order, { id, provider, me
     nextAction: null,
     openedAt: state.now,
   }
-  changeLife(order, { payments: [...life.payments, payment], reservedUntil: order.expiresAt ?? life.reservedUntil })
-  order.expiresAt = null
+  changeLife(order, { payments: [...life.payments, payment], reservedUntil: life.reservedUntil ?? order.expiresAt })
+  order.expiresAt = dueAt(order)
   if (isPaidAtOnce) {
     record(state, order, payment, { of: 'payment', id, says: 'captured', amount, reference: null })
     advance(state, order)
@@ -74,23 +77,30 @@ export function decideSettle(state: BatchState, { shopId, orderId, settlement }:
   if (settlement.of === 'refund') {
     const refund = life.refunds.find(({ id }) => id === settlement.id)
     if (!refund) return refused('not_found')
-    if (refund.status === settlement.says || refund.status === 'refunded') return accepted(order)
+    if (refund.status === settlement.says || isOnlyOurWord(refund, settlement)) return accepted(order)
     settleRefund(state, order, refund, settlement)
   } else {
     const payment = life.payments.find(({ id }) => id === settlement.id)
     if (!payment) return refused('not_found')
-    if (!mayBecome(paymentTable, payment.status, settlement.says)) return accepted(order)
-    record(state, order, payment, settlement)
+    if (settlement.says === 'given_up') {
+      if (!giveUp(state, order, payment, settlement.operation)) return accepted(order)
+    } else {
+      if (!mayBecome(paymentTable, payment.status, settlement.says)) return accepted(order)
+      record(state, order, payment, settlement)
+    }
   }
   advance(state, order)
   return accepted(order)
 }
 
-type PaymentSettlement = Extract<Settlement, { of: 'payment' }>
+type OfPayment = Extract<Settlement, { of: 'payment' }>
+type PaymentSettlement = Exclude<OfPayment, { says: 'given_up' }>
+type GivenUp = Extract<OfPayment, { says: 'given_up' }>
 
 function record(state: BatchState, order: Order, before: Payment, settlement: PaymentSettlement): void {
+  const { givenUp: _, ...kept } = before
   const payment: Payment = {
-    ...before,
+    ...kept,
     status: next(paymentTable, before.status, settlement.says),
     error: null,
     nextAction: null,
@@ -102,6 +112,7 @@ function record(state: BatchState, order: Order, before: Payment, settlement: Pa
       break
     case 'authorized':
       payment.reference = settlement.reference ?? before.reference
+      payment.authorizedUntil = addMs(state.now, timingOf(lifeOf(order)).authorizationMs)
       break
     case 'captured':
       payment.reference = settlement.reference ?? before.reference
@@ -144,13 +155,60 @@ const told = (state: BatchState, order: Order, payment: Payment) => ({
   currency: order.currency,
 })
 
+/**
+ * Somebody has dropped an operation that came to no end. An attempt has failed, so that another may follow; what was asked of an
+ * authorization is asked no longer, and never again by itself. False when it was not waited for.
+ */
+function giveUp(state: BatchState, order: Order, payment: Payment, operation: GivenUp['operation']): boolean {
+  const { id, status, asked } = payment
+  if (operation !== (asked ?? 'authorize')) return false
+  if (status === 'pending' || status === 'requires_action') {
+    record(state, order, payment, { of: 'payment', id, says: 'failed', error: 'given_up' })
+    return true
+  }
+  if (status !== 'authorized' || asked === null) return false
+  replacePayment(order, { ...payment, asked: null, givenUp: asked })
+  orderEvent(state, order, 'payment.given_up', [], { ...told(state, order, payment), operation })
+  return true
+}
+
 /** What follows from the order's facts, whatever has just changed them. */
 export function advance(state: BatchState, order: Order, refundId: Uuid | null = null): void {
+  voidWhatRanOut(state, order)
+  waitAgainWhenUnpaid(state, order)
   confirmWhenPaid(state, order)
   askForMoneyDue(state, order)
   giveBackSurplus(state, order, refundId)
-  resumeReservation(order)
   completeWhenDone(state, order)
+  order.expiresAt = dueAt(order)
+}
+
+/** An authorization that is over pays for nothing. It is voided, since only the provider knows whether it still stands. */
+function voidWhatRanOut(state: BatchState, order: Order): void {
+  for (const payment of lifeOf(order).payments) if (hasRunOut(payment, state.now)) askVoid(state, order, payment)
+}
+
+/**
+ * An order whose money is gone (its authorization ran out, or was declined when it was to be taken) waits for another payment
+ * like a new one. When goods have left it stays as it is, and owes.
+ */
+function waitAgainWhenUnpaid(state: BatchState, order: Order): void {
+  if (order.status !== 'in_review' && order.status !== 'confirmed') return
+  const life = lifeOf(order)
+  if (hasShipped(life) || heldOf(life) + authorizedOf(life) >= costOf(order)) return
+  const moves: number[] = []
+  const isSold = order.status === 'confirmed'
+  if (isSold) {
+    for (let index = 0; index < order.lines.length; index++)
+      moveUnits(state, openAllocations(order, index), reserveCommitted, moves)
+  }
+  const reservedUntil = addMs(state.now, timingOf(life).reservationMs)
+  order.status = next(orderTable, order.status, 'pending')
+  changeLife(order, { reservedUntil })
+  orderEvent(state, order, 'order.unpaid', moves, {
+    expires_at: toRfc3339(reservedUntil),
+    ...(isSold ? { credited: costOf(order), currency: order.currency } : {}),
+  })
 }
 
 function confirmWhenPaid(state: BatchState, order: Order): void {
@@ -185,15 +243,16 @@ export function confirmOrder(state: BatchState, order: Order): void {
   })
 }
 
-/** Asks for money that is set aside, once it is ours: with the order, or when the first parcel has left. */
+/** Asks for money that is set aside, once it is ours: with the order, when the first parcel has left, or at its deadline. */
 function askForMoneyDue(state: BatchState, order: Order): void {
   const life = lifeOf(order)
   if (order.status === 'cancelled' || life.review === 'open') return
-  if (life.captureRule === 'at_shipment' && life.shipments.length === 0) return
+  const isDue = life.captureRule === 'now' || hasShipped(life)
   let missing = costOf(order) - heldOf(life) - underway(life.payments)
   for (const payment of life.payments) {
     if (missing <= 0) break
-    if (payment.status !== 'authorized' || payment.asked !== null) continue
+    if (payment.status !== 'authorized' || payment.asked !== null || payment.givenUp === 'capture') continue
+    if (!isDue && !isCaptureDue(order, life, payment, state.now)) continue
     missing -= ask(state, order, payment, Math.min(payment.amount, missing))
   }
 }
@@ -203,7 +262,8 @@ const underway = (payments: readonly Payment[]): number =>
   payments.reduce((sum, { asked, amount }) => (asked === 'capture' ? sum + amount : sum), 0)
 
 function ask(state: BatchState, order: Order, payment: Payment, amount: number): number {
-  replacePayment(order, { ...payment, asked: 'capture' })
+  const { givenUp: _, ...kept } = payment
+  replacePayment(order, { ...kept, asked: 'capture' })
   orderEvent(state, order, 'payment.capture_requested', [], {
     ...told(state, order, payment),
     amount,
@@ -220,7 +280,7 @@ function giveBackSurplus(state: BatchState, order: Order, refundId: Uuid | null)
     if (payment.status !== 'authorized' && payment.status !== 'requires_action') continue
     if (payment.asked === 'capture') needed -= payment.amount
     else if (payment.asked === null && needed > 0) needed -= payment.amount
-    else if (payment.asked === null) askVoid(state, order, payment)
+    else if (payment.asked === null && payment.givenUp !== 'void') askVoid(state, order, payment)
   }
   let surplus = heldOf(lifeOf(order)) - cost
   let id = refundId
@@ -234,7 +294,8 @@ function giveBackSurplus(state: BatchState, order: Order, refundId: Uuid | null)
 }
 
 function askVoid(state: BatchState, order: Order, payment: Payment): void {
-  replacePayment(order, { ...payment, asked: 'void' })
+  const { givenUp: _, ...kept } = payment
+  replacePayment(order, { ...kept, asked: 'void' })
   orderEvent(state, order, 'payment.void_requested', [], {
     ...told(state, order, payment),
     reference: payment.reference,
@@ -270,6 +331,11 @@ const toldOfRefund = (state: BatchState, order: Order, { id, amount }: Refund, p
 
 type RefundSettlement = Extract<Settlement, { of: 'refund' }>
 
+/** That a refund failed which was made is believed when its provider says so, and not when it merely did not answer. */
+const isOnlyOurWord = (refund: Refund, settlement: RefundSettlement): boolean =>
+  refund.status === 'refunded' && settlement.says === 'failed' && settlement.error === 'provider_unavailable'
+
+/** One that fails after it was made is owed again; with `taken_back` the event says that its money is here again. */
 function settleRefund(state: BatchState, order: Order, before: Refund, settlement: RefundSettlement): void {
   const error = settlement.says === 'failed' ? settlement.error : null
   const settled: Refund = { ...before, status: settlement.says, error }
@@ -280,6 +346,7 @@ function settleRefund(state: BatchState, order: Order, before: Refund, settlemen
   orderEvent(state, order, settlement.says === 'refunded' ? 'payment.refunded' : 'payment.refund_failed', [], {
     ...toldOfRefund(state, order, settled, payment),
     ...(error === null ? {} : { error }),
+    ...(before.status === 'refunded' ? { taken_back: before.amount, reference: payment.reference } : {}),
   })
 }
 
@@ -287,12 +354,6 @@ function settleRefund(state: BatchState, order: Order, before: Refund, settlemen
 function nthIdAfter(id: Uuid, n: number): Uuid {
   const tail = (Number.parseInt(id.slice(-6), 16) + n) & 0xffffff
   return (id.slice(0, -6) + tail.toString(16).padStart(6, '0')) as Uuid
-}
-
-/** Once no attempt is under way, the reservation runs out when it would have. */
-function resumeReservation(order: Order): void {
-  if (order.status !== 'pending' || order.life === null) return
-  order.expiresAt = order.life.payments.some(isUnderWay) ? null : (order.expiresAt ?? order.life.reservedUntil)
 }
 
 function completeWhenDone(state: BatchState, order: Order): void {
@@ -312,6 +373,7 @@ export function decideCapture(state: BatchState, command: CaptureOrder): Outcome
   const payment = life.payments.find(({ status, asked }) => status === 'authorized' && asked === null)
   if (!payment || missing <= 0 || life.review === 'open') return refused('nothing_to_capture')
   ask(state, order, payment, Math.min(payment.amount, missing))
+  order.expiresAt = dueAt(order)
   return accepted(order)
 }
 

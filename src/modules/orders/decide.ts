@@ -26,24 +26,28 @@ import {
   type BatchState,
   changeLife,
   copyOf,
+  freeAllocations,
   keyOf,
   openAllocations,
   orderEvent,
   orderFor,
   referenceKey,
+  spreadOverFree,
   spreadOverLines,
+  unitsFree,
+  unitsIn,
   unitsOpen,
 } from './batch-state.ts'
+import { cancelOpenUnits, cancelWhole, decideShortPick, givingBack } from './decide-fulfilment.ts'
 import {
-  cancelOpenUnits,
-  cancelWhole,
+  decideCancelShipment,
   decideDeliver,
-  decideReceiveReturn,
-  decideRequestReturn,
+  decidePackShipment,
+  decidePick,
   decideShip,
-  decideShortPick,
-  givingBack,
-} from './decide-fulfilment.ts'
+  decideShipShipment,
+  giveUpParcels,
+} from './decide-parcels.ts'
 import {
   advance,
   beginPayment,
@@ -53,7 +57,11 @@ import {
   decideSettle,
   decideStartPayment,
 } from './decide-payment.ts'
+import { decideReceiveReturn, decideRequestReturn } from './decide-returns.ts'
+import { isToBeCancelled } from './due.ts'
+import { defaultTiming, type Terms, type Timing } from './life.ts'
 import { emptyLife, lifeOf } from './money.ts'
+import { hasShipped, without } from './parcels.ts'
 import type {
   CancelOrder,
   CancelReason,
@@ -70,7 +78,7 @@ import type {
 
 /** One outcome per submission, in order; `state` then holds what to write. */
 export function decideBatch(state: BatchState, submissions: readonly Submission[]): CommandOutcome[] {
-  const freed = expireHolds(state) + expireOrders(state)
+  const freed = expireHolds(state) + decideDue(state)
   return submissions.map(({ command, key }) => {
     if (command.kind === 'expire_due') return accepted({ kind: 'expired', count: freed })
     const earlier = key && state.keys.get(keyOf(command.shopId, key.hash))
@@ -96,6 +104,10 @@ function decideCommand(state: BatchState, command: Exclude<Command, { kind: 'exp
     case 'capture_order':
     case 'refund_order':
     case 'ship_order':
+    case 'pick_order':
+    case 'pack_shipment':
+    case 'ship_shipment':
+    case 'cancel_shipment':
     case 'deliver_shipment':
     case 'short_pick':
     case 'request_return':
@@ -132,6 +144,14 @@ function decideOnOrder(state: BatchState, command: LifeCommand): Outcome<Order> 
       return decideRefund(state, command)
     case 'ship_order':
       return decideShip(state, command)
+    case 'pick_order':
+      return decidePick(state, command)
+    case 'pack_shipment':
+      return decidePackShipment(state, command)
+    case 'ship_shipment':
+      return decideShipShipment(state, command)
+    case 'cancel_shipment':
+      return decideCancelShipment(state, command)
     case 'deliver_shipment':
       return decideDeliver(state, command)
     case 'short_pick':
@@ -169,6 +189,7 @@ function newIdOf(command: Command): Uuid | null {
     case 'start_payment':
       return command.payment.id
     case 'ship_order':
+    case 'pick_order':
       return command.shipmentId
     case 'request_return':
       return command.returnId
@@ -222,13 +243,21 @@ function decidePlaceOrder(state: BatchState, command: PlaceOrder): Outcome<Order
     lines: order.lines.map(({ sku, quantity }) => ({ sku, quantity })),
   })
   const { terms, review } = command
-  if (review !== null || terms.captureRule !== 'now') {
+  const timing = order.provider === 'none' ? undefined : timingToKeep(terms)
+  if (review !== null || terms.captureRule !== 'now' || timing) {
     const reviewed = review === null ? {} : { review: 'open' as const, riskReasons: review }
-    order.life = { ...emptyLife, captureRule: terms.captureRule, ...reviewed }
+    const timed = timing ? { timing } : {}
+    order.life = { ...emptyLife, captureRule: terms.captureRule, ...timed, ...reviewed }
   }
   if (command.payment !== null) beginPayment(state, order, command.payment)
   else if (order.provider === 'none') payElsewhere(state, order)
   return accepted(order)
+}
+
+/** Left out where it is the default. */
+function timingToKeep({ captureRule: _, ...timing }: Terms): Timing | undefined {
+  const names = Object.keys(defaultTiming) as (keyof Timing)[]
+  return names.some((name) => timing[name] !== defaultTiming[name]) ? timing : undefined
 }
 
 /** Nearly always there is nothing to note but that it is paid. */
@@ -285,30 +314,38 @@ function unitsOfHold(hold: Hold, lines: readonly RequestedLine[]): Map<Sku, Allo
   return sources
 }
 
-/** Cancels all that is open, or the units asked for, taking them from the last lines of a SKU first. What was shipped stays. */
+/**
+ * Cancels all that is open, with the parcels that have not left, or the units asked for, taking them from the last lines of a
+ * SKU first and from no parcel. What was shipped stays.
+ */
 function decideCancelOrder(state: BatchState, command: CancelOrder): Outcome<Order> {
   const order = orderFor(state, command)
   if ('ok' in order) return order
   if (order.status === 'cancelled') return refused('order_cancelled')
   const left = unitsOpen(order)
   if (left.every((units) => units === 0)) return refused('order_shipped')
-  const taken = command.lines === null ? left : spreadOverLines(order.lines, left, command.lines)
+  const asked = command.lines === null ? left : spreadOverLines(order.lines, left, command.lines)
+  if (!Array.isArray(asked)) return asked
+  const isAll = asked.every((units, index) => units === left[index])
+  const taken = isAll ? left : spreadOverFree(order.lines, { free: unitsFree(order), open: left }, command.lines!)
   if (!Array.isArray(taken)) return taken
-  const isAll = taken.every((units, index) => units === left[index])
-  if (isAll && lifeOf(order).shipments.length === 0) cancelWhole(state, order, command.reason)
-  else cancelUnits(state, order, taken, command.reason)
+  if (isAll && !hasShipped(lifeOf(order))) {
+    cancelWhole(state, order, command.reason)
+  } else {
+    if (isAll) giveUpParcels(state, order)
+    cancelUnits(state, order, taken, command.reason)
+  }
   advance(state, order)
   return accepted(order)
 }
 
 function cancelUnits(state: BatchState, order: Order, taken: readonly number[], reason: CancelReason): void {
   const moves: number[] = []
-  const left = unitsOpen(order)
   const rest = order.lines.map((_, index) => {
-    const kept = copyOf(openAllocations(order, index))
-    const stays = takeUnits(kept, left[index]! - taken[index]!)
-    moveUnits(state, kept, givingBack(order), moves)
-    return stays
+    const goes = copyOf(freeAllocations(order, index))
+    takeUnits(goes, unitsIn(goes) - taken[index]!)
+    moveUnits(state, goes, givingBack(order), moves)
+    return [...without(openAllocations(order, index), goes)]
   })
   if (order.life?.open) changeLife(order, { open: rest })
   cancelOpenUnits(state, order, taken, reason, moves)
@@ -335,7 +372,7 @@ function decideReview(state: BatchState, command: ReviewOrder): Outcome<Order> {
 function decideEdit(state: BatchState, command: EditOrder): Outcome<Order> {
   const order = orderFor(state, command)
   if ('ok' in order) return order
-  if (command.address !== undefined && lifeOf(order).shipments.length > 0) return refused('order_shipped')
+  if (command.address !== undefined && hasShipped(lifeOf(order))) return refused('order_shipped')
   const { email, address, note } = { email: null, address: null, note: null, ...order.personal }
   order.personal = {
     email: command.email === undefined ? email : command.email,
@@ -354,12 +391,14 @@ function decideEdit(state: BatchState, command: EditOrder): Outcome<Order> {
   return accepted(order)
 }
 
-/** Unpaid orders whose reservation has run out give their units back. */
-function expireOrders(state: BatchState): number {
+/** Orders whose time has come: unpaid ones give their units back, and money that is set aside is taken, or let go. */
+function decideDue(state: BatchState): number {
   let count = 0
   for (const order of state.orders.values()) {
-    if (order.status !== 'pending' || order.expiresAt === null || order.expiresAt > state.now) continue
-    cancelWhole(state, order, 'unpaid')
+    if (order.expiresAt === null || order.expiresAt > state.now) continue
+    if (isToBeCancelled(order, state.now)) {
+      cancelWhole(state, order, 'unpaid')
+    }
     advance(state, order)
     count++
   }

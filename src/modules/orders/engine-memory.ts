@@ -202,8 +202,8 @@ async function lockNamed<T extends { id: Uuid; shopId: ShopId }>(
 
 function lockDueOrders(transaction: Transaction, due: DueQuery): Order[] {
   transaction.change.due.logLength = transaction.database.tables.events.length
-  const { orders, pendingOrders } = transaction.database.tables
-  const ids = dueOf(transaction, due.skus, pendingOrders, (id) => orders.get(id)!)
+  const { orders, timedOrders } = transaction.database.tables
+  const ids = dueOf(transaction, due.skus, timedOrders, (id) => orders.get(id)!)
   const locked = lockDue(transaction, 'order', ids, due)
   return locked.map((id) => ({ ...orders.get(id)! }))
 }
@@ -220,10 +220,10 @@ function isMoreDue(
   skus: readonly ShopSku[],
   loaded: { orders: readonly Order[]; holds: readonly Hold[] },
 ): boolean {
-  const { holds, activeHolds, orders, pendingOrders } = transaction.database.tables
+  const { holds, activeHolds, orders, timedOrders } = transaction.database.tables
   const known = new Set([...loaded.orders, ...loaded.holds].map((one) => one.id))
   const due = [
-    ...dueOf(transaction, skus, pendingOrders, (id) => orders.get(id)!),
+    ...dueOf(transaction, skus, timedOrders, (id) => orders.get(id)!),
     ...dueOf(transaction, skus, activeHolds, (id) => holds.get(id)!),
   ]
   return due.some((id) => !known.has(id))
@@ -250,8 +250,8 @@ function dueOf(
 
 /** Of what is awaited, and not skipped when another batch has it: named with the others, so that all are locked in one order. */
 function awaitedOrders(transaction: Transaction, { skus, limit, ifLocked }: DueQuery): ShopUuid[] {
-  const { orders, pendingOrders } = transaction.database.tables
-  const ids = ifLocked === 'wait' ? dueOf(transaction, skus, pendingOrders, (id) => orders.get(id)!) : []
+  const { orders, timedOrders } = transaction.database.tables
+  const ids = ifLocked === 'wait' ? dueOf(transaction, skus, timedOrders, (id) => orders.get(id)!) : []
   return ids.slice(0, limit).map((id) => ({ id, shopId: orders.get(id)!.shopId }))
 }
 
@@ -373,7 +373,8 @@ function writeThings(
   }
   for (const order of change.orders) {
     check((order.status === 'cancelled') === (order.cancelReason !== null), 'cancelled without reason')
-    check(order.status === 'pending' || order.expiresAt === null, 'an expiry though not pending')
+    const isOver = order.status === 'completed' || order.status === 'cancelled'
+    check(!isOver || order.expiresAt === null, 'something is due of an order that is over')
   }
   for (const id of unusedRows) {
     assert(made.has(id), `row ${id} was not made here`)

@@ -1,4 +1,4 @@
-// What time asks of the engine: expire what is due though nobody asks for its units, and keep partitions ahead of the
+// What time asks of the engine: do what is due though nobody asks for its units, and keep partitions ahead of the
 // clock. Safe to run in every process at once.
 import { limits } from '../../base/limits.ts'
 import { addMs, type Instant, instant } from '../../base/time.ts'
@@ -8,9 +8,9 @@ import type { CommandOutcome, Submission } from './types.ts'
 
 const dueSql = `
   select exists (select from stock.holds where status = 'active' and expires_at <= statement_timestamp())
-    or exists (select from orders.states where status = 'pending' and expires_at <= statement_timestamp()) as due`
+    or exists (select from orders.states where expires_at <= statement_timestamp()) as due`
 
-/** Expires what is due, batch by batch. The batches of buyers do the same for the SKUs they touch; this is the backstop. */
+/** Does what is due, batch by batch. The batches of buyers do the same for the SKUs they touch; this is the backstop. */
 export async function sweep(
   database: Database,
   submit: (submission: Submission) => Promise<CommandOutcome>,

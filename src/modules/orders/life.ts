@@ -9,9 +9,26 @@ import type { PaymentStatus, ReturnStatus, ShipmentStatus } from './states.ts'
 /** When a shop takes the money: with the order, or when the first parcel leaves. */
 export type CaptureRule = 'now' | 'at_shipment'
 
+/** What time does to an order that is not paid. */
+export type Timing = {
+  /** How long it keeps its units while it waits for money. */
+  reservationMs: number
+  /** How long a provider keeps money set aside. */
+  authorizationMs: number
+  /** How long before the end of its authorization an order that was not shipped is paid or cancelled. */
+  captureLeadMs: number
+  atCaptureDeadline: 'capture' | 'cancel'
+}
+
 /** The shop's settings as they were when the order was placed. */
-export type Terms = { captureRule: CaptureRule; reservationMs: number }
-export const defaultTerms: Terms = { captureRule: 'now', reservationMs: limits.orderReservationMsDefault }
+export type Terms = Timing & { captureRule: CaptureRule }
+export const defaultTiming: Timing = {
+  reservationMs: limits.orderReservationMsDefault,
+  authorizationMs: limits.authorizationMsDefault,
+  captureLeadMs: limits.captureLeadMsDefault,
+  atCaptureDeadline: 'capture',
+}
+export const defaultTerms: Terms = { captureRule: 'now', ...defaultTiming }
 
 /** One attempt to pay. Its id is the key under which the provider knows it. */
 export type Payment = {
@@ -25,6 +42,10 @@ export type Payment = {
   captured: MinorUnits
   /** What the provider has been asked beyond the authorization and has not answered yet. */
   asked: 'capture' | 'void' | null
+  /** What was asked and given up by somebody: the order does not ask for it again by itself. */
+  givenUp?: 'capture' | 'void'
+  /** When the money that is set aside is ours no longer; from the authorization on. */
+  authorizedUntil?: Instant
   /** The provider's own name for it. */
   reference: string | null
   /** Why it failed, in the provider's words. */
@@ -34,7 +55,10 @@ export type Payment = {
   openedAt: Instant
 }
 
-/** Money on its way back. `failed`: the provider will not; it stands in the dead letters until somebody sees to it. */
+/**
+ * Money on its way back. `failed`: the provider will not, or took it back after it had gone; it is still owed, and stands in the
+ * dead letters until somebody sees to it.
+ */
 export type Refund = {
   id: Uuid
   paymentId: Uuid
@@ -49,9 +73,12 @@ export type Shipment = {
   id: Uuid
   status: ShipmentStatus
   lines: ShippedLine[]
-  carrier: string
-  trackingNumber: string
+  /** Null until it leaves. */
+  carrier: string | null
+  trackingNumber: string | null
   at: Instant
+  /** Not there until it leaves. */
+  shippedAt?: Instant
   deliveredAt: Instant | null
 }
 
@@ -68,11 +95,13 @@ export type Return = {
 
 export type Life = {
   captureRule: CaptureRule
+  /** Left out where it is the default, as it nearly always is. */
+  timing?: Timing
   /** `open`: somebody has to look at the order before it is confirmed. */
   review: 'open' | 'approved' | 'refused' | null
   /** Why the risk assessment asks for it. */
   riskReasons: string[]
-  /** When the reservation ends, once no payment is under way. */
+  /** When the reservation ends, once no payment is under way; begins anew when the money of an order is gone. */
   reservedUntil: Instant | null
   payments: Payment[]
   refunds: Refund[]

@@ -44,7 +44,7 @@ export type MemoryTables = {
   // Indexes
   rowIds: Map<string, StockRowId[]>
   activeHolds: Set<Uuid>
-  pendingOrders: Set<Uuid>
+  timedOrders: Set<Uuid>
 }
 
 export type MemoryDatabase = {
@@ -75,7 +75,7 @@ export function createMemoryDatabase(options: {
       events: [],
       rowIds: new Map(),
       activeHolds: new Set(),
-      pendingOrders: new Set(),
+      timedOrders: new Set(),
     },
     locks: createLocks(),
     clock: options.clock,
@@ -94,7 +94,7 @@ export function putLocation(database: MemoryDatabase, shopId: ShopId, code: Loca
 export function publish(tables: MemoryTables, change: MemoryCommit, made: Iterable<StockRow>): void {
   for (const order of change.orders) {
     tables.orders.set(order.id, order)
-    setMember(tables.pendingOrders, order.id, order.status === 'pending')
+    setMember(tables.timedOrders, order.id, order.expiresAt !== null)
   }
   for (const hold of change.holds) {
     tables.holds.set(hold.id, hold)

@@ -35,8 +35,9 @@ export const authorizedOf = ({ payments }: Pick<Life, 'payments'>): number =>
 export const isOpen = ({ status, asked }: Payment): boolean =>
   status === 'pending' || status === 'requires_action' || (status === 'authorized' && asked === 'capture')
 
-/** The provider has the next word, and its order keeps its units until then. */
-export const isUnderWay = ({ status }: Payment): boolean => status === 'pending' || status === 'authorized'
+/** The provider has the next word, and its order keeps its units until then. What is being voided pays for nothing. */
+export const isUnderWay = ({ status, asked }: Payment): boolean =>
+  status === 'pending' || (status === 'authorized' && asked !== 'void')
 
 /** The order's payment in one word, as API.md tells it. */
 export function paymentStatusOf(order: Order): PaymentStatus | 'none' | 'partially_refunded' | 'refunded' {

@@ -12,10 +12,17 @@ export const orderTable: Table<OrderStatus> = {
     confirmed: 'paid',
     cancelled: 'by someone, or `unpaid` when its reservation ran out',
   },
-  in_review: { confirmed: 'approved', cancelled: 'refused, or by someone' },
+  in_review: {
+    pending: 'its money is gone: declined when it was to be taken, or the authorization ran out',
+    confirmed: 'approved',
+    cancelled: 'refused, or by someone, or `unpaid` at its capture deadline in a shop that cancels then',
+  },
   confirmed: {
+    pending:
+      'its money is gone before anything was shipped: declined when it was to be taken, or the authorization ran out',
     completed: 'captured, and every unit shipped or cancelled',
-    cancelled: 'by someone, before anything was shipped',
+    cancelled:
+      'before anything was shipped: by someone, or `unpaid` at its capture deadline in a shop that cancels then',
   },
   completed: {},
   cancelled: {},
@@ -28,13 +35,13 @@ export const paymentTable: Table<PaymentStatus> = {
     requires_action: 'the buyer has to do something',
     authorized: 'the provider has reserved the money',
     captured: 'the provider has taken the money',
-    failed: 'declined, or the provider never heard of it',
+    failed: 'declined, or the provider never heard of it, or it was given up by hand',
     voided: 'given up before it was authorized',
   },
   requires_action: {
     authorized: 'the buyer did it',
     captured: 'the buyer did it, and the money was taken',
-    failed: 'declined',
+    failed: 'declined, or given up by hand',
     voided: 'given up: the order ended first',
   },
   authorized: {
@@ -47,10 +54,17 @@ export const paymentTable: Table<PaymentStatus> = {
   voided: { captured: 'it was taken after all' },
 }
 
-export type ShipmentStatus = 'shipped' | 'delivered'
+export type ShipmentStatus = 'picking' | 'packed' | 'shipped' | 'delivered' | 'cancelled'
+/** Its units are spoken for in `picking` and `packed`, and leave with `shipped`, in which a parcel may also begin. */
 export const shipmentTable: Table<ShipmentStatus> = {
+  picking: {
+    packed: 'all of it was found',
+    cancelled: 'given up, or nothing of it was found, or its order was cancelled',
+  },
+  packed: { shipped: 'it leaves', cancelled: 'given up, or its order was cancelled' },
   shipped: { delivered: 'the carrier, or the shop, says so' },
   delivered: {},
+  cancelled: {},
 }
 
 export type ReturnStatus = 'requested' | 'received'

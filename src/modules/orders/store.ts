@@ -68,19 +68,19 @@ const lockAwaitedOrdersSql = `
     select u.shop_id, u.id from unnest($4::integer[], $5::uuid[]) u(shop_id, id)
     union (
       select d.shop_id, d.id from orders.states d
-      where d.status = 'pending' and d.expires_at <= statement_timestamp() and d.row_ids && ${rowIdsOfSkus}
+      where d.expires_at <= statement_timestamp() and d.row_ids && ${rowIdsOfSkus}
       order by d.expires_at limit $3)) u
   join ${orderTables} on s.shop_id = u.shop_id and s.id = u.id order by s.id for update of s`
 const lockDueOrdersSql = `
   select ${orderColumns} from ${orderTables}
-  where s.status = 'pending' and s.expires_at <= statement_timestamp() and s.row_ids && ${rowIdsOfSkus}
+  where s.expires_at <= statement_timestamp() and s.row_ids && ${rowIdsOfSkus}
   order by s.expires_at limit $3 for update of s skip locked`
 const otherDueOrderSql = `
   select s.id from orders.states s
-  where s.status = 'pending' and s.expires_at <= statement_timestamp() and s.row_ids && ${rowIdsOfSkus}
+  where s.expires_at <= statement_timestamp() and s.row_ids && ${rowIdsOfSkus}
     and s.id <> all ($3::uuid[]) limit 1`
 const lockAnyDueOrdersSql = `
-  select ${orderColumns} from ${orderTables} where s.status = 'pending' and s.expires_at <= statement_timestamp()
+  select ${orderColumns} from ${orderTables} where s.expires_at <= statement_timestamp()
   order by s.expires_at limit $1 for update of s skip locked`
 
 export const lockOrders = (session: Session, named: readonly ShopUuid[]) =>

@@ -38,6 +38,7 @@ export type OrderState = {
   cancelReason: CancelReason | null
   /** Units cancelled of each line, in the order of the lines; null when none is. */
   cancelled: number[] | null
+  /** When time next has a say in it (due.ts): while it is pending, when its reservation ends. */
   expiresAt: Instant | null
   updatedAt: Instant
   /** Null as long as nothing has happened but placing, confirming and cancelling. */
@@ -89,6 +90,8 @@ export type Settlement =
   | { of: 'payment'; id: Uuid; says: 'requires_action'; reference: string | null; nextAction: Record<string, unknown> }
   | { of: 'payment'; id: Uuid; says: 'failed'; error: string }
   | { of: 'payment'; id: Uuid; says: 'voided' }
+  /** Nobody asks the provider any more: somebody has dropped the operation. What the provider says later still counts. */
+  | { of: 'payment'; id: Uuid; says: 'given_up'; operation: 'authorize' | 'capture' | 'void' }
   | { of: 'refund'; id: Uuid; says: 'refunded' }
   | { of: 'refund'; id: Uuid; says: 'failed'; error: string }
 /** Takes the money of an authorized payment now. */
@@ -111,7 +114,19 @@ export type ShipOrder = OnOrder & {
   carrier: string
   trackingNumber: string
 }
-export type DeliverShipment = OnOrder & { kind: 'deliver_shipment'; shipmentId: Uuid }
+/** Begins a parcel with units of one location; null lines: all that is in none yet. */
+export type PickOrder = OnOrder & {
+  kind: 'pick_order'
+  shipmentId: Uuid
+  lines: RequestedLine[] | null
+  location: LocationCode
+}
+export type OnShipment = OnOrder & { shipmentId: Uuid }
+export type PackShipment = OnShipment & { kind: 'pack_shipment' }
+export type ShipShipment = OnShipment & { kind: 'ship_shipment'; carrier: string; trackingNumber: string }
+/** Its units are in no parcel again. */
+export type CancelShipment = OnShipment & { kind: 'cancel_shipment' }
+export type DeliverShipment = OnShipment & { kind: 'deliver_shipment' }
 /** Units that were not found where they should be: found elsewhere, or cancelled and refunded. */
 export type ShortPick = OnOrder & { kind: 'short_pick'; location: LocationCode; lines: RequestedLine[] }
 export type RequestReturn = OnOrder & { kind: 'request_return'; returnId: Uuid; lines: RequestedLine[]; reason: string }
@@ -137,6 +152,10 @@ export type LifeCommand =
   | CaptureOrder
   | RefundOrder
   | ShipOrder
+  | PickOrder
+  | PackShipment
+  | ShipShipment
+  | CancelShipment
   | DeliverShipment
   | ShortPick
   | RequestReturn

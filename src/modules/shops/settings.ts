@@ -11,6 +11,9 @@ import { closed, listOf, oneOf, ref, Time } from '../../base/schemas.ts'
 import type { RiskList, RiskRules } from '../risk/types.ts'
 import type { ShopTerms } from './types.ts'
 
+const hourMs = 60 * 60 * 1000
+const dayMs = 24 * hourMs
+
 const amounts = (description: string) =>
   Type.Unsafe<Record<string, number>>({
     type: 'object',
@@ -56,6 +59,26 @@ const fields = {
     maximum: 86_400,
     default: limits.orderReservationMsDefault / 1000,
     description: 'How long an unpaid order keeps its units.',
+  }),
+  payments: closed({
+    authorization_days: Type.Integer({
+      minimum: 2,
+      maximum: 31,
+      default: limits.authorizationMsDefault / dayMs,
+      description:
+        'How long the shop’s providers keep money set aside. An order whose authorization has run out waits for another payment, as long as a new order would.',
+    }),
+    capture_lead_hours: Type.Integer({
+      minimum: 1,
+      maximum: 47,
+      default: limits.captureLeadMsDefault / hourMs,
+      description: 'The capture deadline of what is set aside: so long before its authorization ends.',
+    }),
+    at_capture_deadline: oneOf(['capture', 'cancel'], {
+      default: 'capture',
+      description:
+        'What becomes of an order that was not shipped by its capture deadline: `capture`, its money is taken; `cancel`, it is cancelled (`unpaid`), its units are sold again and its authorization is voided. One in review is not captured: with `capture`, its authorization runs out.',
+    }),
   }),
   rounding: oneOf(['down'], {
     default: 'down',
@@ -124,9 +147,12 @@ export function refusedSettings({ risk }: Settings): Refused | undefined {
   return undefined
 }
 
-export const termsOf = ({ capture, reservation_seconds }: Settings): ShopTerms => ({
+export const termsOf = ({ capture, reservation_seconds, payments }: Settings): ShopTerms => ({
   captureRule: capture,
   reservationMs: reservation_seconds * 1000,
+  authorizationMs: payments.authorization_days * dayMs,
+  captureLeadMs: payments.capture_lead_hours * hourMs,
+  atCaptureDeadline: payments.at_capture_deadline,
 })
 
 /** Null when no rule is on, so that nothing is assessed at all. */

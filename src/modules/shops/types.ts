@@ -43,7 +43,13 @@ export const storefrontScopes: readonly Scope[] = ['stock:read', 'holds:read', '
 export type KeyKind = 'sk' | 'pk'
 
 /** What orders of the shop are placed under. */
-export type ShopTerms = { captureRule: 'now' | 'at_shipment'; reservationMs: number }
+export type ShopTerms = {
+  captureRule: 'now' | 'at_shipment'
+  reservationMs: number
+  authorizationMs: number
+  captureLeadMs: number
+  atCaptureDeadline: 'capture' | 'cancel'
+}
 
 /** Who calls. */
 export type Principal = {

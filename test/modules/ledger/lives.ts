@@ -46,6 +46,12 @@ export function playLife({ orders, steps }: Life, look: (played: PlayedLife) => 
       settle(provider.said[step.nth % Math.max(1, provider.said.length)] ?? null)
     } else if (step.kind === 'truth') {
       settle(provider.truth(step.nth))
+    } else if (step.kind === 'lapse') {
+      provider.lapse(step.nth)
+    } else if (step.kind === 'take back') {
+      settle(provider.takeBack(step.nth))
+    } else if (step.kind === 'drop') {
+      settle(provider.drop(step.nth, step.outcome))
     } else {
       run({ kind: 'expire_due', limit: 10 }, step.ms)
     }
@@ -54,6 +60,7 @@ export function playLife({ orders, steps }: Life, look: (played: PlayedLife) => 
   /** Everything asked is answered, nothing is declined any more, and the provider's record is told as it is. */
   function settleAll(): void {
     for (let round = 0; round < 50; round++) {
+      provider.makeAgain()
       while (provider.open.length > 0) settle(provider.answer(0, 'does'))
       for (const said of provider.said.filter((one) => one.settlement.of === 'refund')) settle(said)
       for (let charge = 0; charge < provider.charges.size; charge++) settle(provider.truth(charge))

@@ -46,6 +46,8 @@ describe('is no difference', () => {
     ],
     ['a capture that began after we had asked', ours, [], outside(undefined, says(1_500, 200))],
     ['nothing on either side', [], [], outside([], [])],
+    ['a refund that was taken back', [...ours, account('taken_back:test', 150, 0)], [], outside(says(1_000, 50))],
+    ['a refund that was taken back, and nobody has booked', ours, unbooked(0, -150), outside(says(1_000, 50))],
   ])('%s', (_, accounts, waiting, theirs) => {
     expect(providerDifferences(accounts, waiting, theirs)).toEqual([])
   })
@@ -86,6 +88,12 @@ describe('is a difference', () => {
         { what: 'test refunded', expected: 0 },
       ],
     ],
+    [
+      'a refund that was taken back, of which the provider knows nothing',
+      [...ours, account('taken_back:test', 150, 0)],
+      outside(),
+      [{ what: 'test refunded', expected: 200, actual: 50 }],
+    ],
     ['what we know nothing of', [], outside(says(5, 0)), [{ what: 'test captured', expected: 5, actual: 0 }]],
   ])('%s', (_, accounts, theirs, differences) => {
     expect(providerDifferences(accounts, [], theirs)).toMatchObject(differences)
@@ -105,6 +113,7 @@ test('sums are told by shop and currency; a provider without a record says nothi
     account('receivable', 1_100, 1_100),
     account('provider:test', 1_000, 200),
     account('provider:stripe', 50, 0),
+    account('taken_back:test', 40, 0),
     account('external', 300, 100),
     account('authorizations', 70, 100),
     account('authorized:test', 100, 70),
@@ -119,18 +128,18 @@ test('sums are told by shop and currency; a provider without a record says nothi
     currency: 'EUR',
     sales: 1_000,
     captured: 1_350,
-    refunded: 300,
+    refunded: 260,
     authorized: 30,
     receivable: 0,
     external: 200,
     fees: 7,
     written_off: 3,
-    providers: { test: { ours: 800, theirs: 800 }, stripe: { ours: 50, theirs: null } },
+    providers: { test: { ours: 840, theirs: 800 }, stripe: { ours: 50, theirs: null } },
   })
   const twice = sumsTogether([{ sums }, { sums }])
   expect(twice[0]).toMatchObject({
     sales: 2_000,
-    providers: { test: { ours: 1_600, theirs: 1_600 }, stripe: { ours: 100, theirs: null } },
+    providers: { test: { ours: 1_680, theirs: 1_600 }, stripe: { ours: 100, theirs: null } },
   })
   expect(twice[1]).toMatchObject({ currency: 'GBP', sales: 10 })
 })

@@ -2,7 +2,7 @@
 // what the standing order costs. And what units cost when they are counted one by one.
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { priceOf } from '../../../src/modules/orders/money.ts'
+import { paymentStatusOf, priceOf } from '../../../src/modules/orders/money.ts'
 import { atShipment, card, openScene } from './life-given.ts'
 
 const paying = () => openScene({ A: 4 }, card())
@@ -113,7 +113,6 @@ describe('what a provider says twice counts once', () => {
     scene.accept(scene.refund(5))
     scene.accept(scene.refundIs('refunded'))
     expect(scene.refusal(scene.refundIs('refunded'))).toBe('accepted')
-    expect(scene.refusal(scene.refundIs('failed'))).toBe('accepted')
     expect(scene.eventsOf('payment.refunded')).toMatchObject([{ amount: 5 }])
   })
   test('a refund that failed and was made after all', () => {
@@ -124,6 +123,103 @@ describe('what a provider says twice counts once', () => {
     expect(scene.held()).toBe(15) // it is owed, and stands in the dead letters
     scene.accept(scene.refundIs('refunded'))
     expect(scene.life().refunds).toMatchObject([{ status: 'refunded', error: null }])
+    expect(scene.eventsOf('payment.refund_failed')[0]).not.toHaveProperty('taken_back')
+  })
+})
+
+describe('a refund that the provider takes back after it was made', () => {
+  function takenBack() {
+    const scene = captured()
+    scene.accept(scene.refund(5))
+    scene.accept(scene.refundIs('refunded'))
+    scene.accept(scene.refundIs('failed'))
+    return scene
+  }
+  test('is owed again, and its event says how much came back', () => {
+    const scene = takenBack()
+    expect(scene.life().refunds).toMatchObject([{ status: 'failed', error: 'closed_account' }])
+    expect(paymentStatusOf(scene.order())).toBe('captured')
+    expect(scene.eventsOf('payment.refund_failed')).toMatchObject([
+      { amount: 5, taken_back: 5, error: 'closed_account', provider: 'test', reference: 'ch_1', currency: 'EUR' },
+    ])
+  })
+  test('counts once, is not asked for again by itself, and may be made after all', () => {
+    const scene = takenBack()
+    expect(scene.refusal(scene.refundIs('failed'))).toBe('accepted')
+    expect(scene.eventsOf('payment.refund_requested')).toHaveLength(1)
+    expect(scene.refusal(scene.refund(16))).toBe('refund_too_large') // it is still the buyer's
+    scene.accept(scene.refundIs('refunded'))
+    expect(scene.eventsOf('payment.refunded')).toHaveLength(2)
+    expect(paymentStatusOf(scene.order())).toBe('partially_refunded')
+  })
+  test('is not believed of a provider that merely did not answer', () => {
+    const scene = captured()
+    scene.accept(scene.refund(5))
+    scene.accept(scene.refundIs('refunded'))
+    const { settlement, ...rest } = scene.refundIs('failed')
+    const given = { ...rest, settlement: { ...settlement, error: 'provider_unavailable' } as typeof settlement }
+    expect(scene.refusal(given)).toBe('accepted')
+    expect(scene.life().refunds).toMatchObject([{ status: 'refunded' }])
+  })
+})
+
+describe('an operation that somebody has given up', () => {
+  test('to authorize: the attempt has failed, and another may follow', () => {
+    for (const isActing of [false, true]) {
+      const scene = paying()
+      if (isActing) scene.accept(scene.says('requires_action'))
+      scene.accept(scene.stopAsking('authorize'))
+      expect(scene.payment()).toMatchObject({ status: 'failed', error: 'given_up' })
+      expect(scene.order().expiresAt).not.toBeNull()
+      scene.accept(scene.pay())
+      scene.accept(scene.says('captured'))
+      scene.accept(scene.says('captured', 0)) // it was charged after all
+      expect(scene.life().refunds).toMatchObject([{ amount: 20, status: 'pending' }])
+    }
+  })
+  test('to capture: it is asked for again by hand only, and the order can be cancelled', () => {
+    const scene = paying()
+    scene.accept(scene.says('authorized'))
+    scene.accept(scene.stopAsking('capture'))
+    expect(scene.payment()).toMatchObject({ status: 'authorized', asked: null, givenUp: 'capture' })
+    expect(scene.eventsOf('payment.given_up')).toMatchObject([{ operation: 'capture', amount: 20 }])
+    expect(scene.eventsOf('payment.capture_requested')).toHaveLength(1)
+    scene.accept(scene.capture())
+    expect(scene.payment()).toMatchObject({ asked: 'capture' })
+    expect(scene.payment().givenUp).toBeUndefined()
+    scene.accept(scene.stopAsking('capture'))
+    scene.accept(scene.cancel())
+    expect(scene.payment().asked).toBe('void')
+  })
+  test('to capture, and it was taken all the same', () => {
+    const scene = paying()
+    scene.accept(scene.says('authorized'))
+    scene.accept(scene.stopAsking('capture'))
+    scene.accept(scene.says('captured'))
+    expect(scene.order().status).toBe('confirmed')
+    expect(scene.payment().givenUp).toBeUndefined()
+  })
+  test('to void: it is not asked for again, and what the provider says counts', () => {
+    const scene = paying()
+    scene.accept(scene.cancel())
+    scene.accept(scene.says('authorized'))
+    scene.accept(scene.stopAsking('void'))
+    expect(scene.payment()).toMatchObject({ status: 'authorized', asked: null, givenUp: 'void' })
+    expect(scene.eventsOf('payment.void_requested')).toHaveLength(1)
+    scene.accept(scene.says('voided'))
+    expect(scene.payment().status).toBe('voided')
+  })
+  test('changes nothing when it is not what the order waits for', () => {
+    const scene = paying()
+    expect(scene.refusal(scene.stopAsking('capture'))).toBe('accepted')
+    expect(scene.payment().status).toBe('pending')
+    scene.accept(scene.says('authorized'))
+    expect(scene.refusal(scene.stopAsking('authorize'))).toBe('accepted')
+    expect(scene.refusal(scene.stopAsking('void'))).toBe('accepted')
+    expect(scene.payment().asked).toBe('capture')
+    scene.accept(scene.says('captured'))
+    expect(scene.refusal(scene.stopAsking('capture'))).toBe('accepted')
+    expect(scene.refusal(scene.stopAsking('authorize'))).toBe('accepted')
   })
 })
 

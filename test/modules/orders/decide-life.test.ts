@@ -58,7 +58,7 @@ const shipAll = (scene: Scene) => scene.ship()
 describe('an order', () => {
   transition(['order', 'pending', 'in_review'], reviewed, says('authorized'), (scene) => {
     expect(scene.row(1)).toEqual({ onHand: 5, reserved: 2, committed: 0, shipped: 0 })
-    expect(scene.order().expiresAt).toBeNull()
+    expect(scene.order().expiresAt).toBe(scene.payment().authorizedUntil)
     expect(scene.told()).not.toContain('payment.capture_requested')
   })
   transition(['order', 'pending', 'confirmed'], paying, says('captured'), (scene) => {
@@ -75,6 +75,17 @@ describe('an order', () => {
     },
   )
   transition(
+    ['order', 'in_review', 'pending'],
+    () => having(reviewed(), says('authorized'), ({ review }) => review(true)),
+    says('failed'),
+    (scene) => {
+      expect(scene.row(1)).toEqual({ onHand: 5, reserved: 2, committed: 0, shipped: 0 })
+      expect(scene.eventsOf('order.unpaid')).toEqual([
+        { order_id: expect.any(String), expires_at: '2026-01-01T00:15:00.000Z' },
+      ])
+    },
+  )
+  transition(
     ['order', 'in_review', 'confirmed'],
     () => having(reviewed(), says('captured')),
     ({ review }) => review(true),
@@ -88,6 +99,15 @@ describe('an order', () => {
       expect(scene.order().cancelReason).toBe('fraud')
       expect(scene.payment().asked).toBe('void')
       expect(scene.row(1)).toMatchObject({ reserved: 0, committed: 0 })
+    },
+  )
+  transition(
+    ['order', 'confirmed', 'pending'],
+    () => having(later(), says('authorized')),
+    says('voided'),
+    (scene) => {
+      expect(scene.row(1)).toEqual({ onHand: 5, reserved: 2, committed: 0, shipped: 0 })
+      expect(scene.eventsOf('order.unpaid')).toMatchObject([{ credited: 10, currency: 'EUR' }])
     },
   )
   transition(['order', 'confirmed', 'completed'], paid, shipAll, (scene) => {
@@ -182,7 +202,53 @@ describe('a payment', () => {
 })
 
 describe('a shipment', () => {
+  const picking: ShipmentStatus = 'picking'
+  const packed: ShipmentStatus = 'packed'
   const shipped: ShipmentStatus = 'shipped'
+  const pickAll = (scene: Scene) => scene.pick()
+  const packIt = (scene: Scene) => scene.pack()
+  transition(
+    ['shipment', picking, packed],
+    () => having(paid(), pickAll),
+    ({ pack }) => pack(),
+    (scene) => {
+      scene.accept(scene.pack())
+      expect(scene.eventsOf('shipment.packed')).toMatchObject([
+        { lines: [{ sku: 'A', quantity: 2, location: 'main' }] },
+      ])
+      expect(scene.row(1)).toEqual({ onHand: 5, reserved: 0, committed: 2, shipped: 0 })
+    },
+  )
+  transition(
+    ['shipment', picking, 'cancelled'],
+    () => having(paid(), pickAll),
+    ({ giveUp }) => giveUp(),
+    (scene) => {
+      expect(scene.row(1)).toEqual({ onHand: 5, reserved: 0, committed: 2, shipped: 0 })
+      scene.accept(scene.pick()) // its units are in no parcel again
+      expect(scene.order().status).toBe('confirmed')
+    },
+  )
+  transition(
+    ['shipment', packed, shipped],
+    () => having(paid(), pickAll, packIt),
+    ({ dispatch }) => dispatch(),
+    (scene) => {
+      expect(scene.row(1)).toEqual({ onHand: 3, reserved: 0, committed: 0, shipped: 2 })
+      expect(scene.eventsOf('shipment.created')).toMatchObject([{ carrier: 'dhl', tracking_number: 'T-2' }])
+      expect(scene.order().status).toBe('completed')
+    },
+  )
+  transition(
+    ['shipment', packed, 'cancelled'],
+    () => having(paid(), pickAll, packIt),
+    ({ cancel }) => cancel(),
+    (scene) => {
+      expect(scene.order()).toMatchObject({ status: 'cancelled', cancelReason: 'buyer' })
+      expect(scene.row(1)).toEqual({ onHand: 5, reserved: 0, committed: 0, shipped: 0 })
+      expect(scene.told().slice(-3)).toEqual(['shipment.cancelled', 'order.cancelled', 'payment.refunded'])
+    },
+  )
   transition(
     ['shipment', shipped, 'delivered'],
     () => having(paid(), shipAll),

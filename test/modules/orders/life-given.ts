@@ -4,7 +4,7 @@ import { expect } from 'vitest'
 import type { LocationCode, ShopId, Sku, Uuid } from '../../../src/base/ids.ts'
 import type { MinorUnits } from '../../../src/base/money.ts'
 import { decideBatch } from '../../../src/modules/orders/decide.ts'
-import type { Payment } from '../../../src/modules/orders/life.ts'
+import { defaultTerms, type Payment } from '../../../src/modules/orders/life.ts'
 import { heldOf, lifeOf } from '../../../src/modules/orders/money.ts'
 import type { PaymentStatus } from '../../../src/modules/orders/states.ts'
 import type { Command, Order, PlaceOrder, Settlement } from '../../../src/modules/orders/types.ts'
@@ -21,7 +21,7 @@ export const partId = (): Uuid => `00000000-0000-7000-a000-${(++ids * 0x1000).to
 const linesOf = (units: Units) => Object.entries(units).map(([sku, quantity]) => ({ sku: sku as Sku, quantity }))
 
 export const card = () => ({ payment: { id: partId(), provider: 'test', method: 'tok_ok' } })
-export const atShipment = { terms: { captureRule: 'at_shipment', reservationMs: 900_000 } } as const
+export const atShipment = { terms: { ...defaultTerms, captureRule: 'at_shipment' } } as const
 
 export function openScene(units: Units, more: Partial<PlaceOrder> = {}) {
   let state = freshState()
@@ -57,6 +57,10 @@ export function openScene(units: Units, more: Partial<PlaceOrder> = {}) {
     pay: () => ({ kind: 'start_payment', ...on, ...card() }) as const,
     says: (says: PaymentStatus, at = -1) =>
       ({ kind: 'settle', shopId, orderId, settlement: saying(says, payment(at)) }) as const,
+    stopAsking: (operation: 'authorize' | 'capture' | 'void', at = -1) => {
+      const settlement = { of: 'payment', id: payment(at).id, says: 'given_up', operation } as const
+      return { kind: 'settle', shopId, orderId, settlement } as const
+    },
     refundIs: (says: 'refunded' | 'failed', at = -1) => {
       const of = { of: 'refund', id: life().refunds.at(at)!.id } as const
       const settlement = says === 'failed' ? { ...of, says, error: 'closed_account' } : { ...of, says }
@@ -82,6 +86,24 @@ export function openScene(units: Units, more: Partial<PlaceOrder> = {}) {
         carrier: 'dhl',
         trackingNumber: 'T-1',
       }) as const,
+    pick: (of: Units | null = null, location = 'main') =>
+      ({
+        kind: 'pick_order',
+        ...on,
+        shipmentId: partId(),
+        lines: of && linesOf(of),
+        location: location as LocationCode,
+      }) as const,
+    pack: (id?: Uuid) => ({ kind: 'pack_shipment', ...on, shipmentId: id ?? life().shipments.at(-1)!.id }) as const,
+    dispatch: (id?: Uuid) =>
+      ({
+        kind: 'ship_shipment',
+        ...on,
+        shipmentId: id ?? life().shipments.at(-1)!.id,
+        carrier: 'dhl',
+        trackingNumber: 'T-2',
+      }) as const,
+    giveUp: (id?: Uuid) => ({ kind: 'cancel_shipment', ...on, shipmentId: id ?? life().shipments.at(-1)!.id }) as const,
     deliver: (id?: Uuid) =>
       ({ kind: 'deliver_shipment', ...on, shipmentId: id ?? life().shipments.at(-1)!.id }) as const,
     shortPick: (of: Units, location = 'main') =>
@@ -116,6 +138,15 @@ export function openScene(units: Units, more: Partial<PlaceOrder> = {}) {
       const { onHand, reserved, committed, shipped } = state.rowById.get(id as never)!
       return { onHand, reserved, committed, shipped }
     },
+    /** Somebody counts what lies at a location. */
+    count: (sku: string, location: string, set: number) =>
+      accept({
+        kind: 'adjust_stock',
+        shopId,
+        adjustments: [
+          { sku: sku as Sku, location: location as LocationCode, change: { set, asOf: null }, reason: 'counted' },
+        ],
+      }),
     /** Time passes, and the sweeper looks. */
     wait: (ms: number) => decide({ kind: 'expire_due', limit: 10 }, ms),
   }

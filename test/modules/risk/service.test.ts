@@ -3,6 +3,7 @@ import { expect, test } from 'vitest'
 import type { ShopId, Uuid } from '../../../src/base/ids.ts'
 import { limits } from '../../../src/base/limits.ts'
 import { instant } from '../../../src/base/time.ts'
+import { defaultTerms } from '../../../src/modules/orders/life.ts'
 import type { PlaceOrder } from '../../../src/modules/orders/types.ts'
 import { assess } from '../../../src/modules/risk/decide.ts'
 import { createRisk } from '../../../src/modules/risk/service.ts'
@@ -27,7 +28,7 @@ const order = (): PlaceOrder => ({
   reference: null,
   provider: null,
   payment: null,
-  terms: { captureRule: 'now', reservationMs: 1 },
+  terms: { ...defaultTerms, reservationMs: 1 },
   review: null,
   placedAt: null,
   personal: { email: 'ann@example.com', address: { country: 'AT' }, note: null },
