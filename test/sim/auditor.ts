@@ -269,6 +269,11 @@ export function createAuditor() {
   function orderWith(command: Command, id: Uuid): Order | undefined {
     const { orders, parts } = database.tables
     if (!('orderId' in command) || command.kind === 'place_order') return orders.get(id)
+    if (command.kind === 'exchange_order') {
+      const made = orders.get(id)
+      const back = orders.get(command.orderId)?.life?.returns.find(({ exchangeOrderId }) => exchangeOrderId === id)
+      return back && made?.exchangeOf?.returnId === back.id ? made : undefined
+    }
     const order = orders.get(command.orderId)
     const isThere = (): boolean => {
       switch (command.kind) {
@@ -296,6 +301,7 @@ export function createAuditor() {
     const hold =
       'holdId' in command && command.holdId !== null ? own(database.tables.holds.get(command.holdId)) : undefined
     const order = 'orderId' in command ? own(database.tables.orders.get(command.orderId)) : undefined
+    const placed = command.kind === 'place_order' ? command : command.kind === 'exchange_order' ? command.order : null
     const isTrue = (): boolean => {
       switch (code) {
         case 'idempotency_key_reused':
@@ -330,7 +336,7 @@ export function createAuditor() {
         case 'not_in_review':
           return order?.life?.review !== 'open'
         case 'reference_taken':
-          return command.kind === 'place_order' && references.has(`${command.shopId} ${command.reference}`)
+          return placed !== null && references.has(`${command.shopId} ${placed.reference}`)
         case 'sku_not_found':
         case 'insufficient_stock':
         case 'hold_too_small':
@@ -416,6 +422,8 @@ export function createAuditor() {
       calling: watch(money.calling),
       heard: watch(money.heard),
       takenBack: watch(money.takenBack),
+      /** Everything has settled by this time. */
+      checkTime: watch((now: number) => money.checkTime({ ...claims, now })),
       charging: watch(money.charging),
     },
     committed: watch(committed),

@@ -6,7 +6,7 @@ import type { Instant } from '../../src/base/time.ts'
 import { type ConsumerWorld, runConsumer } from './consumer-run.ts'
 import { createNetwork } from './network.ts'
 import { createOperations, reconcile, runWorker } from './payments.ts'
-import { type CellHost, type ProcessWorld, type ServerProcess, startProcess, type Told } from './process.ts'
+import { type CellHost, type ProcessWorld, type ServerProcess, startProcess } from './process.ts'
 import { createProvider, type TakenBack } from './provider.ts'
 import { locationsOf, shopsOf } from './workload.ts'
 
@@ -99,7 +99,7 @@ export function createCell(world: ProcessWorld, name: CellName, random: Prng) {
         provider.forgetKeys()
       }
       if (ownRandom.chance(world.plan.weeks / 2)) weekIsOver(ownRandom)
-      if (ownRandom.chance(world.plan.drops / 2)) dropDead(ownRandom)
+      if (ownRandom.chance(world.plan.drops / 2)) dropDead(ownRandom).catch(auditor.failed)
       if (!ownRandom.chance(world.plan.clockJumps / 2)) continue
       jump(ownRandom.pick([-3_600_000, -2_000, -100, 50, 1_000, 5_000, 30_000, 16 * 60_000]))
     }
@@ -135,15 +135,14 @@ export function createCell(world: ProcessWorld, name: CellName, random: Prng) {
   }
 
   /** The order is told first, as holdfast dead drop does. */
-  function dropDead(ownRandom: Prng): void {
+  async function dropDead(ownRandom: Prng): Promise<void> {
     const [process, dead] = [ownRandom.pick(places), operations.dead()]
     if (dead.length === 0 || !process.isUp) return
     const { id, kind, paymentId, ...of } = ownRandom.pick(dead)
     if (kind === 'refund') return
-    const settlement = { of: 'payment', id: paymentId, says: 'given_up', operation: kind } as const
     world.trace(() => `${kind} ${id} is dropped`)
-    const drop = (told: Told) => void (told === 'told' && operations.remove(id))
-    process.settle(of, settlement).then(drop).catch(auditor.failed)
+    const told = await process.settle(of, { of: 'payment', id: paymentId, says: 'given_up', operation: kind })
+    if (told === 'told') operations.remove(id)
   }
 
   async function reconcileNowAndThen(ownRandom: Prng): Promise<void> {
@@ -162,6 +161,7 @@ export function createCell(world: ProcessWorld, name: CellName, random: Prng) {
   }
 
   const closing = random.fork()
+  const { drops } = plan
   return {
     host,
     start,
@@ -175,6 +175,7 @@ export function createCell(world: ProcessWorld, name: CellName, random: Prng) {
     hasSettled: () => hasCaughtUp() && operations.isIdle() && !provider.isBusy() && unheard === 0,
     /** Dead letters are tried again, and the two records compared. Answers how much there was to do. */
     async seeToPayments() {
+      if (closing.chance(drops)) await Promise.race([dropDead(closing), scheduler.sleep(2_000)])
       const retried = operations.retryDead(clock(), () => uuidV7(clock(), closing.bytes(10)) as Uuid)
       return retried + (await tellDifferences(closing))
     },

@@ -69,6 +69,10 @@ export function createClaims() {
           throw new Violation('P2', `order ${resultId} was paid elsewhere, and that was all`)
         if (command.holdId !== null) count(open, `hold.consumed ${nameOf(command.holdId)}`, -1)
         break
+      case 'exchange_order':
+        claim(open, command.order, resultId, commit)
+        count(open, `return.requested ${nameOf(command.orderId)}`, -1)
+        break
       case 'place_hold':
         count(open, `hold.created ${nameOf(resultId!)}`, -1)
         break

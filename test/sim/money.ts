@@ -25,6 +25,8 @@ type PaymentBook = {
 type MoneyBook = {
   status: string
   isShipped: boolean
+  /** In the present commit. */
+  isCostChanged: boolean
   payments: Map<string, PaymentBook>
   total: number
   creditedUnits: number[]
@@ -67,6 +69,7 @@ export function createMoneyBooks() {
   ): void {
     const before = book.status
     if (statuses.has(what)) book.status = what
+    if (cheaper.has(what)) book.isCostChanged = true
     if (what === 'placed') book.total = Number(data.total)
     if (what === 'cancelled' && data.reason === 'unpaid') {
       for (const { status } of book.payments.values())
@@ -74,7 +77,7 @@ export function createMoneyBooks() {
       if (before !== 'pending') checkDeadline(book, subject, about)
     }
     if (what === 'unpaid') book.status = 'pending'
-    if (what === 'unpaid') checkUnpaid(book, subject, about)
+    if (what === 'unpaid') checkUnpaid(book, subject)
     if (what !== 'confirmed') return
     if (data.provider === 'none') book.payments.set('elsewhere', newPayment('captured', Number(data.amount)))
     const hasAuthorization = [...book.payments.values()].some(isSetAside)
@@ -91,16 +94,20 @@ export function createMoneyBooks() {
   }
 
   /** An order waits for money again only when its money is gone. */
-  function checkUnpaid(book: MoneyBook, subject: string, { now, termsOf }: About): void {
+  function checkUnpaid(book: MoneyBook, subject: string): void {
     const setAside = [...book.payments.values()].reduce((sum, one) => sum + (isSetAside(one) ? one.amount : 0), 0)
     const cost = book.total - book.credited
     if (heldOf(book) + setAside >= cost)
       throw new Violation('P4', `${subject} waits for money again, and ${heldOf(book) + setAside} of ${cost} is there`)
+  }
+
+  /** Money that an order needs is not given away before its time. */
+  function checkVoid(book: MoneyBook, subject: string, payment: PaymentBook, { now, termsOf }: About): void {
     const terms = termsOf(uuidOf(subject))
-    const [payment, ...others] = book.payments.values()
-    if (!payment || others.length > 0 || !terms) return
-    const isStanding = payment.status === 'authorized' && now < payment.authorizedAt + terms.authorizationMs
-    if (isStanding) throw new Violation('P4', `${subject}: its authorization was given away before its end`)
+    const isNeeded = book.status !== 'cancelled' && book.total - book.credited > heldOf(book)
+    if (!terms || !isNeeded || book.isCostChanged || payment.status !== 'authorized' || book.payments.size > 1) return
+    if (now < payment.authorizedAt + terms.authorizationMs)
+      throw new Violation('P4', `${subject}: its authorization was given away before its end`)
   }
 
   /** Nobody takes money before it is ours, by the rule of the shop. */
@@ -143,6 +150,7 @@ export function createMoneyBooks() {
         if (payment.status !== 'authorized' && payment.status !== 'requires_action')
           throw fail(`${what}, and is ${payment.status}`)
         if (what === 'capture_requested') checkCapture(book, subject, payment, about)
+        else checkVoid(book, subject, payment, about)
         payment.dropped = null
         payment.asked = what === 'capture_requested' ? 'capture' : 'void'
         return
@@ -196,6 +204,7 @@ export function createMoneyBooks() {
   function watch(order: Order, wasCredited: boolean): void {
     const book = orders.get(order.id)
     const { life } = order
+    if (book) book.isCostChanged = false
     if (!book || !life) return
     const returned = (index: number) =>
       life.returns.reduce(
@@ -262,6 +271,22 @@ export function createMoneyBooks() {
     if (what !== 'unknown' && what !== 'in_progress') uncertain.delete(id)
   }
 
+  /** All is settled: what time should have done by now is done. */
+  function checkTime({ now, termsOf }: About): void {
+    for (const [id, { status, payments }] of orders) {
+      const terms = termsOf(id)
+      if (!terms || status === 'cancelled' || status === 'completed') continue
+      for (const payment of payments.values()) {
+        if (!isSetAside(payment) || payment.asked !== null || payment.dropped === 'void') continue
+        const acts = terms.atCaptureDeadline === 'cancel' || (status === 'confirmed' && payment.dropped !== 'capture')
+        if (acts && status !== 'pending' && isPastDeadline(payment, terms, now))
+          throw new Violation('ends', `order ${id} is ${status}, and its capture deadline is over`)
+        if (now >= payment.authorizedAt + terms.authorizationMs)
+          throw new Violation('ends', `order ${id} is ${status}, and its authorization is over`)
+      }
+    }
+  }
+
   /** All is settled: the provider's record says of every order what the log says, and what the order costs. */
   function finish(tables: MemoryTables, charges: readonly ModelCharge[]): void {
     for (const order of tables.orders.values()) compareOrder(order, charges)
@@ -309,6 +334,7 @@ export function createMoneyBooks() {
     calling,
     heard,
     finish,
+    checkTime,
     takenBack: (refundId: Uuid) => void backAgain.add(refundId),
   }
 }
@@ -317,9 +343,13 @@ export type MoneyBooks = ReturnType<typeof createMoneyBooks>
 
 const statuses = new Set(['in_review', 'confirmed', 'completed', 'cancelled'])
 
+/** After these an order may cost less, which the books know when its commit is over. */
+const cheaper = new Set(['lines_cancelled', 'credited', 'short_picked'])
+
 const newBook = (): MoneyBook => ({
   status: 'pending',
   isShipped: false,
+  isCostChanged: false,
   payments: new Map(),
   total: 0,
   creditedUnits: [],

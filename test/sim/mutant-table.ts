@@ -9,6 +9,7 @@ const memory = 'src/modules/orders/engine-memory.ts'
 const orders = 'src/modules/orders/decide.ts'
 const batchState = 'src/modules/orders/batch-state.ts'
 const money = 'src/modules/orders/decide-payment.ts'
+const due = 'src/modules/orders/due.ts'
 const goods = 'src/modules/orders/decide-fulfilment.ts'
 const parcels = 'src/modules/orders/decide-parcels.ts'
 const payments = 'src/modules/payments/decide.ts'
@@ -241,7 +242,9 @@ export const mutants: Mutant[] = [
   {
     name: 'an authorization that comes too late is kept',
     guard: 'void of late authorizations',
-    edits: [edit(money, 'else if (payment.asked === null) askVoid(state, order, payment)', '')],
+    edits: [
+      edit(money, "else if (payment.asked === null && payment.givenUp !== 'void') askVoid(state, order, payment)", ''),
+    ],
   },
   {
     name: 'money that comes too late is kept',
@@ -281,7 +284,11 @@ export const mutants: Mutant[] = [
     name: 'a refund that is told twice is booked twice',
     guard: 'settlements apply once',
     edits: [
-      edit(money, "if (refund.status === settlement.says || refund.status === 'refunded') return accepted(order)", ''),
+      edit(
+        money,
+        'if (refund.status === settlement.says || isOnlyOurWord(refund, settlement)) return accepted(order)',
+        '',
+      ),
     ],
   },
   {
@@ -366,6 +373,18 @@ export const mutants: Mutant[] = [
     edits: [edit(goods, 'putParcel(order, { ...parcel, lines })', '')],
   },
   {
+    name: 'an exchange announces its return though there is nothing to send for it',
+    guard: 'both or neither',
+    edits: [
+      edit(
+        orders,
+        "if (!Array.isArray(units)) return refusedUnder('/return', units)",
+        "if (!Array.isArray(units)) return refusedUnder('/return', units)\n  announceReturn(state, order, units, { ...command, exchangeOrderId: command.order.orderId })",
+      ),
+      edit(orders, 'announceReturn(state, order, units, { ...command, exchangeOrderId: placed.value.id })', ''),
+    ],
+  },
+  {
     name: 'a second attempt may begin beside an open one',
     guard: 'one open attempt',
     edits: [edit(money, "if (life.payments.some(isOpen)) return refused('payment_in_progress')", '')],
@@ -375,14 +394,9 @@ export const mutants: Mutant[] = [
     guard: 'expiry waits for an attempt',
     edits: [
       edit(
-        money,
-        'order.life.payments.some(isUnderWay) ? null : (order.expiresAt ?? order.life.reservedUntil)',
-        'order.expiresAt ?? order.life.reservedUntil',
-      ),
-      edit(
-        money,
-        'reservedUntil: order.expiresAt ?? life.reservedUntil })\n  order.expiresAt = null',
-        'reservedUntil: order.expiresAt ?? life.reservedUntil })',
+        due,
+        "status === 'pending' && !(life?.payments.some(isUnderWay) ?? false)",
+        "status === 'pending' && (life === null || life.payments.length >= 0)",
       ),
     ],
   },
@@ -411,7 +425,7 @@ export const mutants: Mutant[] = [
     edits: [
       edit(
         money,
-        "if (payment.status !== 'authorized' || payment.asked !== null) continue",
+        "if (payment.status !== 'authorized' || payment.asked !== null || payment.givenUp === 'capture') continue",
         "if (payment.status !== 'authorized') continue",
       ),
       edit(money, "asked === 'capture' ? sum + amount : sum", 'sum'),
@@ -421,6 +435,96 @@ export const mutants: Mutant[] = [
     name: 'an order is confirmed when its payment begins',
     guard: 'confirmed when paid',
     edits: [edit(money, "(life.captureRule === 'now' ? held : covered) >= cost", 'life.payments.length > 0')],
+  },
+  {
+    name: 'what is set aside is captured before its deadline',
+    guard: 'capture deadline',
+    edits: [
+      edit(
+        due,
+        'mayCaptureAtDeadline(status, life, payment) && isPastDeadline(',
+        'mayCaptureAtDeadline(status, life, payment) || isPastDeadline(',
+      ),
+    ],
+  },
+  {
+    name: 'nothing is captured at its deadline',
+    guard: 'capture deadline',
+    edits: [
+      edit(
+        due,
+        "timingOf(life).atCaptureDeadline === 'capture' &&",
+        "timingOf(life).atCaptureDeadline === 'none' as string &&",
+      ),
+    ],
+  },
+  {
+    name: 'every shop cancels at the deadline',
+    guard: 'capture deadline',
+    edits: [edit(due, "timingOf(life).atCaptureDeadline === 'cancel' &&", '')],
+  },
+  {
+    name: 'an authorization that has run out is counted',
+    guard: 'end of an authorization',
+    edits: [edit(due, 'payment.authorizedUntil <= now', 'payment.authorizedUntil <= 0')],
+  },
+  {
+    name: 'an authorization is given away before its end',
+    guard: 'end of an authorization',
+    edits: [edit(due, 'payment.authorizedUntil <= now', 'payment.authorizedUntil >= 0')],
+  },
+  {
+    name: 'an order whose money is gone stays confirmed',
+    guard: 'unpaid orders wait again',
+    edits: [edit(money, "if (order.status !== 'in_review' && order.status !== 'confirmed') return", 'return')],
+  },
+  {
+    name: 'an order waits for money again though it has it',
+    guard: 'unpaid orders wait again',
+    edits: [
+      edit(
+        money,
+        'if (hasShipped(life) || heldOf(life) + authorizedOf(life) >= costOf(order)) return',
+        'if (hasShipped(life) || heldOf(life) >= costOf(order)) return',
+      ),
+    ],
+  },
+  {
+    name: 'an order waits for money again, and forgets when its time is over',
+    guard: 'unpaid orders wait again',
+    edits: [edit(money, 'changeLife(order, { reservedUntil })', 'changeLife(order, { reservedUntil: null })')],
+  },
+  {
+    name: 'a refund that is taken back is passed over',
+    guard: 'refunds may come back',
+    edits: [
+      edit(
+        money,
+        "refund.status === 'refunded' && settlement.says === 'failed' && settlement.error === 'provider_unavailable'",
+        "refund.status === 'refunded'",
+      ),
+    ],
+  },
+  {
+    name: 'a capture that was dropped is asked for again',
+    guard: 'dropped means dropped',
+    edits: [edit(money, " || payment.givenUp === 'capture') continue", ') continue')],
+  },
+  {
+    name: 'an order waits for a capture that was dropped',
+    guard: 'dropped means dropped',
+    edits: [
+      edit(
+        money,
+        'replacePayment(order, { ...payment, asked: null, givenUp: asked })',
+        'replacePayment(order, { ...payment, givenUp: asked })',
+      ),
+    ],
+  },
+  {
+    name: 'an edit takes away what it does not name',
+    guard: 'edits field by field',
+    edits: [edit(orders, 'tags: command.tags ?? order.annotations?.tags ?? [],', 'tags: command.tags ?? [],')],
   },
   {
     name: 'a key is used as long as there is no answer',

@@ -42,7 +42,7 @@ export type Plan = {
   days: number
   /** Odds per second that a week is over: what was set aside runs out, now and then unheard, and refunds come back. */
   weeks: number
-  /** Odds per second that somebody drops what is dead. */
+  /** Odds per second that somebody drops what is dead; and at the end, that he does so rather than try it again. */
   drops: number
   /** Odds per event that a consumer gets it twice, and per step that it crashes half-way. */
   eventDoubled: number
@@ -63,6 +63,7 @@ export type IntentKind =
   | 'adjust'
   | 'policy'
   | 'reused key'
+  | 'exchange'
   | LifeKind
 
 /** What happens to orders after they were placed. */
@@ -137,9 +138,10 @@ export function makePlan(random: Prng): Plan {
       dispatch: weight(6),
       edit: weight(2),
       'give up': weight(2),
+      exchange: weight(2),
     },
     thinkMsMax: random.pick([1, 20, 400]),
-    weeks: odds(0.8, 0.4),
-    drops: odds(0.6, 0.5),
+    weeks: odds(0.6, 0.4),
+    drops: odds(0.4, 1),
   }
 }

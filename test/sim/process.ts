@@ -169,6 +169,12 @@ function withFreshIds(command: Request['command'], now: Instant, random: Prng): 
     case 'ship_order':
     case 'pick_order':
       return { ...command, shipmentId: fresh() }
+    case 'exchange_order':
+      return {
+        ...command,
+        returnId: fresh(),
+        order: withFreshIds(command.order, now, random) as typeof command.order,
+      }
     case 'request_return':
       return { ...command, returnId: fresh() }
     case 'refund_order':
@@ -195,6 +201,8 @@ function madeIn(command: Request['command'], orderId: Uuid): Uuid {
   }
 }
 
+const makesOrder = ({ kind }: Request['command']): boolean => kind === 'place_order' || kind === 'exchange_order'
+
 /** As the service answers: what an earlier request made is read as it is now. */
 function answerOf({ tables }: MemoryDatabase, command: Request['command'], outcome: CommandOutcome): Answer {
   if (!outcome.ok) return { kind: 'refused', code: outcome.code, errors: outcome.errors ?? [] }
@@ -210,7 +218,7 @@ function answerOf({ tables }: MemoryDatabase, command: Request['command'], outco
         kind: 'accepted',
         replayed,
         id,
-        order: tables.orders.get('orderId' in command && command.kind !== 'place_order' ? command.orderId : id!),
+        order: tables.orders.get('orderId' in command && !makesOrder(command) ? command.orderId : id!),
         hold: id ? tables.holds.get(id) : undefined,
       }
     }

@@ -8,6 +8,7 @@ export function sameRequest(
   thing: { order?: Order | undefined; hold?: Hold | undefined },
   wasEdited: boolean,
 ): string | undefined {
+  if (command.kind === 'exchange_order') return sameRequest(command.order, thing, wasEdited)
   const { order, hold } = thing
   if ('shopId' in command && [order, hold].some((one) => one && one.shopId !== command.shopId))
     return 'it is another shop’s'

@@ -129,6 +129,11 @@ export function createWorkload(plan: Plan, random: Prng, known: Known, clock: ()
           ifVersion: random.chance(0.2) ? random.between(0, 2) : null,
         }
       }
+      case 'exchange': {
+        const back = lifeCommand('return', { known, shopId, locations, random })
+        if (back?.kind !== 'request_return') return order(null, lines())
+        return { ...back, kind: 'exchange_order', order: order(null, lines()) }
+      }
       case 'order':
       case 'reused key':
         return order(null, lines())

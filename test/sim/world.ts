@@ -133,6 +133,7 @@ async function closeDoors({ cell, clients, work, plan, scheduler, auditor }: Clo
     cell.advanceClock(ms)
     steps += await scheduler.run(scheduler.now() + 1_000)
     steps += await settlePayments(cell, scheduler)
+    auditor.money.checkTime(cell.host.clock() - 2_000) // the sweeper has looked since
   }
   cell.lapse() // what nobody has voided, since its void was dropped
   steps += await settlePayments(cell, scheduler)
