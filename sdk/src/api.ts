@@ -50,6 +50,8 @@ export type WorkList = AnswerBody<'/v1/fulfilment', 'get', 200>
 export type WorkQuery = Query<'/v1/fulfilment', 'get'>
 export type Shipment = AnswerBody<'/v1/shipments/{id}', 'get', 200>
 export type RequestReturn = RequestBody<'/v1/orders/{id}/returns', 'post'>
+export type ExchangeOrder = RequestBody<'/v1/orders/{id}/exchanges', 'post'>
+export type Exchange = AnswerBody<'/v1/orders/{id}/exchanges', 'post', 201>
 export type ReceiveReturn = RequestBody<'/v1/returns/{id}/receive', 'post'>
 export type Return = AnswerBody<'/v1/returns/{id}', 'get', 200>
 

@@ -155,6 +155,9 @@ function orders(connection: Connection) {
     /** Announces that units come back. */
     return: (id: string, body: api.RequestReturn, options?: CallOptions & IfVersion) =>
       step<api.Return>(id, 'returns', { ...options, body }),
+    /** Announces that units come back, and places the order that is sent for them: both or neither. */
+    exchange: (id: string, body: api.ExchangeOrder, options?: CallOptions & IfVersion) =>
+      step<api.Exchange>(id, 'exchanges', { ...options, body }),
     /** Of an order in review. */
     approve: (id: string, options?: CallOptions & IfVersion) => step<api.Order>(id, 'approve', { ...options }),
     refuse: (id: string, options?: CallOptions & IfVersion) => step<api.Order>(id, 'refuse', { ...options }),

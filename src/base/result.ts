@@ -14,3 +14,9 @@ export const refused = (code: ErrorCode, detail?: string, errors?: FieldProblem[
   ...(detail === undefined ? {} : { detail }),
   ...(errors === undefined ? {} : { errors }),
 })
+
+/** The refusal of a part of a body: its pointers are of the whole. */
+export const refusedUnder = (pointer: string, refusal: Refused): Refused =>
+  refusal.errors
+    ? { ...refusal, errors: refusal.errors.map((error) => ({ ...error, pointer: `${pointer}${error.pointer}` })) }
+    : refusal

@@ -78,6 +78,7 @@ const goodBodies: Record<string, () => object> = {
   }),
   pickOrder: () => ({ lines: [{ sku: 'A-1', quantity: 1 }], location: 'main' }),
   shipShipment: () => ({ carrier: 'post', tracking_number: 'T-1' }),
+  exchangeOrder: () => ({ return: goodBodies.requestReturn!(), order: goodBodies.placeOrder!() }),
   requestReturn: () => ({ lines: [{ sku: 'A-1', quantity: 1 }], reason: 'r' }),
   receiveReturn: () => ({ lines: [{ sku: 'A-1', quantity: 1, resellable: true }] }),
   reportShortPick: () => ({ location: 'main', lines: [{ sku: 'A-1', quantity: 1 }] }),

@@ -166,6 +166,42 @@ describe('a short pick', () => {
   })
 })
 
+describe('an exchange', () => {
+  const exchange = (id: string, body: object, options = {}) =>
+    cell.call('POST', `/v1/orders/${id}/exchanges`, { body, ...options })
+
+  it('is a return and an order, each told of the other, made together and once', async () => {
+    const order = await placed(2)
+    await post(`${order.path}/shipments`, parcel)
+    const other = newSku()
+    await receive(cell, other, 1)
+    const back = { reason: 'too small', lines: [units(order.sku, 1)] }
+    const body = { return: back, order: orderBody(other, 1, { payment: { provider: 'none' } }) }
+    const key = crypto.randomUUID()
+    const made = await exchange(order.id, body, { key })
+    expect(made.status).toBe(201)
+    expect(made.headers.get('location')).toBe(`/v1/orders/${made.json.order.id}`)
+    expect(made.json).toMatchObject({
+      order: { status: 'confirmed', exchange_of: { order_id: order.id, return_id: made.json.return.id } },
+      return: { status: 'requested', order_id: order.id, exchange_order_id: made.json.order.id },
+    })
+    const again = await exchange(order.id, body, { key })
+    expect([again.status, again.json, again.headers.get('idempotent-replayed')]).toEqual([201, made.json, 'true'])
+    expect((await cell.call('GET', made.headers.get('location')!)).json).toEqual(made.json.order)
+    const lines = [{ ...units(order.sku, 1), resellable: true }]
+    const received = await post(`/v1/returns/${made.json.return.id}/receive`, { lines })
+    expect(received.json.exchange_order_id).toBe(made.json.order.id)
+    expect((await cell.call('GET', order.path)).json.refunds).toMatchObject([{ amount: { amount: 500 } }])
+    const spent = await exchange(order.id, { ...body, return: { ...back, lines: [units(order.sku, 2)] } })
+    expect(spent.json).toMatchObject({ status: 409, code: 'not_shipped', errors: [{ pointer: '/return/lines/0' }] })
+    await expectRefused(order, 409, 'insufficient_stock', () => exchange(order.id, body))
+    const unpriced = { ...body, order: { currency: 'EUR', lines: [units(other, 1)] } }
+    const refused = await expectRefused(order, 422, 'price_required', () => exchange(order.id, unpriced))
+    expect(refused.json.errors[0].pointer).toBe('/order/lines/0')
+    await expectRefused(order, 400, 'invalid_body', () => exchange(order.id, { order: body.order }))
+  })
+})
+
 type Work = { order_id: string; status: string; location: string; lines: object[]; shipments: { id: string }[] }
 const list = async (query = ''): Promise<{ data: Work[]; next_cursor: string | null }> =>
   (await cell.call('GET', `/v1/fulfilment${query}`)).json

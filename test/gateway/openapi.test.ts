@@ -130,6 +130,8 @@ describe('answers', () => {
     expect(shipment.status).toBe(409)
     await ask('GET', `/v1/shipments/${picked.json.id}`)
     await ask('POST', `/v1/shipments/${picked.json.id}/deliver`)
+    const exchange = { return: { reason: 'r', lines: [{ sku: 'none', quantity: 1 }] }, order: orderBody('A-1', 1) }
+    expect((await ask('POST', `${order}/exchanges`, { body: exchange })).status).toBe(422)
     const back = await ask('POST', `${order}/returns`, { body: { reason: 'r', lines } })
     await ask('GET', `/v1/returns/${back.json.id}`)
     const received = [{ ...lines[0], resellable: false }]

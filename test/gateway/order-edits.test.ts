@@ -1,6 +1,6 @@
 // What is said about an order, what it refuses, and what a storefront may do to it, over HTTP.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type HttpCell, openHttpCell } from '../support/http-cell.ts'
+import { type HttpCell, openHttpCell, orderBody } from '../support/http-cell.ts'
 import { eur, orderSteps, parcel, units } from '../support/order-steps.ts'
 
 let cell: HttpCell
@@ -105,6 +105,8 @@ describe('editing', () => {
   })
 })
 
+const exchangeOf = (sku: string, order: object) => ({ return: { reason: 'r', lines: [units(sku, 1)] }, order })
+
 describe('what is not there', () => {
   const unknown = '01m83e52mxemrrda1f1s17zv95'
   it.each([
@@ -118,6 +120,7 @@ describe('what is not there', () => {
     ['POST', `/v1/orders/ord_eu1_${unknown}/short-picks`, { location: 'main', lines: [units('a', 1)] }],
     ['PATCH', `/v1/orders/ord_eu1_${unknown}`, { note: 'n' }],
     ['GET', `/v1/shipments/shp_eu1_${unknown}`, undefined],
+    ['POST', `/v1/orders/ord_eu1_${unknown}/exchanges`, exchangeOf('a', orderBody('a'))],
     ['POST', `/v1/orders/ord_eu1_${unknown}/picks`, { location: 'main' }],
     ['POST', `/v1/shipments/shp_eu1_${unknown}/pack`, undefined],
     ['POST', `/v1/shipments/shp_eu1_${unknown}/ship`, parcel],
@@ -154,6 +157,7 @@ describe('a storefront', () => {
       ['POST', `${order.path}/capture`, undefined],
       ['POST', `${order.path}/shipments`, parcel],
       ['POST', `${order.path}/picks`, { location: 'main' }],
+      ['POST', `${order.path}/exchanges`, exchangeOf(order.sku, orderBody(order.sku))],
       ['POST', `${order.path}/returns`, { reason: 'r', lines: [units(order.sku, 1)] }],
       ['POST', `${order.path}/approve`, undefined],
       ['PATCH', order.path, { note: 'n' }],

@@ -3,17 +3,11 @@
 import { AssertionFailed } from '../../src/base/assert.ts'
 import type { Uuid } from '../../src/base/ids.ts'
 import type { LoggedEvent, MemoryCommit, MemoryDatabase } from '../../src/modules/orders/memory-database.ts'
-import type {
-  Annotations,
-  Command,
-  CommandOutcome,
-  Order,
-  Personal,
-  Submission,
-} from '../../src/modules/orders/types.ts'
+import type { Command, CommandOutcome, Order, Submission } from '../../src/modules/orders/types.ts'
 import type { Hold, StockRow } from '../../src/modules/stock/types.ts'
 import { type Books, createBooks } from './books.ts'
 import { createClaims } from './claims.ts'
+import { createEdits } from './edits.ts'
 import type { Answer, Intent, Request } from './intents.ts'
 import { createMoneyBooks } from './money.ts'
 import { bareName, keyOfSku, nameOf } from './names.ts'
@@ -33,8 +27,7 @@ export function createAuditor() {
   const ordersAsPlaced = new Map<Uuid, string>()
   const answeredIds = new Map<string, Uuid>()
   const acknowledged = new Map<Uuid, Command>()
-  const edited = new Set<Uuid>()
-  const told = new Map<Uuid, typeof noPersonal & typeof noLabels>()
+  const edits = createEdits()
   const offers = new Map<number, Offer>()
   const consumed = new Map<string, { count: number; versions: Map<string, number> }>()
   let database: MemoryDatabase
@@ -57,7 +50,7 @@ export function createAuditor() {
     for (const order of commit.orders) watchOrder(order)
     for (const hold of commit.holds) watchHold(hold)
     claims.check(commit)
-    for (const order of commit.orders) checkEdits(order)
+    for (const order of commit.orders) edits.check(order, claims.edits())
     const { least } = replay(commit)
     const credited = new Set(commit.events.flatMap(({ type, subject }) => (type === 'order.credited' ? [subject] : [])))
     for (const order of commit.orders) {
@@ -105,24 +98,6 @@ export function createAuditor() {
     for (const line of lines) checkAllocations(line)
     if (total !== lines.reduce((sum, line) => sum + line.amount, 0))
       throw new Violation('P2', `order ${order.id} has another total`)
-  }
-
-  /** What was told of an order's buyer and its labels changes only as somebody asked, field by field. */
-  function checkEdits({ id, personal, annotations }: Order): void {
-    const had = told.get(id)
-    const edits = claims.edits().filter(({ orderId }) => orderId === id)
-    const has = { ...noPersonal, ...personal, ...(annotations ?? noLabels) }
-    told.set(id, has)
-    if (edits.length > 0) edited.add(id)
-    if (!had || edits.length > 1) return
-    const { address, email, note, tags, metadata } = edits[0] ?? {}
-    const asked = Object.entries({ address, email, note, tags, metadata }).filter(([, value]) => value !== undefined)
-    const expected = { ...had, ...Object.fromEntries(asked) }
-    if (JSON.stringify(sorted(expected)) !== JSON.stringify(sorted(has)))
-      throw new Violation(
-        'P2',
-        `order ${id} was edited to ${JSON.stringify(has)}, asked was ${JSON.stringify(expected)}`,
-      )
   }
 
   function watchHold(hold: Hold): void {
@@ -260,7 +235,7 @@ export function createAuditor() {
     if (!stored.order && !stored.hold) throw new Violation('P2', `${answer.id} was acknowledged and is not there`)
     acknowledged.set(answer.id, request.command)
     for (const thing of [stored, answer]) {
-      const problem = sameRequest(request.command, thing, edited.has(answer.id))
+      const problem = sameRequest(request.command, thing, edits.wasEdited(answer.id))
       if (problem) throw new Violation('P2', problem)
     }
   }
@@ -447,10 +422,6 @@ export function createAuditor() {
 }
 
 const parcelsOf = (order: Order | undefined) => order?.life?.shipments ?? []
-
-const noPersonal: Personal = { email: null, address: null, note: null }
-const noLabels: Annotations = { tags: [], metadata: {} }
-const sorted = (fields: object) => Object.entries(fields).toSorted(([a], [b]) => (a < b ? -1 : 1))
 
 const isExpiry = (event: LoggedEvent): boolean =>
   event.type === 'hold.expired' || (event.type === 'order.cancelled' && event.data.reason === 'unpaid')

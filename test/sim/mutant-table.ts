@@ -1,8 +1,8 @@
 // The guards, and what the code looks like without each. An edit must match its file exactly once, so that a mutant cannot
 // silently become the code itself.
 
-export type Edit = { file: string; from: string; to: string }
-export type Mutant = { name: string; guard: string; edits: Edit[] }
+import { edit, type Mutant } from './mutant.ts'
+import { goodsMutants } from './mutants-of-goods.ts'
 
 const engine = 'src/modules/orders/engine.ts'
 const memory = 'src/modules/orders/engine-memory.ts'
@@ -11,15 +11,12 @@ const batchState = 'src/modules/orders/batch-state.ts'
 const money = 'src/modules/orders/decide-payment.ts'
 const due = 'src/modules/orders/due.ts'
 const goods = 'src/modules/orders/decide-fulfilment.ts'
-const parcels = 'src/modules/orders/decide-parcels.ts'
 const payments = 'src/modules/payments/decide.ts'
 const stock = 'src/modules/stock/decide.ts'
 const sourcing = 'src/modules/stock/sourcing.ts'
 const batch = 'src/runtime/batch.ts'
 const inbox = 'src/runtime/inbox.ts'
 const consumer = 'test/sim/consumer.ts'
-
-const edit = (file: string, from: string, to: string): Edit => ({ file, from, to })
 
 const noUniqueKeys = edit(
   memory,
@@ -299,91 +296,7 @@ export const mutants: Mutant[] = [
       edit(money, 'status: next(paymentTable, before.status, settlement.says),', 'status: settlement.says,'),
     ],
   },
-  {
-    name: 'what was shipped can be cancelled',
-    guard: 'cancel against ship',
-    edits: [edit(orders, 'if (isAll && !hasShipped(lifeOf(order))) {', 'if (isAll) {')],
-  },
-  {
-    name: 'what was cancelled can be shipped',
-    guard: 'cancel against ship',
-    edits: [
-      edit(
-        parcels,
-        "if (order.status === 'cancelled') return refused('order_cancelled')\n  if (order.status === 'completed')",
-        "if (order.status === 'completed')",
-      ),
-      edit(
-        parcels,
-        "return order.status === 'confirmed' ? undefined : refused('order_not_confirmed')",
-        'return undefined',
-      ),
-    ],
-  },
-  {
-    name: 'goods leave before they are paid',
-    guard: 'shipped when confirmed',
-    edits: [
-      edit(
-        parcels,
-        "return order.status === 'confirmed' ? undefined : refused('order_not_confirmed')",
-        'return undefined',
-      ),
-    ],
-  },
-  {
-    name: 'units of a parcel may be put in another one',
-    guard: 'units spoken for once',
-    edits: [
-      edit(
-        parcels,
-        'const free = order.lines.map((_, index) => at(freeAllocations(order, index)))',
-        'const free = order.lines.map((_, index) => at(openAllocations(order, index)))',
-      ),
-    ],
-  },
-  {
-    name: 'units of a parcel may be cancelled',
-    guard: 'units spoken for once',
-    edits: [
-      edit(orders, '{ free: unitsFree(order), open: left }', '{ free: left, open: left }'),
-      edit(
-        orders,
-        'const goes = copyOf(freeAllocations(order, index))',
-        'const goes = copyOf(openAllocations(order, index))',
-      ),
-    ],
-  },
-  {
-    name: 'parcels of a cancelled order are packed and shipped',
-    guard: 'cancel against ship',
-    edits: [edit(goods, 'giveUpParcels(state, order)', '')],
-  },
-  {
-    name: 'a parcel that has left can be given up, and its units picked again',
-    guard: 'cancel against ship',
-    edits: [
-      edit(parcels, "return hasLeft(found.parcel) ? refused('shipment_shipped') : found", 'return found'),
-      edit(parcels, "status: next(shipmentTable, parcel.status, 'cancelled') }", "status: 'cancelled' } as const"),
-    ],
-  },
-  {
-    name: 'what a parcel misses is still in it',
-    guard: 'short picks leave parcels',
-    edits: [edit(goods, 'putParcel(order, { ...parcel, lines })', '')],
-  },
-  {
-    name: 'an exchange announces its return though there is nothing to send for it',
-    guard: 'both or neither',
-    edits: [
-      edit(
-        orders,
-        "if (!Array.isArray(units)) return refusedUnder('/return', units)",
-        "if (!Array.isArray(units)) return refusedUnder('/return', units)\n  announceReturn(state, order, units, { ...command, exchangeOrderId: command.order.orderId })",
-      ),
-      edit(orders, 'announceReturn(state, order, units, { ...command, exchangeOrderId: placed.value.id })', ''),
-    ],
-  },
+  ...goodsMutants,
   {
     name: 'a second attempt may begin beside an open one',
     guard: 'one open attempt',

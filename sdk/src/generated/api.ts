@@ -876,6 +876,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/orders/{id}/exchanges": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Announce that units come back, and place the order that is sent for them; both or neither
+         * @description The new order costs its full price and is paid like any other. What comes back is refunded when it is received, and not before.
+         */
+        post: operations["exchangeOrder"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/orders/{id}/cancel": {
         parameters: {
             query?: never;
@@ -1284,6 +1304,11 @@ export interface components {
              */
             updated_at: string;
             version: number;
+            /** @description The order whose goods come back for it, and with which return. */
+            exchange_of?: {
+                order_id: string;
+                return_id: string;
+            };
         };
         Payment: {
             id: string;
@@ -1311,6 +1336,22 @@ export interface components {
             };
             /** @description What the buyer has to do, as the provider says it. */
             next_action?: Record<string, never>;
+            /** @description The buyer wants his money back through his bank. */
+            dispute?: {
+                /** @enum {string} */
+                status: "open" | "won" | "lost";
+                /** @description Integer minor units of an ISO 4217 currency. */
+                amount: {
+                    /** @description Minor units. */
+                    amount: number;
+                    /** @description ISO 4217. */
+                    currency: string;
+                };
+                /** @description In the provider’s words. */
+                reason: string;
+                /** @description The provider’s own name of it, by which it is answered there. */
+                reference: string;
+            };
             /**
              * Format: date-time
              * @description RFC 3339.
@@ -1359,11 +1400,16 @@ export interface components {
                 quantity: number;
                 resellable: boolean;
             }[];
+            exchange_order_id?: string;
             /**
              * Format: date-time
              * @description RFC 3339.
              */
             created_at: string;
+        };
+        Exchange: {
+            order: components["schemas"]["Order"];
+            return: components["schemas"]["Return"];
         };
         Refund: {
             id: string;
@@ -1378,6 +1424,13 @@ export interface components {
                 /** @description ISO 4217. */
                 currency: string;
             };
+            /**
+             * @description Made at the provider itself, or a dispute that was lost.
+             * @enum {string}
+             */
+            by?: "provider";
+            /** @description The provider’s own name of it, with `by`. */
+            reference?: string;
             error?: {
                 /** @description The provider’s word, such as `card_declined`. */
                 code: string;
@@ -7734,6 +7787,212 @@ export interface operations {
                 };
             };
             /** @description `line_not_found`, `quantity_too_large`, `idempotency_key_reused` */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal` */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `outcome_unknown`, `overloaded`, `unavailable`, `draining` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    exchangeOrder: {
+        parameters: {
+            query?: never;
+            header: {
+                "idempotency-key": string;
+                /** @description Needed with a `pk_` key. */
+                "holdfast-visitor"?: string;
+                /** @description An ETag: refuses when the thing has changed since. */
+                "if-match"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    return: {
+                        lines: {
+                            /** @description Case matters; no control characters. */
+                            sku: string;
+                            quantity: number;
+                        }[];
+                        reason: string;
+                    };
+                    order: {
+                        /** @description ISO 4217. */
+                        currency: string;
+                        lines: {
+                            /** @description Case matters; no control characters. */
+                            sku: string;
+                            quantity: number;
+                            /** @description Integer minor units of an ISO 4217 currency. */
+                            unit_price?: {
+                                /** @description Minor units. */
+                                amount: number;
+                                /** @description ISO 4217. */
+                                currency: string;
+                            };
+                            /** @description Integer minor units of an ISO 4217 currency. */
+                            amount?: {
+                                /** @description Minor units. */
+                                amount: number;
+                                /** @description ISO 4217. */
+                                currency: string;
+                            };
+                        }[];
+                        hold_id?: string;
+                        customer?: {
+                            email?: string;
+                            /** @description The caller’s own word for the customer. */
+                            external_id?: string;
+                        };
+                        shipping_address?: {
+                            name?: string;
+                            line1?: string;
+                            line2?: string;
+                            city?: string;
+                            postal_code?: string;
+                            region?: string;
+                            /** @description ISO 3166-1 alpha-2. */
+                            country: string;
+                        };
+                        payment?: {
+                            /** @description `none`: paid elsewhere; `test`, `stripe`. */
+                            provider: string;
+                            /** @description The provider’s word for it. */
+                            method?: string;
+                        };
+                        /** @description The caller’s own number; unique per shop. */
+                        reference?: string;
+                        /**
+                         * Format: date-time
+                         * @description RFC 3339.
+                         */
+                        placed_at?: string;
+                        note?: string;
+                        tags?: string[];
+                        metadata?: {
+                            [key: string]: string;
+                        };
+                    };
+                };
+            };
+        };
+        responses: {
+            /** @description Done. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Exchange"];
+                };
+            };
+            /** @description `malformed_request`, `invalid_parameter`, `invalid_json`, `invalid_body`, `unknown_field`, `idempotency_key_required`, `idempotency_key_invalid`, `visitor_required` */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthorized` */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `no_catalogue_price`, `forbidden` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not_found` */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `request_timeout` */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `insufficient_stock`, `hold_expired`, `hold_consumed`, `hold_released`, `reference_taken`, `not_shipped`, `too_many_parts` */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `precondition_failed` */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `body_too_large` */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unsupported_media_type` */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `sku_not_found`, `hold_not_found`, `hold_too_small`, `order_refused`, `currency_mismatch`, `currency_unknown`, `country_unknown`, `price_required`, `amount_mismatch`, `amount_too_large`, `time_in_future`, `not_available`, `payment_method_unknown`, `provider_unknown`, `line_not_found`, `idempotency_key_reused` */
             422: {
                 headers: {
                     [name: string]: unknown;

@@ -20,7 +20,7 @@ type Step = {
   /** The order that it is about, and the part of it where it is about one; undefined when there is none. */
   find(): Found | undefined | Promise<Found | undefined>
   /** `id` is that part's, or for what it makes. */
-  command(on: OnOrder, id: Uuid): LifeCommand | Refused
+  command(on: OnOrder, id: Uuid): LifeCommand | Refused | Promise<LifeCommand | Refused>
 }
 
 /** The order afterwards, and the id of the part: the one asked for, or that this request or the first one with its key made. */
@@ -45,7 +45,7 @@ export async function carryOut(
   const { orderId } = found
   const at = now()
   const id = found.id ?? uuidV7(at, randomIdBytes())
-  const command = step.command({ shopId, orderId, ifVersion }, id)
+  const command = await step.command({ shopId, orderId, ifVersion }, id)
   if ('code' in command) return command
   const outcome = await commands.submit(submissionOf(command, key, at))
   if (!outcome.ok) return outcome

@@ -1,9 +1,9 @@
 // Goods of an order that come back: announced, then received, when their price goes back.
-import { toWireId } from '../../base/ids.ts'
+import { toWireId, type Uuid } from '../../base/ids.ts'
 import { limits } from '../../base/limits.ts'
-import { accepted, type Outcome, refused } from '../../base/result.ts'
+import { accepted, type Outcome, type Refused, refused } from '../../base/result.ts'
 import { moveUnits, putBack, takeUnits } from '../stock/decide.ts'
-import type { Allocation } from '../stock/types.ts'
+import type { Allocation, RequestedLine } from '../stock/types.ts'
 import {
   type BatchState,
   changeLife,
@@ -32,21 +32,37 @@ const unitsBack = (order: Order, index: number): number =>
 export function decideRequestReturn(state: BatchState, command: RequestReturn): Outcome<Order> {
   const order = orderFor(state, command)
   if ('ok' in order) return order
+  const units = unitsToReturn(order, command.lines)
+  if (!Array.isArray(units)) return units
+  announceReturn(state, order, units, command)
+  return accepted(order)
+}
+
+/** Units of each line that are announced to come back; shipped, and not coming back already. */
+export function unitsToReturn(order: Order, lines: readonly RequestedLine[]): number[] | Refused {
   if (lifeOf(order).returns.length >= limits.orderPartsMax) return refused('too_many_parts')
   const left = order.lines.map((_, index) => shippedUnits(order, index) - unitsBack(order, index))
-  const units = spreadOverLines(order.lines, left, command.lines)
-  if (!Array.isArray(units)) return units.code === 'quantity_too_large' ? { ...units, code: 'not_shipped' } : units
+  const units = spreadOverLines(order.lines, left, lines)
+  return !Array.isArray(units) && units.code === 'quantity_too_large' ? { ...units, code: 'not_shipped' } : units
+}
+
+export function announceReturn(
+  state: BatchState,
+  order: Order,
+  units: readonly number[],
+  { returnId: id, reason, exchangeOrderId }: { returnId: Uuid; reason: string; exchangeOrderId?: Uuid },
+): void {
+  const exchange = exchangeOrderId === undefined ? {} : { exchangeOrderId }
   const lines = units.flatMap((quantity, line) => (quantity > 0 ? [{ line, quantity }] : []))
-  const { returnId: id, reason } = command
-  const made: Return = { id, status: 'requested', reason, lines, received: [], at: state.now }
+  const made: Return = { id, status: 'requested', reason, lines, received: [], at: state.now, ...exchange }
   changeLife(order, { returns: [...lifeOf(order).returns, made] })
   state.newParts.push({ shopId: order.shopId, id, orderId: order.id })
   orderEvent(state, order, 'return.requested', [], {
     return_id: toWireId('ret', state.cell, id),
     reason,
     lines: linesTold(order.lines, units),
+    ...(exchangeOrderId === undefined ? {} : { exchange_order_id: toWireId('ord', state.cell, exchangeOrderId) }),
   })
-  return accepted(order)
 }
 
 /** Resellable units are on hand again where they came from; the price of all that came back is refunded. */

@@ -3,7 +3,7 @@
 import { unreachable } from '../../base/assert.ts'
 import { type ShopId, type Sku, toWireId, type Uuid } from '../../base/ids.ts'
 import { amountMax, type MinorUnits } from '../../base/money.ts'
-import { accepted, type Outcome, type Refused, refused, replayed } from '../../base/result.ts'
+import { accepted, type Outcome, type Refused, refused, refusedUnder, replayed } from '../../base/result.ts'
 import { addMs } from '../../base/time.ts'
 import {
   allotToLines,
@@ -38,6 +38,7 @@ import {
   unitsIn,
   unitsOpen,
 } from './batch-state.ts'
+import { decideFound } from './decide-found.ts'
 import { cancelOpenUnits, cancelWhole, decideShortPick, givingBack } from './decide-fulfilment.ts'
 import {
   decideCancelShipment,
@@ -57,7 +58,7 @@ import {
   decideSettle,
   decideStartPayment,
 } from './decide-payment.ts'
-import { decideReceiveReturn, decideRequestReturn } from './decide-returns.ts'
+import { announceReturn, decideReceiveReturn, decideRequestReturn, unitsToReturn } from './decide-returns.ts'
 import { isToBeCancelled } from './due.ts'
 import { defaultTiming, type Terms, type Timing } from './life.ts'
 import { emptyLife, lifeOf } from './money.ts'
@@ -68,11 +69,13 @@ import type {
   Command,
   CommandOutcome,
   EditOrder,
+  ExchangeOrder,
   IdempotencyKey,
   LifeCommand,
   Order,
   PlaceOrder,
   ReviewOrder,
+  Settle,
   Submission,
 } from './types.ts'
 
@@ -112,6 +115,7 @@ function decideCommand(state: BatchState, command: Exclude<Command, { kind: 'exp
     case 'short_pick':
     case 'request_return':
     case 'receive_return':
+    case 'exchange_order':
     case 'review_order':
     case 'edit_order':
       return valued(decideOnOrder(state, command), (order) => ({ kind: 'order', order }))
@@ -130,6 +134,13 @@ function decideCommand(state: BatchState, command: Exclude<Command, { kind: 'exp
   }
 }
 
+/** What was asked for, or what its provider did of itself. */
+function settleOf(state: BatchState, { settlement, ...of }: Settle): Outcome<Order> {
+  return settlement.of === 'found_refund' || settlement.of === 'dispute'
+    ? decideFound(state, { ...of, settlement })
+    : decideSettle(state, { ...of, settlement })
+}
+
 function decideOnOrder(state: BatchState, command: LifeCommand): Outcome<Order> {
   switch (command.kind) {
     case 'cancel_order':
@@ -137,7 +148,7 @@ function decideOnOrder(state: BatchState, command: LifeCommand): Outcome<Order> 
     case 'start_payment':
       return decideStartPayment(state, command)
     case 'settle':
-      return decideSettle(state, command)
+      return settleOf(state, command)
     case 'capture_order':
       return decideCapture(state, command)
     case 'refund_order':
@@ -160,6 +171,8 @@ function decideOnOrder(state: BatchState, command: LifeCommand): Outcome<Order> 
       return decideRequestReturn(state, command)
     case 'receive_return':
       return decideReceiveReturn(state, command)
+    case 'exchange_order':
+      return decideExchange(state, command)
     case 'review_order':
       return decideReview(state, command)
     case 'edit_order':
@@ -193,6 +206,8 @@ function newIdOf(command: Command): Uuid | null {
       return command.shipmentId
     case 'request_return':
       return command.returnId
+    case 'exchange_order':
+      return command.order.orderId
     case 'refund_order':
       return command.refundId
     default:
@@ -241,6 +256,7 @@ function decidePlaceOrder(state: BatchState, command: PlaceOrder): Outcome<Order
     currency: order.currency,
     total: order.total,
     lines: order.lines.map(({ sku, quantity }) => ({ sku, quantity })),
+    ...(order.exchangeOf ? { exchange_of: toWireId('ord', state.cell, order.exchangeOf.orderId) } : {}),
   })
   const { terms, review } = command
   const timing = order.provider === 'none' ? undefined : timingToKeep(terms)
@@ -258,6 +274,22 @@ function decidePlaceOrder(state: BatchState, command: PlaceOrder): Outcome<Order
 function timingToKeep({ captureRule: _, ...timing }: Terms): Timing | undefined {
   const names = Object.keys(defaultTiming) as (keyof Timing)[]
   return names.some((name) => timing[name] !== defaultTiming[name]) ? timing : undefined
+}
+
+/**
+ * A return is announced and the order for it placed, or neither: the answer is the new order. It costs its full price and is
+ * paid like any other; what comes back is refunded when it is received, and only then.
+ */
+function decideExchange(state: BatchState, command: ExchangeOrder): Outcome<Order> {
+  const order = orderFor(state, command)
+  if ('ok' in order) return order
+  const units = unitsToReturn(order, command.lines)
+  if (!Array.isArray(units)) return refusedUnder('/return', units)
+  const { orderId, returnId } = command
+  const placed = decidePlaceOrder(state, { ...command.order, exchangeOf: { orderId, returnId } })
+  if (!placed.ok) return refusedUnder('/order', placed)
+  announceReturn(state, order, units, { ...command, exchangeOrderId: placed.value.id })
+  return placed
 }
 
 /** Nearly always there is nothing to note but that it is paid. */
@@ -278,6 +310,7 @@ function newOrder(state: BatchState, command: PlaceOrder, total: MinorUnits, all
     provider: command.provider,
     holdId: command.holdId,
     placedAt: command.placedAt ?? state.now,
+    ...(command.exchangeOf ? { exchangeOf: command.exchangeOf } : {}),
     status: 'pending',
     version: 0,
     cancelReason: null,

@@ -7,7 +7,7 @@ import { skuKey } from '../stock/decide.ts'
 import type { DueQuery, Hold, Policy, ShopSku, ShopUuid, StockRow, StockRowId } from '../stock/types.ts'
 import { type BatchState, emptyState, type KeyRow, keyOf, referenceKey, unitsOnRow } from './batch-state.ts'
 import { decideBatch } from './decide.ts'
-import type { CommandOutcome, Order, Submission } from './types.ts'
+import type { CommandOutcome, Order, PlaceOrder, Submission } from './types.ts'
 
 export type NewRow = ShopSku & { location: LocationCode }
 
@@ -149,6 +149,8 @@ export function rowsOf({ command }: Submission): number {
       return 2 + command.lines.length
     case 'adjust_stock':
       return 1 + command.adjustments.length
+    case 'exchange_order':
+      return 5 + command.order.lines.length
     case 'expire_due':
       return command.limit
     default:
@@ -183,10 +185,12 @@ function addFootprint(footprint: Footprint, skus: Map<string, ShopSku>, { comman
   if (key) footprint.keys.push({ shopId, hash: key.hash })
   const touch = (sku: Sku) => void skus.set(skuKey(shopId, sku), { shopId, sku })
   switch (command.kind) {
+    case 'exchange_order':
+      footprint.orders.push({ shopId, id: command.orderId })
+      addPlaced(footprint, command.order, touch)
+      break
     case 'place_order':
-      for (const line of command.lines) touch(line.sku)
-      if (command.holdId !== null) footprint.holds.push({ shopId, id: command.holdId })
-      if (command.reference !== null) footprint.references.push({ shopId, reference: command.reference })
+      addPlaced(footprint, command, touch)
       break
     case 'place_hold':
       for (const line of command.lines) touch(line.sku)
@@ -209,6 +213,12 @@ function addFootprint(footprint: Footprint, skus: Map<string, ShopSku>, { comman
     default:
       footprint.orders.push({ shopId, id: command.orderId })
   }
+}
+
+function addPlaced(footprint: Footprint, { shopId, lines, holdId, reference }: PlaceOrder, touch: (sku: Sku) => void) {
+  for (const line of lines) touch(line.sku)
+  if (holdId !== null) footprint.holds.push({ shopId, id: holdId })
+  if (reference !== null) footprint.references.push({ shopId, reference })
 }
 
 /** Orders and holds that were loaded move units of their own SKUs, so those rows are locked too. */

@@ -1,7 +1,7 @@
 // What has happened to an order's money and goods, as it is answered: within the order, and part by part.
 import { type CellName, type IdPrefix, toWireId, type Uuid } from '../../base/ids.ts'
 import { toRfc3339 } from '../../base/time.ts'
-import type { Life, Payment, Refund, Return, Shipment } from './life.ts'
+import type { Dispute, Life, Payment, Refund, Return, Shipment } from './life.ts'
 import type { Order } from './types.ts'
 
 /** An order, and the cell that its parts' ids name. */
@@ -27,7 +27,15 @@ export const paymentAnswer = (of: Of, payment: Payment) => ({
   ...(payment.captured > 0 ? { captured_amount: moneyOf(of, payment.captured) } : {}),
   ...failureOf(payment),
   ...nextActionOf(payment),
+  ...(payment.dispute ? { dispute: disputeAnswer(of, payment.dispute) } : {}),
   created_at: toRfc3339(payment.openedAt),
+})
+
+const disputeAnswer = (of: Of, { status, amount, reason, reference }: Dispute) => ({
+  status,
+  amount: moneyOf(of, amount),
+  reason,
+  reference,
 })
 
 export const refundAnswer = (of: Of, refund: Refund) => ({
@@ -36,6 +44,7 @@ export const refundAnswer = (of: Of, refund: Refund) => ({
   payment_id: idOf('pay', of, refund.paymentId),
   status: refund.status,
   amount: moneyOf(of, refund.amount),
+  ...(refund.reference === undefined ? {} : { by: 'provider', reference: refund.reference }),
   ...failureOf(refund),
   created_at: toRfc3339(refund.at),
 })
@@ -59,6 +68,7 @@ export const returnAnswer = (of: Of, one: Return) => ({
   reason: one.reason,
   lines: one.lines.map(({ line, quantity }) => ({ sku: skuAt(of, line), quantity })),
   received: one.received.map(({ line, quantity, resellable }) => ({ sku: skuAt(of, line), quantity, resellable })),
+  ...(one.exchangeOrderId === undefined ? {} : { exchange_order_id: idOf('ord', of, one.exchangeOrderId) }),
   created_at: toRfc3339(one.at),
 })
 

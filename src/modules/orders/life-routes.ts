@@ -2,6 +2,7 @@
 import type { FastifyInstance } from 'fastify'
 import type { LocationCode } from '../../base/ids.ts'
 import { orderRoute } from './carry-out.ts'
+import { exchangeRoute } from './exchange-routes.ts'
 import { goodsRoutes } from './goods-routes.ts'
 import { paymentRoutes } from './payment-routes.ts'
 import type { OrderRoutesOptions } from './routes.ts'
@@ -11,6 +12,7 @@ import { editOrderOf, requestedOf } from './service.ts'
 export function lifeRoutes(app: FastifyInstance, options: OrderRoutesOptions): void {
   paymentRoutes(app, options)
   goodsRoutes(app, options)
+  exchangeRoute(app, options)
 
   orderRoute<schemas.CancelBody>(app, options, {
     url: '/v1/orders/:id/cancel',

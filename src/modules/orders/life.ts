@@ -53,7 +53,12 @@ export type Payment = {
   /** What the buyer has to do, as the provider says it. */
   nextAction: Record<string, unknown> | null
   openedAt: Instant
+  /** That the buyer wants his money back through his bank; the latest. */
+  dispute?: Dispute
 }
+
+/** `reference` and `reason` are the provider's words. */
+export type Dispute = { reference: string; amount: MinorUnits; reason: string; status: 'open' | 'won' | 'lost' }
 
 /**
  * Money on its way back. `failed`: the provider will not, or took it back after it had gone; it is still owed, and stands in the
@@ -66,6 +71,10 @@ export type Refund = {
   status: 'pending' | 'refunded' | 'failed'
   at: Instant
   error: string | null
+  /** The provider's own name of it, where it was made there and not asked for here. */
+  reference?: string
+  /** It is a dispute that was lost. */
+  isDispute?: true
 }
 
 export type ShippedLine = { line: number; quantity: number; row: StockRowId; location: LocationCode }
@@ -91,6 +100,8 @@ export type Return = {
   lines: ReturnedLine[]
   received: ReceivedLine[]
   at: Instant
+  /** The order that is sent in exchange for it. */
+  exchangeOrderId?: Uuid
 }
 
 export type Life = {

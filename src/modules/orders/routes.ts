@@ -7,7 +7,7 @@ import { ref } from '../../base/schemas.ts'
 import { type Instant, parseRfc3339 } from '../../base/time.ts'
 import { readGaps } from '../../runtime/event-log.ts'
 import { etagOf, sendJson, sendRefused } from '../../runtime/http.ts'
-import { documented } from '../../runtime/http-document.ts'
+import { documented, type RouteDocument } from '../../runtime/http-document.ts'
 import type { Database } from '../../runtime/pg.ts'
 import { randomIdBytes } from '../../runtime/random.ts'
 import { isSameSecret } from '../../runtime/secret.ts'
@@ -58,6 +58,30 @@ export function orderRoutes(app: FastifyInstance, options: OrderRoutesOptions): 
   listRoute(app, options)
 }
 
+/** Of an order's body, and of what it asks for. */
+export const refusalsToPlace: RouteDocument['refusals'] & object = [
+  'insufficient_stock',
+  'sku_not_found',
+  'hold_not_found',
+  'hold_expired',
+  'hold_consumed',
+  'hold_released',
+  'hold_too_small',
+  'order_refused',
+  'reference_taken',
+  'currency_mismatch',
+  'currency_unknown',
+  'country_unknown',
+  'price_required',
+  'amount_mismatch',
+  'amount_too_large',
+  'time_in_future',
+  'not_available',
+  'no_catalogue_price',
+  'payment_method_unknown',
+  'provider_unknown',
+]
+
 function placeRoute(app: FastifyInstance, options: OrderRoutesOptions): void {
   const { cell, guard, commands, waiting, now } = options
   app.post<{ Body: schemas.OrderBody }>(
@@ -74,28 +98,7 @@ function placeRoute(app: FastifyInstance, options: OrderRoutesOptions): void {
         headers: waitHeader,
         body: schemas.OrderBody,
         answers: { 201: ref('Order') },
-        refusals: [
-          'insufficient_stock',
-          'sku_not_found',
-          'hold_not_found',
-          'hold_expired',
-          'hold_consumed',
-          'hold_released',
-          'hold_too_small',
-          'order_refused',
-          'reference_taken',
-          'currency_mismatch',
-          'currency_unknown',
-          'country_unknown',
-          'price_required',
-          'amount_mismatch',
-          'amount_too_large',
-          'time_in_future',
-          'not_available',
-          'no_catalogue_price',
-          'payment_method_unknown',
-          'provider_unknown',
-        ],
+        refusals: refusalsToPlace,
       }),
     },
     async (request, reply) => {

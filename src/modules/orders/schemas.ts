@@ -122,6 +122,9 @@ export type ShortPickBody = Static<typeof ShortPickBody>
 export const ReturnBody = closed({ lines: Units, reason: Reason })
 export type ReturnBody = Static<typeof ReturnBody>
 
+export const ExchangeBody = closed({ return: ReturnBody, order: OrderBody })
+export type ExchangeBody = Static<typeof ExchangeBody>
+
 export const ReceiptBody = closed({
   lines: linesOf(
     closed({
@@ -187,6 +190,15 @@ const NextAction = Type.Unsafe<object>({
   description: 'What the buyer has to do, as the provider says it.',
 })
 
+const DisputeAnswer = Type.Object(
+  {
+    status: oneOf(['open', 'won', 'lost']),
+    amount: Money,
+    reason: Type.String({ description: 'In the provider’s words.' }),
+    reference: Type.String({ description: 'The provider’s own name of it, by which it is answered there.' }),
+  },
+  { description: 'The buyer wants his money back through his bank.' },
+)
 export const PaymentAnswer = Type.Object({
   id: Type.String(),
   order_id: OrderId,
@@ -196,6 +208,7 @@ export const PaymentAnswer = Type.Object({
   captured_amount: Type.Optional(Money),
   error: Type.Optional(Failure),
   next_action: Type.Optional(NextAction),
+  dispute: Type.Optional(DisputeAnswer),
   created_at: Time,
 })
 export const ShipmentAnswer = Type.Object({
@@ -216,6 +229,7 @@ export const ReturnAnswer = Type.Object({
   reason: Type.String(),
   lines: Type.Array(SomeUnits),
   received: Type.Array(Type.Object({ sku: Sku, quantity: Quantity, resellable: Type.Boolean() })),
+  exchange_order_id: Type.Optional(OrderId),
   created_at: Time,
 })
 export const RefundAnswer = Type.Object({
@@ -224,6 +238,10 @@ export const RefundAnswer = Type.Object({
   payment_id: Type.String(),
   status: oneOf(['pending', 'refunded', 'failed']),
   amount: Money,
+  by: Type.Optional(
+    Type.Literal('provider', { description: 'Made at the provider itself, or a dispute that was lost.' }),
+  ),
+  reference: Type.Optional(Type.String({ description: 'The provider’s own name of it, with `by`.' })),
   error: Type.Optional(Failure),
   created_at: Time,
 })
@@ -267,7 +285,15 @@ export const OrderAnswer = Type.Object({
   placed_at: Time,
   updated_at: Time,
   version: Type.Integer({ minimum: 1 }),
+  exchange_of: Type.Optional(
+    Type.Object(
+      { order_id: OrderId, return_id: Type.String() },
+      { description: 'The order whose goods come back for it, and with which return.' },
+    ),
+  ),
 })
+
+const ExchangeAnswer = Type.Object({ order: ref('Order'), return: ref('Return') })
 
 /** A CloudEvent, and where it stands. */
 export const EventAnswer = Type.Object({
@@ -297,6 +323,7 @@ export const components = {
   PaymentList: listOf(ref('Payment')),
   Shipment: ShipmentAnswer,
   Return: ReturnAnswer,
+  Exchange: ExchangeAnswer,
   Refund: RefundAnswer,
   RefundList: listOf(ref('Refund')),
   OrderList: listOf(ref('Order')),

@@ -222,8 +222,14 @@ export function orderJson(order: Order, { cell, principal }: Reader): string {
     order.status !== 'pending' || order.expiresAt === null ? 'null' : `"${timeText(order.expiresAt)}"`
   },"created_at":"${created}","placed_at":"${timeText(order.placedAt)}","updated_at":"${timeText(
     order.updatedAt,
-  )}","version":${order.version}}`
+  )}","version":${order.version}${exchangeJson(order, cell)}}`
 }
+
+/** Told of those few that are sent in exchange for another's goods. */
+const exchangeJson = ({ exchangeOf }: Order, cell: CellName): string =>
+  exchangeOf
+    ? `,"exchange_of":{"order_id":"${toWireId('ord', cell, exchangeOf.orderId)}","return_id":"${toWireId('ret', cell, exchangeOf.returnId)}"}`
+    : ''
 
 const textJson = (text: string | null): string => (text === null ? 'null' : quoted(text))
 const moneyJson = (amount: number, currency: string): string => `{"amount":${amount},"currency":${currency}}`

@@ -216,8 +216,8 @@ export const insertOrders = (session: Session, orders: readonly Order[]) =>
   ])
 
 function documentText(order: Order): string {
-  const { currency, total, lines, customer, reference, provider, holdId } = order
-  return JSON.stringify({ currency, total, lines, customer, reference, provider, holdId })
+  const { currency, total, lines, customer, reference, provider, holdId, exchangeOf } = order
+  return JSON.stringify({ currency, total, lines, customer, reference, provider, holdId, exchangeOf })
 }
 
 export const updateStates = (session: Session, orders: readonly Order[]) =>

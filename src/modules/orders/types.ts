@@ -4,7 +4,7 @@ import type { Currency, MinorUnits } from '../../base/money.ts'
 import type { Outcome } from '../../base/result.ts'
 import type { Instant } from '../../base/time.ts'
 import type { AdjustedRow, Allocation, Hold, Policy, RequestedLine, StockCommand } from '../stock/types.ts'
-import type { Life, Terms } from './life.ts'
+import type { Dispute, Life, Terms } from './life.ts'
 import type { OrderStatus } from './states.ts'
 
 export type OrderLine = {
@@ -27,7 +27,11 @@ export type OrderDocument = {
   provider: 'none' | null
   holdId: Uuid | null
   placedAt: Instant
+  /** What it is sent in exchange for; left out where it is for nothing. */
+  exchangeOf?: ExchangeOf
 }
+/** The order whose goods come back, and the return that they come back with. */
+export type ExchangeOf = { orderId: Uuid; returnId: Uuid }
 
 export type CancelReason = 'unpaid' | 'buyer' | 'merchant' | 'fraud' | 'duplicate' | 'short'
 
@@ -71,6 +75,7 @@ export type PlaceOrder = {
   refusal?: string[]
   /** An import's own time; null means now. */
   placedAt: Instant | null
+  exchangeOf?: ExchangeOf
   personal: Personal | null
   annotations: Annotations | null
 }
@@ -94,6 +99,18 @@ export type Settlement =
   | { of: 'payment'; id: Uuid; says: 'given_up'; operation: 'authorize' | 'capture' | 'void' }
   | { of: 'refund'; id: Uuid; says: 'refunded' }
   | { of: 'refund'; id: Uuid; says: 'failed'; error: string }
+  | FoundRefund
+  | FoundDispute
+/** Made at the provider itself: nobody here has asked for it. `id` is made of its `reference`, the provider's name of it. */
+export type FoundRefund = { of: 'found_refund'; id: Uuid; paymentId: Uuid; reference: string; amount: MinorUnits } & (
+  | { says: 'refunded' }
+  | { says: 'failed'; error: string }
+)
+/** `id` is that of the refund that a lost one amounts to. */
+export type FoundDispute = { of: 'dispute'; id: Uuid; paymentId: Uuid; says: Dispute['status'] } & Omit<
+  Dispute,
+  'status'
+>
 /** Takes the money of an authorized payment now. */
 export type CaptureOrder = OnOrder & { kind: 'capture_order' }
 /** Gives money back: an amount, the price of some units, or all that is left. */
@@ -145,6 +162,14 @@ export type EditOrder = OnOrder & {
   tags?: string[]
   metadata?: Record<string, string>
 }
+/** A return and the order that is sent for it: both are made, or neither. */
+export type ExchangeOrder = OnOrder & {
+  kind: 'exchange_order'
+  returnId: Uuid
+  lines: RequestedLine[]
+  reason: string
+  order: PlaceOrder
+}
 export type LifeCommand =
   | CancelOrder
   | StartPayment
@@ -160,6 +185,7 @@ export type LifeCommand =
   | ShortPick
   | RequestReturn
   | ReceiveReturn
+  | ExchangeOrder
   | ReviewOrder
   | EditOrder
 

@@ -1,0 +1,6 @@
+// A guard, and what the code looks like without it.
+
+export type Mutant = { name: string; guard: string; edits: Edit[] }
+type Edit = { file: string; from: string; to: string }
+
+export const edit = (file: string, from: string, to: string): Edit => ({ file, from, to })
