@@ -406,19 +406,20 @@ export function createAuditor() {
     answered: watch(answered),
     applied: watch(applied),
     finish: watch(finish),
-    /** A command failed, which is neither an answer nor a refusal. */
     failed: watch((error: unknown) => {
-      const { name, message, stack } = error as Error
-      throw new Violation(
-        'answers',
-        name === AssertionFailed.name ? `an assertion failed: ${message}\n${stack}` : `a command failed: ${stack}`,
-      )
+      throw violationOf(error as Error)
     }),
     found: watch((violation: Violation) => {
       throw violation
     }),
     violation: () => failure,
   }
+}
+
+/** A command failed, which is neither an answer nor a refusal. */
+function violationOf({ name, message, stack }: Error): Violation {
+  const isOurs = name === AssertionFailed.name
+  return new Violation('answers', isOurs ? `an assertion failed: ${message}\n${stack}` : `a command failed: ${stack}`)
 }
 
 const parcelsOf = (order: Order | undefined) => order?.life?.shipments ?? []
