@@ -1,6 +1,7 @@
 // Idempotency keys as requests carry them. Two requests are the same when method, path and canonical body are; only
 // SHA-256 prefixes (16 bytes, as 32 hex characters) go further, so that no key stands in a table or a log.
 import { hash } from 'node:crypto'
+import type { Uuid } from '../base/ids.ts'
 import { canonicalJson, type Json } from '../base/json.ts'
 import { limits } from '../base/limits.ts'
 import { type Refused, refused } from '../base/result.ts'
@@ -24,6 +25,10 @@ export function visitorText(header: unknown): string | Refused {
     return refused('visitor_required')
   return header
 }
+
+/** An id that is the same for the same text, such as somebody else's name of a thing. */
+export const uuidOfText = (text: string): Uuid =>
+  hash('sha256', text).replace(/^(.{8})(.{4})(.{4})(.{4})(.{12}).*$/, '$1-$2-$3-$4-$5') as Uuid
 
 /** `target` is method and path, e.g. `POST /v1/orders`. */
 export const keyHashes = (key: string, target: string, body: Json): KeyHashes => ({

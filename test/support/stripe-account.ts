@@ -10,7 +10,7 @@ export type Reply = { status: number; body: Thing }
 export type Form = { [name: string]: string | Form }
 
 /** What a request leaves behind. */
-type Change = { intents: Thing[]; refunds: Thing[]; events: Thing[]; key: KeptKey | null }
+type Change = { intents: Thing[]; refunds: Thing[]; disputes?: Thing[]; events: Thing[]; key: KeptKey | null }
 export type KeptKey = { key: string; request: string; reply: Reply }
 
 const declines: Record<string, [code: string, declineCode?: string]> = {
@@ -34,6 +34,7 @@ const needsAction = 'pm_card_authenticationRequired'
 export function openAccount(file?: string) {
   const intents = new Map<string, Thing>()
   const refunds = new Map<string, Thing>()
+  const disputes = new Map<string, Thing>()
   const keys = new Map<string, KeptKey>()
   const events: Thing[] = []
   let change: Change = noChange()
@@ -41,6 +42,7 @@ export function openAccount(file?: string) {
   const apply = (one: Change): void => {
     for (const intent of one.intents) intents.set(intent.id, intent)
     for (const refund of one.refunds) refunds.set(refund.id, refund)
+    for (const dispute of one.disputes ?? []) disputes.set(dispute.id, dispute)
     events.push(...one.events)
     if (one.key) keys.set(one.key.key, one.key)
   }
@@ -174,6 +176,7 @@ export function openAccount(file?: string) {
   function refund(form: Form): Reply {
     const intent = structuredClone(intents.get(String(form.payment_intent)))
     if (!intent) return missing('payment_intent')
+    if (intent.latest_charge?.disputed) return failed(400, { type: 'invalid_request_error', code: 'charge_disputed' })
     const left = intent.amount_received - (intent.latest_charge?.amount_refunded ?? 0)
     const amount = form.amount === undefined ? left : Number(form.amount)
     if (left === 0) return failed(400, { type: 'invalid_request_error', code: 'charge_already_refunded' })
@@ -214,6 +217,46 @@ export function openAccount(file?: string) {
     }, null)
   }
 
+  /** As somebody does it in Stripe's dashboard: without any names of ours. Answers its id. */
+  const refundByHand = (intent: string, amount: number): string =>
+    run(() => refund({ payment_intent: intent, amount: String(amount) }), null).body.id
+
+  /** The buyer's bank asks for his money back. Stripe takes it at once, and gives it back if it is won. */
+  function dispute(intentId: string): string {
+    const id = `du_${plainId()}`
+    run(() => {
+      const intent = structuredClone(intents.get(intentId)!)
+      intent.latest_charge.disputed = true
+      const made = {
+        id,
+        object: 'dispute',
+        amount: intent.amount_received - intent.latest_charge.amount_refunded,
+        charge: intent.latest_charge.id,
+        created: seconds(),
+        currency: intent.currency,
+        metadata: {},
+        payment_intent: intent.id,
+        reason: 'product_not_received',
+        status: 'needs_response',
+      }
+      change.intents.push(intent)
+      change.disputes = [made]
+      tell('charge.dispute.created', made)
+      tell('charge.dispute.funds_withdrawn', made)
+      return { status: 200, body: made }
+    }, null)
+    return id
+  }
+
+  function endDispute(id: string, status: 'won' | 'lost'): void {
+    run(() => {
+      const ended = { ...structuredClone(disputes.get(id)!), status }
+      change.disputes = [ended]
+      tell('charge.dispute.closed', ended)
+      return { status: 200, body: ended }
+    }, null)
+  }
+
   /** The buyer's part of `requires_action`. */
   function authenticate(id: string, passes: boolean): void {
     run(() => {
@@ -236,7 +279,7 @@ export function openAccount(file?: string) {
 
   function get(path: string, form: Form): Reply {
     const [, , kind = '', id] = path.split('/')
-    const things = kind === 'refunds' ? refunds : intents
+    const things = { refunds, disputes }[kind] ?? intents
     if (id === 'search') {
       const [, name = '', value] = /^metadata\['(\w+)'\]:'([^']*)'$/.exec(String(form.query)) ?? []
       const data = [...things.values()].filter(({ metadata }) => metadata[name] === value)
@@ -244,9 +287,19 @@ export function openAccount(file?: string) {
     }
     if (id !== undefined) {
       const found = things.get(id)
-      return found ? { status: 200, body: structuredClone(found) } : missing('id')
+      return found ? { status: 200, body: withRefunds(structuredClone(found)) } : missing('id')
     }
-    return listed([...things.values()], form)
+    const reply = listed([...things.values()], form)
+    reply.body.data.forEach(withRefunds)
+    return reply
+  }
+
+  /** The ten newest, as a charge shows them when it is asked to. */
+  function withRefunds(thing: Thing): Thing {
+    if (!thing.latest_charge) return thing
+    const all = [...refunds.values()].filter(({ charge }) => charge === thing.latest_charge.id)
+    thing.latest_charge.refunds = { object: 'list', ...listed(all, {}).body }
+    return thing
   }
 
   return {
@@ -255,6 +308,9 @@ export function openAccount(file?: string) {
     get,
     authenticate,
     endRefund,
+    refundByHand,
+    dispute,
+    endDispute,
     kept: (key: string) => keys.get(key),
     intents: (): Thing[] => structuredClone([...intents.values()]),
     refunds: (): Thing[] => structuredClone([...refunds.values()]),
@@ -290,11 +346,15 @@ function readLine(line: string): Change | undefined {
   }
 }
 
-/** An intent names its charge only, unless it is asked to show it. */
+/** An intent names its charge only, and a charge no refunds, unless they are asked to show them. */
 export function shown(body: Thing, { expand = {} }: Form): Thing {
-  if (Object.values(expand).some((path) => String(path).endsWith('latest_charge'))) return body
-  const collapse = (thing: Thing): Thing =>
-    thing.latest_charge ? { ...thing, latest_charge: thing.latest_charge.id } : thing
+  const asked = Object.values(expand).map((path) => String(path).replace(/^data\./, ''))
+  if (asked.includes('latest_charge.refunds')) return body
+  const collapse = (thing: Thing): Thing => {
+    if (!thing.latest_charge) return thing
+    const { refunds: _, ...charge } = thing.latest_charge
+    return { ...thing, latest_charge: asked.includes('latest_charge') ? charge : charge.id }
+  }
   if (body.object === 'list') return { ...body, data: body.data.map(collapse) }
   return collapse(body)
 }

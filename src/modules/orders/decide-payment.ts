@@ -22,7 +22,17 @@ import type { Payment, Refund } from './life.ts'
 import { authorizedOf, costOf, heldOf, isOpen, lifeOf, priceOf, refundableOf } from './money.ts'
 import { hasShipped } from './parcels.ts'
 import { mayBecome, next, orderTable, paymentTable } from './states.ts'
-import type { CaptureOrder, NewPayment, Order, RefundOrder, Settle, Settlement, StartPayment } from './types.ts'
+import type {
+  CaptureOrder,
+  FoundDispute,
+  FoundRefund,
+  NewPayment,
+  Order,
+  RefundOrder,
+  Settle,
+  Settlement,
+  StartPayment,
+} from './types.ts'
 
 /** Begins an attempt. Its order keeps its units until the attempt has ended, however long the provider takes. */
 export function beginPayment(state: BatchState, order: Order, { id, provider, method }: NewPayment): void {
@@ -70,7 +80,7 @@ export function decideStartPayment(state: BatchState, command: StartPayment): Ou
 }
 
 /** Records what a provider says. What it has said before, or what no longer matters, changes nothing. */
-export function decideSettle(state: BatchState, { shopId, orderId, settlement }: Settle): Outcome<Order> {
+export function decideSettle(state: BatchState, { shopId, orderId, settlement }: SettleAsked): Outcome<Order> {
   const order = orderFor(state, { shopId, orderId, ifVersion: null })
   if ('ok' in order) return order
   const life = lifeOf(order)
@@ -92,6 +102,8 @@ export function decideSettle(state: BatchState, { shopId, orderId, settlement }:
   advance(state, order)
   return accepted(order)
 }
+
+export type SettleAsked = Omit<Settle, 'settlement'> & { settlement: Exclude<Settlement, FoundRefund | FoundDispute> }
 
 type OfPayment = Extract<Settlement, { of: 'payment' }>
 type PaymentSettlement = Exclude<OfPayment, { says: 'given_up' }>
@@ -148,7 +160,7 @@ function replacePayment(order: Order, payment: Payment): void {
 }
 
 /** What every event of a payment tells. */
-const told = (state: BatchState, order: Order, payment: Payment) => ({
+export const told = (state: BatchState, order: Order, payment: Payment) => ({
   payment_id: toWireId('pay', state.cell, payment.id),
   provider: payment.provider,
   amount: payment.amount,
@@ -331,12 +343,17 @@ const toldOfRefund = (state: BatchState, order: Order, { id, amount }: Refund, p
 
 type RefundSettlement = Extract<Settlement, { of: 'refund' }>
 
-/** That a refund failed which was made is believed when its provider says so, and not when it merely did not answer. */
-const isOnlyOurWord = (refund: Refund, settlement: RefundSettlement): boolean =>
-  refund.status === 'refunded' && settlement.says === 'failed' && settlement.error === 'provider_unavailable'
+/**
+ * That a refund failed which was made is believed when its provider says so, and not when it merely did not answer. Of one that
+ * was made at the provider by hand, what was asked for here before says nothing.
+ */
+const isOnlyOurWord = ({ status, reference }: Refund, settlement: RefundSettlement): boolean =>
+  status === 'refunded' &&
+  settlement.says === 'failed' &&
+  (settlement.error === 'provider_unavailable' || reference !== undefined)
 
 /** One that fails after it was made is owed again; with `taken_back` the event says that its money is here again. */
-function settleRefund(state: BatchState, order: Order, before: Refund, settlement: RefundSettlement): void {
+export function settleRefund(state: BatchState, order: Order, before: Refund, settlement: RefundSettlement): void {
   const error = settlement.says === 'failed' ? settlement.error : null
   const settled: Refund = { ...before, status: settlement.says, error }
   const life = lifeOf(order)
@@ -346,6 +363,7 @@ function settleRefund(state: BatchState, order: Order, before: Refund, settlemen
   orderEvent(state, order, settlement.says === 'refunded' ? 'payment.refunded' : 'payment.refund_failed', [], {
     ...toldOfRefund(state, order, settled, payment),
     ...(error === null ? {} : { error }),
+    ...(settled.reference === undefined ? {} : { by: 'provider' }),
     ...(before.status === 'refunded' ? { taken_back: before.amount, reference: payment.reference } : {}),
   })
 }
@@ -395,17 +413,22 @@ export function decideRefund(state: BatchState, command: RefundOrder): Outcome<O
   }
   if (amount > most || most === 0) return refused('refund_too_large')
   if (amount === 0 || heldOf(life) <= costOf(order) - amount) return refused('nothing_to_refund')
-  const creditedUnits = units ?? life.creditedUnits
-  changeLife(order, { creditedUnits, credited: (life.credited + amount) as MinorUnits })
+  changeLife(order, { creditedUnits: units ?? life.creditedUnits })
+  credit(state, order, { amount, reason: command.reason })
+  advance(state, order, command.refundId)
+  return accepted(order)
+}
+
+/** From now on the order costs so much less. */
+export function credit(state: BatchState, order: Order, { amount, reason }: { amount: number; reason: string }): void {
+  changeLife(order, { credited: (lifeOf(order).credited + amount) as MinorUnits })
   const isBooked = order.status === 'confirmed' || order.status === 'completed' // else its sale will be booked for less
   orderEvent(state, order, 'order.credited', [], {
     amount,
     ...(isBooked ? { credited: amount } : {}),
     currency: order.currency,
-    reason: command.reason,
+    reason,
   })
-  advance(state, order, command.refundId)
-  return accepted(order)
 }
 
 /**

@@ -73,15 +73,24 @@ export function verdictOf(order: Order, payment: Payment, charge: Charge | undef
 }
 
 function refundsOf(order: Order, payment: Payment, charge: Charge): Verdict {
-  const refunds = order.life?.refunds.filter(({ paymentId }) => paymentId === payment.id) ?? []
-  const sum = (status: string) =>
-    refunds.reduce((total, refund) => (refund.status === status ? total + refund.amount : total), 0)
-  const missing = charge.refunded - sum('refunded')
+  // A dispute takes money, but is no refund to its provider.
+  const refunds = order.life?.refunds.filter((one) => one.paymentId === payment.id && !one.isDispute) ?? []
+  const missing = charge.refunded - sumOf(refunds.filter(({ status }) => status === 'refunded'))
   if (missing === 0) return { is: 'equal' }
+  const found = (charge.foundRefunds ?? []).filter(
+    ({ reference }) => !refunds.some((one) => one.reference === reference && one.status === 'refunded'),
+  )
   const pending = refunds.filter(({ status }) => status === 'pending')
-  if (missing !== sum('pending')) return different('refund_differs')
-  return { is: 'told', settlements: pending.map(({ id }) => ({ of: 'refund', id, says: 'refunded' })) }
+  const foundSettlements = found.map(
+    (one): Settlement => ({ of: 'found_refund', paymentId: payment.id, says: 'refunded', ...one }),
+  )
+  if (missing === sumOf(found)) return { is: 'told', settlements: foundSettlements }
+  if (missing !== sumOf(pending) + sumOf(found)) return different('refund_differs')
+  const settlements = pending.map(({ id }): Settlement => ({ of: 'refund', id, says: 'refunded' }))
+  return { is: 'told', settlements: [...settlements, ...foundSettlements] }
 }
+
+const sumOf = (some: readonly { amount: number }[]): number => some.reduce((sum, { amount }) => sum + amount, 0)
 
 const different = (kind: DifferenceKind): Verdict => ({ is: 'different', kind })
 

@@ -7,11 +7,11 @@ import type { Currency } from '../../base/money.ts'
 import { addMs, type Instant, instant } from '../../base/time.ts'
 import { gather } from '../../runtime/gather.ts'
 import { ownerOf, paged, secondsOf, until } from './stripe-client.ts'
-import { chargeStatusOf, fromStripeAmount } from './stripe-words.ts'
+import { chargeStatusOf, foundRefundOf, fromStripeAmount, isAskedFor } from './stripe-words.ts'
 import type { Charge, Provider } from './types.ts'
 
-const shown = { expand: ['data.latest_charge'] }
-const shownOne = { expand: ['latest_charge'] }
+const shown = { expand: ['data.latest_charge.refunds'] }
+const shownOne = { expand: ['latest_charge.refunds'] }
 
 type Asked = { orderId: Uuid; signal: AbortSignal | undefined }
 const never = new AbortController().signal
@@ -66,6 +66,7 @@ export function stripeCharges(stripe: Stripe, { cell, now }: { cell: CellName; n
 function chargeOf(intent: Stripe.PaymentIntent, shopId: ShopId, cell: CellName): Charge | null {
   const ours = ownerOf(intent.metadata, cell)
   const latest = intent.latest_charge
+  const refunds = latest && typeof latest === 'object' ? (latest.refunds?.data ?? []) : []
   const refunded = fromStripeAmount(latest && typeof latest === 'object' ? latest.amount_refunded : 0, intent.currency)
   const status = chargeStatusOf(intent, intent.status === 'succeeded' ? refunded : fromStripeAmount(0, intent.currency))
   if (!ours || ours.shopId !== shopId || status === null) return null
@@ -78,5 +79,9 @@ function chargeOf(intent: Stripe.PaymentIntent, shopId: ShopId, cell: CellName):
     captured: fromStripeAmount(intent.amount_received, intent.currency),
     refunded,
     status,
+    foundRefunds: refunds.flatMap((refund) => {
+      const found = isAskedFor(refund) ? null : foundRefundOf(refund, ours.paymentId)
+      return found?.says === 'refunded' ? [{ id: found.id, reference: found.reference, amount: found.amount }] : []
+    }),
   }
 }

@@ -9,7 +9,7 @@ import type { StripeConfig } from '../../runtime/config.ts'
 import type { Settle, Settlement } from '../orders/types.ts'
 import { settlementOfPayment } from './decide.ts'
 import { openStripe, ownerOf, until } from './stripe-client.ts'
-import { answerOfIntent, answerOfRefund } from './stripe-words.ts'
+import { answerOfIntent, answerOfRefund, disputeOf, foundRefundOf, isAskedFor } from './stripe-words.ts'
 
 export type StripeWebhooks = {
   /** The event of a body that Stripe signed; refuses what is forged, and what is too old to be new. */
@@ -65,7 +65,7 @@ export function createStripeWebhooks(
 
 function intentIdOf({ data: { object } }: Stripe.Event): string | undefined {
   if (object.object === 'payment_intent') return object.id
-  if (object.object !== 'charge' && object.object !== 'refund') return undefined
+  if (object.object !== 'charge' && object.object !== 'refund' && object.object !== 'dispute') return undefined
   return idOf(object.payment_intent)
 }
 
@@ -89,14 +89,24 @@ async function settlesOf(stripe: Stripe, event: Stripe.Event, cell: CellName): P
     }
     case 'refund.created':
     case 'refund.updated':
-    case 'refund.failed':
-      return ownerOf(event.data.object.metadata, cell)
-        ? refundSettles([await stripe.refunds.retrieve(event.data.object.id)], cell)
-        : []
+    case 'refund.failed': {
+      const told = event.data.object
+      const owner = isAskedFor(told) ? ownerOf(told.metadata, cell) : await ownerOfIntent(stripe, told, cell)
+      return owner ? refundSettles([await stripe.refunds.retrieve(told.id)], owner, cell) : []
+    }
     case 'charge.refunded': {
       const intentId = idOf(event.data.object.payment_intent)
-      if (intentId === undefined || !ownerOf(event.data.object.metadata, cell)) return []
-      return refundSettles((await stripe.refunds.list({ payment_intent: intentId, limit: 100 })).data, cell)
+      const owner = ownerOf(event.data.object.metadata, cell)
+      if (intentId === undefined || !owner) return []
+      return refundSettles((await stripe.refunds.list({ payment_intent: intentId, limit: 100 })).data, owner, cell)
+    }
+    case 'charge.dispute.created':
+    case 'charge.dispute.updated':
+    case 'charge.dispute.closed': {
+      const owner = await ownerOfIntent(stripe, event.data.object, cell)
+      if (!owner) return []
+      const dispute = await stripe.disputes.retrieve(event.data.object.id)
+      return [settleOf(owner, disputeOf(dispute, owner.paymentId))]
     }
     default:
       return []
@@ -104,6 +114,7 @@ async function settlesOf(stripe: Stripe, event: Stripe.Event, cell: CellName): P
 }
 
 type Owner = { shopId: ShopId; orderId: Uuid }
+type PaymentOwner = Owner & { paymentId: Uuid }
 const settleOf = ({ shopId, orderId }: Owner, settlement: Settlement): Settle => ({
   kind: 'settle',
   shopId,
@@ -111,9 +122,22 @@ const settleOf = ({ shopId, orderId }: Owner, settlement: Settlement): Settle =>
   settlement,
 })
 
-/** Refunds that somebody made at Stripe itself have none of our names, and are for reconciliation to find. */
-function refundSettles(refunds: readonly Stripe.Refund[], cell: CellName): Settle[] {
+/** What was made at Stripe itself has none of our names, but its payment has. */
+async function ownerOfIntent(
+  stripe: Stripe,
+  { payment_intent }: Pick<Stripe.Refund | Stripe.Dispute, 'payment_intent'>,
+  cell: CellName,
+): Promise<PaymentOwner | null> {
+  const id = idOf(payment_intent)
+  return id === undefined ? null : ownerOf((await stripe.paymentIntents.retrieve(id)).metadata, cell)
+}
+
+function refundSettles(refunds: readonly Stripe.Refund[], payment: PaymentOwner, cell: CellName): Settle[] {
   return refunds.flatMap((refund) => {
+    if (!isAskedFor(refund)) {
+      const found = foundRefundOf(refund, payment.paymentId)
+      return found ? [settleOf(payment, found)] : []
+    }
     const owner = ownerOf(refund.metadata, cell)
     const id = parseWireId(refund.metadata?.holdfast_refund ?? '')?.uuid
     const answer = answerOfRefund(refund)

@@ -1,6 +1,9 @@
 // What Stripe says, in our words. Pure: an intent, a refund or an error becomes an answer, amounts change their unit.
 import Stripe from 'stripe'
+import type { Uuid } from '../../base/ids.ts'
 import type { Currency, MinorUnits } from '../../base/money.ts'
+import { uuidOfText } from '../../runtime/idempotency.ts'
+import type { FoundDispute, FoundRefund } from '../orders/types.ts'
 import type { Answer, Charge, OperationKind } from './types.ts'
 
 /**
@@ -59,6 +62,30 @@ export function answerOfRefund(refund: Stripe.Refund): Answer | 'in_progress' {
   if (refund.status === 'failed' || refund.status === 'canceled')
     return { says: 'failed', error: refund.failure_reason ? `refund_${refund.failure_reason}` : 'refund_failed' }
   return 'in_progress'
+}
+
+/** A refund that nobody here has asked for has none of our names; its id is made of Stripe's. Null while it is under way. */
+export function foundRefundOf(refund: Stripe.Refund, paymentId: Uuid): FoundRefund | null {
+  const { id: reference, amount, currency } = refund
+  const answer = answerOfRefund(refund)
+  const found = { of: 'found_refund', id: uuidOfText(reference), paymentId, reference } as const
+  const money = { amount: fromStripeAmount(amount, currency) }
+  if (answer === 'in_progress') return null
+  return answer.says === 'failed'
+    ? { ...found, ...money, says: 'failed', error: answer.error }
+    : { ...found, ...money, says: 'refunded' }
+}
+
+export const isAskedFor = ({ metadata }: Pick<Stripe.Refund, 'metadata'>): boolean =>
+  metadata?.holdfast_refund !== undefined
+
+/** `open` as long as something can still be done about it, inquiries included. */
+export function disputeOf(dispute: Stripe.Dispute, paymentId: Uuid): FoundDispute {
+  const { id: reference, amount, currency, reason, status } = dispute
+  const isWon = status === 'won' || status === 'warning_closed' || status === 'prevented'
+  const says = status === 'lost' ? 'lost' : isWon ? 'won' : 'open'
+  const money = { amount: fromStripeAmount(amount, currency) }
+  return { of: 'dispute', id: uuidOfText(reference), paymentId, reference, ...money, reason, says }
 }
 
 /** Declines that a buyer can do something about keep their word; why a bank distrusts a card is not the buyer's to know. */

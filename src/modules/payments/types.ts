@@ -83,4 +83,6 @@ export type Charge = {
   captured: MinorUnits
   refunded: MinorUnits
   status: 'authorized' | 'captured' | 'refunded' | 'voided' | 'failed'
+  /** Refunds among `refunded` that were made at the provider itself, and not asked for by us. */
+  foundRefunds?: { id: Uuid; reference: string; amount: MinorUnits }[]
 }

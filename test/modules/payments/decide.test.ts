@@ -214,6 +214,23 @@ describe('our record against the provider’s', () => {
     expect(word).toBe(expected)
   })
 
+  test('refunds that were made at the provider are told, beside those that were asked for, and only once', () => {
+    const one = payment({ status: 'captured' })
+    const foundRefunds = [{ id: orderId, reference: 're_1', amount: 300 as MinorUnits }]
+    const told = { of: 'found_refund', says: 'refunded', paymentId, ...foundRefunds[0] }
+    const asked = { ...refund('pending'), amount: 500 as MinorUnits }
+    const of = (refunds: (typeof asked)[], refunded: number) =>
+      verdictOf(orderWith(one, refunds), one, { ...charge('captured', amount, refunded), foundRefunds })
+    expect(of([], 300)).toEqual({ is: 'told', settlements: [told] })
+    expect(of([asked], 300)).toEqual({ is: 'told', settlements: [told] })
+    expect(of([asked], 800)).toMatchObject({ settlements: [{ of: 'refund', id: refundId }, told] })
+    expect(of([asked], 801)).toEqual({ is: 'different', kind: 'refund_differs' })
+    const known = { ...refund('refunded'), amount: 300 as MinorUnits, reference: 're_1' }
+    expect(of([known], 300)).toEqual({ is: 'equal' })
+    const dispute = { ...known, amount: 700 as MinorUnits, reference: 'du_1', isDispute: true as const }
+    expect(of([known, dispute], 300)).toEqual({ is: 'equal' }) // no refund to its provider
+  })
+
   test('a refund that the provider has done is told', () => {
     const one = payment({ status: 'captured' })
     const verdict = verdictOf(orderWith(one, [refund('pending')]), one, charge('refunded', amount, amount))

@@ -136,7 +136,11 @@ describe('the list of charges', () => {
       captured: 1999,
       refunded: 999,
       status: 'captured',
+      foundRefunds: [],
     })
+    const byHand = standIn.refundByHand(intentOf(taken).id, 100)
+    const [found] = await provider.charges({ shopId, orderId: taken.orderId, after: null, limit: 9 })
+    expect(found).toMatchObject({ refunded: 1099, foundRefunds: [{ reference: byHand, amount: 100 }] })
     expect(told(setAside)).toMatchObject({ captured: 0, refunded: 0, status: 'authorized' })
     expect(told(given)).toMatchObject({ captured: 1999, refunded: 1999, status: 'refunded' })
     expect(told(declined)).toMatchObject({ captured: 0, status: 'failed' })
