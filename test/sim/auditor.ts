@@ -21,13 +21,10 @@ export type Auditor = ReturnType<typeof createAuditor>
 type Offer = { least: Map<string, number>; unfreed: Map<string, number> }
 
 export function createAuditor() {
-  const books = createBooks()
-  const claims = createClaims()
-  const money = createMoneyBooks()
+  const [books, claims, money, edits] = [createBooks(), createClaims(), createMoneyBooks(), createEdits()] as const
   const ordersAsPlaced = new Map<Uuid, string>()
   const answeredIds = new Map<string, Uuid>()
   const acknowledged = new Map<Uuid, Command>()
-  const edits = createEdits()
   const offers = new Map<number, Offer>()
   const consumed = new Map<string, { count: number; versions: Map<string, number> }>()
   let database: MemoryDatabase
