@@ -1,6 +1,7 @@
 // The client against a real server: each of its calls does what it says, and its streams meet the server's.
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Client, createClient, HoldfastError, type PlaceOrder } from '../../sdk/src/client.ts'
+import { eventually } from '../support/eventually.ts'
 import { makeDataFolder, type Running, startHoldfast } from '../support/holdfast.ts'
 
 let folder: Awaited<ReturnType<typeof makeDataFolder>>
@@ -182,4 +183,23 @@ test('a storefront holds under its visitor, and reads back its order by the orde
 
 test('the audit answers', async () => {
   expect(await client.audit({ fresh: true })).toMatchObject({ consistent: true, differences: [] })
+})
+
+test('a parcel is picked from the list of work, packed and shipped, and its goods are exchanged', async () => {
+  await receive('W-1', 3)
+  const placed = await client.orders.place(orderOf('W-1', 2, { payment: { provider: 'none' } }))
+  const listed = async () => (await client.fulfilment.list({ status: 'to_pick' })).data.map((work) => work.order_id)
+  await eventually(async () => (await listed()).includes(placed.id))
+  const given = await client.orders.pick(placed.id, { location: 'main' })
+  expect(await client.shipments.cancel(given.id)).toMatchObject({ status: 'cancelled' })
+  const parcel = await client.orders.pick(placed.id, { location: 'main' })
+  expect(await client.shipments.pack(parcel.id)).toMatchObject({ status: 'packed' })
+  const dispatch = { carrier: 'post', tracking_number: 'T' }
+  expect(await client.shipments.ship(parcel.id, dispatch)).toMatchObject({ status: 'shipped', ...dispatch })
+  const back = { reason: 'too small', lines: [{ sku: 'W-1', quantity: 1 }] }
+  const made = await client.orders.exchange(placed.id, { return: back, order: orderOf('W-1', 1) })
+  expect(made).toMatchObject({
+    order: { status: 'pending', exchange_of: { order_id: placed.id } },
+    return: { exchange_order_id: made.order.id },
+  })
 })
