@@ -4,6 +4,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { type ShopId, toWireId } from '../../src/base/ids.ts'
 import { cell, newKey, newUuid, placeHold, placeOrder, receive, submission, told } from '../support/engine.ts'
 import type { EngineBench, EngineState, TestProcess } from './engine-bench.ts'
+import { dueContract } from './engine-due.contract.ts'
 import { cancel, extend, handsOn, keyless, release, sku } from './engine-hands.ts'
 import { lanesContract } from './engine-lanes.contract.ts'
 import { stockContract } from './engine-stock.contract.ts'
@@ -335,6 +336,7 @@ export function engineContract(storeName: string, open: () => Promise<EngineBenc
     })
 
     stockContract(() => bench, hands)
+    dueContract(() => bench, hands)
     lanesContract(() => bench)
   })
 }
