@@ -1,12 +1,11 @@
 // `Prefer: wait` where another process has the last word: its event wakes who waits here.
-import { setTimeout as pause } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { parseWireId } from '../../src/base/ids.ts'
 import { limits } from '../../src/base/limits.ts'
 import type { MinorUnits } from '../../src/base/money.ts'
 import { openEngine, shopId, submission } from '../support/engine.ts'
 import { eventually } from '../support/eventually.ts'
-import { type HttpCell, openHttpCell, orderBody, receive } from '../support/http-cell.ts'
+import { type Answer, type HttpCell, openHttpCell, orderBody, receive } from '../support/http-cell.ts'
 
 let cell: HttpCell
 let elsewhere: ReturnType<typeof openEngine>
@@ -22,7 +21,10 @@ afterAll(async () => {
 
 it('an order that another process settles is answered as it is then, before its provider answers here', async () => {
   const body = orderBody('A-1', 1, { reference: 'R-1', payment: { provider: 'test', method: 'tok_slow' } })
-  const placed = cell.call('POST', '/v1/orders', { body, headers: { prefer: 'wait=20' } })
+  let answer: Answer | undefined
+  const placed = cell.call('POST', '/v1/orders', { body, headers: { prefer: 'wait=20' } }).then((one) => {
+    answer = one
+  })
   const find = async () => (await cell.call('GET', '/v1/orders?reference=R-1')).json.data[0]
   await eventually(async () => (await find()) !== undefined)
   const { id } = await find()
@@ -36,6 +38,7 @@ it('an order that another process settles is answered as it is then, before its 
     amount: 500 as MinorUnits,
   } as const
   await elsewhere.run(submission({ kind: 'settle', shopId, orderId, settlement }, null))
-  const answer = await Promise.race([placed, pause(limits.testProviderSlowMs - 1_000, undefined)])
-  expect(answer?.json).toMatchObject({ id, status: 'confirmed', payment: { status: 'captured' } })
+  await eventually(() => answer !== undefined, limits.testProviderSlowMs - 1_000)
+  expect(answer!.json).toMatchObject({ id, status: 'confirmed', payment: { status: 'captured' } })
+  await placed
 })

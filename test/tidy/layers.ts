@@ -15,6 +15,7 @@ const fileLayers: Record<string, Layer> = {
   'money.ts': 'decide',
   'batch-state.ts': 'decide',
   'decide-payment.ts': 'decide',
+  'decide-found.ts': 'decide',
   'decide-fulfilment.ts': 'decide',
   'decide-parcels.ts': 'decide',
   'decide-returns.ts': 'decide',
