@@ -103,6 +103,7 @@ const goodBodies: Record<string, () => object> = {
     return {
       capture: 'now',
       reservation_seconds: 900,
+      payments: { authorization_days: 7, capture_lead_hours: 24, at_capture_deadline: 'capture' },
       rounding: 'down',
       risk: { ...risk, review: nobody, refuse: nobody },
     }
