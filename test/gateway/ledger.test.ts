@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type CellName, type ShopId, toWireId } from '../../src/base/ids.ts'
 import { defaultTerms } from '../../src/modules/orders/life.ts'
+import type { Settlement } from '../../src/modules/orders/types.ts'
 import { issueKey } from '../../src/modules/shops/service.ts'
 import { systemClock } from '../../src/runtime/clock.ts'
 import { newUuid, openEngine, placeOrder, submission } from '../support/engine.ts'
@@ -169,17 +170,22 @@ it('needs its scopes', async () => {
   expect((await cell.call('GET', '/v1/ledger/entries', { as: 'pk_dev' })).json).toMatchObject({ code: 'forbidden' })
 })
 
-/** An order that was confirmed on an authorization, which was lost before anything was taken: it owes 1,500. */
+/** An order that was shipped on an authorization, whose capture was declined then: it owes 1,500. Its provider is played here. */
 async function unpaidOrder(): Promise<string> {
   const engine = openEngine(cell.database)
-  const payment = { id: newUuid(), provider: 'test', method: 'tok_ok' }
+  const payment = { id: newUuid(), provider: 'bank', method: '' }
   const placed = placeOrder({ 'A-1': 3 }, { payment, terms: { ...defaultTerms, captureRule: 'at_shipment' } })
   const { shopId, orderId } = placed
   const order = toWireId('ord', 'eu1' as CellName, orderId)
+  const says = (settlement: Settlement) => submission({ kind: 'settle', shopId, orderId, settlement }, null)
+  const shipment = { shipmentId: newUuid(), lines: null, location: null, carrier: 'dhl', trackingNumber: '' }
   await engine.run(submission(placed))
-  await eventually(async () => (await cell.call('GET', `/v1/orders/${order}`)).json.status === 'confirmed', 10_000)
-  const settlement = { of: 'payment', id: payment.id, says: 'failed', error: 'expired' } as const
-  await engine.run(submission({ kind: 'settle', shopId, orderId, settlement }, null))
+  const told = await engine.run(
+    says({ of: 'payment', id: payment.id, says: 'authorized', reference: null }),
+    submission({ kind: 'ship_order', shopId, orderId, ifVersion: null, ...shipment }),
+    says({ of: 'payment', id: payment.id, says: 'failed', error: 'card_declined' }),
+  )
+  expect(told.map(({ ok }) => ok)).toEqual([true, true, true])
   await engine.close()
   await booked(order, 3)
   return order
