@@ -8,7 +8,7 @@ import type { BookingKind } from './types.ts'
 const accountNames = ['receivable', 'sales', 'external', 'authorizations', 'fees', 'payable', 'written_off'] as const
 const Account = Type.String({
   maxLength: 80,
-  pattern: `^(${accountNames.join('|')}|(provider|authorized):[^\\u0000-\\u001f\\u007f-\\u009f]{1,64})$`,
+  pattern: `^(${accountNames.join('|')}|(provider|taken_back|authorized):[^\\u0000-\\u001f\\u007f-\\u009f]{1,64})$`,
   description: `${accountNames.map((name) => `\`${name}\``).join(', ')}, \`provider:<name>\`, \`taken_back:<name>\` or \`authorized:<name>\`.`,
 })
 

@@ -4,7 +4,9 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { parseWireId } from '../../../src/base/ids.ts'
 import { newRounds, runMoneyAudit } from '../../../src/modules/ledger/audit.ts'
 import { readBookedSeq } from '../../../src/modules/ledger/store.ts'
+import type { Settlement } from '../../../src/modules/orders/types.ts'
 import { systemClock } from '../../../src/runtime/clock.ts'
+import { openEngine, shopId, submission } from '../../support/engine.ts'
 import { eventually } from '../../support/eventually.ts'
 import { type HttpCell, openHttpCell, orderBody, receive } from '../../support/http-cell.ts'
 
@@ -201,6 +203,32 @@ test('a few orders a run, every order has its turn, and what was found wrong is 
   for (let more = 0; more < 5; more++) expect(await run()).toMatchObject([{ order_id: ids.refunded, what: 'captured' }])
   await bypassing(life(2_500))
   expect(await run()).toEqual([])
+})
+
+test('a refund that its provider took back is booked back, and the two records agree again', async () => {
+  const order = (await cell.call('GET', `/v1/orders/${ids.refunded}`)).json
+  const id = uuidOf(order.refunds[0].id)
+  const engine = openEngine(cell.database)
+  const settle = (settlement: Settlement) =>
+    engine.run(submission({ kind: 'settle', shopId, orderId: uuidOf(ids.refunded), settlement }, null))
+  await settle({ of: 'refund', id, says: 'failed', error: 'closed_account' })
+  const providerIs = (refunded: number) =>
+    bypassing(
+      `update test_provider.charges set refunded = ${refunded} where order_id = '${uuidOf(ids.refunded)}' and captured = 2500`,
+    )
+  expect(await found()).toMatchObject([{ check: 'providers', what: 'test refunded', expected: 2_700, actual: 2_000 }])
+  await providerIs(0)
+  const { consistent, money } = await audit()
+  expect(money.differences).toEqual([])
+  expect(consistent).toBe(true)
+  expect(money.sums[0]).toMatchObject({ refunded: 2_000, receivable: -700 })
+  expect(money.sums[0].providers.test.ours).toBe(money.sums[0].providers.test.theirs)
+  const entries = await cell.call('GET', `/v1/ledger/entries?order=${ids.refunded}&account=taken_back:test`)
+  expect(entries.json.data).toMatchObject([{ debit: 'taken_back:test', credit: 'receivable', amount: { amount: 700 } }])
+  await settle({ of: 'refund', id, says: 'refunded' }) // made after all
+  await engine.close()
+  await providerIs(700)
+  expect(await found()).toEqual([])
 })
 
 describe('what is under way is no difference', () => {
