@@ -413,8 +413,8 @@ export const mutants: Mutant[] = [
     edits: [
       edit(
         money,
-        "refund.status === 'refunded' && settlement.says === 'failed' && settlement.error === 'provider_unavailable'",
-        "refund.status === 'refunded'",
+        "(settlement.error === 'provider_unavailable' || reference !== undefined)",
+        '(settlement.error !== null || reference !== undefined)',
       ),
     ],
   },
