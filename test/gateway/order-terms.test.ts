@@ -1,9 +1,11 @@
 // Orders of shops that take money at shipment, or that look at orders first: authorized, captured by hand or by the first
 // parcel, approved, refused.
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { parseWireId } from '../../src/base/ids.ts'
 import { eventually } from '../support/eventually.ts'
 import { type HttpCell, openHttpCell, orderBody, receive } from '../support/http-cell.ts'
 
+const dayMs = 24 * 60 * 60 * 1000
 let cell: HttpCell
 beforeAll(async () => {
   cell = await openHttpCell()
@@ -58,6 +60,26 @@ describe('money that is taken at shipment', () => {
     expect(again.json.payment.status).toBe('captured')
     expect((await post(`${path}/capture`)).json).toMatchObject({ status: 409, code: 'nothing_to_capture' })
     expect(await chargesOf(id)).toMatchObject([{ captured: 500, status: 'captured' }])
+  })
+
+  it('has an end, as long as the shop says, and is taken at its deadline by the sweeper', async () => {
+    await settle({ capture: 'at_shipment', payments: { authorization_days: 3 } })
+    const { id, path, json } = await placedUnder(isAuthorized)
+    expect(json).toMatchObject({ status: 'confirmed', expires_at: null })
+    const [payment] = (await read(`${path}/payments`)).data
+    expect(Date.parse(payment.authorized_until) - Date.parse(payment.created_at)).toBeGreaterThanOrEqual(3 * dayMs)
+    expect(Date.parse(payment.authorized_until) - Date.parse(payment.created_at)).toBeLessThan(3 * dayMs + 60_000)
+    const untilSoon = String(Date.now() + 3_600_000) // the deadline was 23 h ago
+    await cell.database.transaction((session) =>
+      session.run(
+        `update orders.states set expires_at = now(), life = jsonb_set(life::jsonb, '{payments,0,authorizedUntil}', $2::jsonb)
+         where id = $1`,
+        [parseWireId(id)!.uuid, untilSoon],
+      ),
+    )
+    await eventually(async () => (await read(path)).payment.status === 'captured', 10_000)
+    expect(await read(path)).toMatchObject({ status: 'confirmed', expires_at: null })
+    expect((await read(`${path}/payments`)).data[0]).not.toHaveProperty('authorized_until')
   })
 
   it('is taken with the first parcel, and the order is completed when it has come', async () => {

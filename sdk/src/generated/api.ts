@@ -1287,6 +1287,7 @@ export interface components {
             };
             /** @description Lets a storefront key read this order back. */
             client_secret: string;
+            /** @description When its reservation ends; only while it is `pending`, and no payment is under way. */
             expires_at: string | null;
             /**
              * Format: date-time
@@ -1336,6 +1337,11 @@ export interface components {
             };
             /** @description What the buyer has to do, as the provider says it. */
             next_action?: Record<string, never>;
+            /**
+             * Format: date-time
+             * @description RFC 3339.
+             */
+            authorized_until?: string;
             /** @description The buyer wants his money back through his bank. */
             dispute?: {
                 /** @enum {string} */

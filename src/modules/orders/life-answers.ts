@@ -27,6 +27,9 @@ export const paymentAnswer = (of: Of, payment: Payment) => ({
   ...(payment.captured > 0 ? { captured_amount: moneyOf(of, payment.captured) } : {}),
   ...failureOf(payment),
   ...nextActionOf(payment),
+  ...(payment.status === 'authorized' && payment.authorizedUntil !== undefined
+    ? { authorized_until: toRfc3339(payment.authorizedUntil) }
+    : {}),
   ...(payment.dispute ? { dispute: disputeAnswer(of, payment.dispute) } : {}),
   created_at: toRfc3339(payment.openedAt),
 })

@@ -208,6 +208,7 @@ export const PaymentAnswer = Type.Object({
   captured_amount: Type.Optional(Money),
   error: Type.Optional(Failure),
   next_action: Type.Optional(NextAction),
+  authorized_until: Type.Optional(Time),
   dispute: Type.Optional(DisputeAnswer),
   created_at: Time,
 })
@@ -280,7 +281,10 @@ export const OrderAnswer = Type.Object({
   tags: Type.Array(Type.String()),
   metadata: Type.Unsafe<Record<string, string>>({ type: 'object', additionalProperties: { type: 'string' } }),
   client_secret: Type.String({ description: 'Lets a storefront key read this order back.' }),
-  expires_at: nullable(Time),
+  expires_at: Type.Unsafe<string | null>({
+    anyOf: [Time, { type: 'null' }],
+    description: 'When its reservation ends; only while it is `pending`, and no payment is under way.',
+  }),
   created_at: Time,
   placed_at: Time,
   updated_at: Time,
