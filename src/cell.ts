@@ -86,6 +86,7 @@ export async function buildCell({ cell, database, config, log, clock = systemClo
     async run(lane, submissions, onWriting) {
       const outcomes = await engine.run(lane, submissions, onWriting)
       waiting.saw(outcomes)
+      payments.saw(submissions, outcomes)
       return outcomes
     },
     rowsOf,

@@ -70,6 +70,8 @@ export const limits = {
   providerCallMsMax: 5_000, // no answer for so long: unknown
   providerCallsMax: 64, // at once, to one provider that does not say otherwise
   operationLeaseMs: 20_000, // a process that took an operation up is done with it, or gone
+  promptMsMax: 1_000, // an attempt not answered for so long gets a row
+  promptRememberedMs: 60_000,
   operationFreshMsMax: 5_000, // an event older than this may have been acted on: ask first
   operationsEveryMs: 250,
   reconcilePageMax: 200,

@@ -111,6 +111,7 @@ async function consume(options: PostgresBusOptions, one: Running): Promise<void>
       one.seq ??= await align(options, one)
       const at = { life, seq: one.seq }
       const page = await read(options, one, at.seq)
+      if (page.events.length > 0) await one.consumer.ready?.(page.events, one.ended)
       if (page.seq === at.seq) await waitBeyond(options, one, at.seq)
       else one.seq = await deliverOrGiveUp(options, one, at, page)
       failures = 0
@@ -129,10 +130,12 @@ async function read({ reader }: PostgresBusOptions, { consumer, chunk }: Running
   return page
 }
 
-async function waitBeyond({ reader }: PostgresBusOptions, one: Running, seq: number): Promise<void> {
+async function waitBeyond({ reader, clock }: PostgresBusOptions, one: Running, seq: number): Promise<void> {
+  const { lingerMs } = one.consumer
   one.isIdle = true
   try {
     await reader.beyond(seq, one.alarm.signal)
+    if (lingerMs) await clock.sleep(lingerMs, one.alarm.signal)
   } finally {
     one.isIdle = false
   }

@@ -15,6 +15,10 @@ export type Consumer = {
    * aside with what follows it in its subject, until it is retried or dropped by hand; other subjects go on.
    */
   apply(session: Session, events: readonly LogEvent[]): Promise<void>
+  /** Awaited before `apply` and outside its transaction, by whoever has to wait for something that is not in the database. */
+  ready?(events: readonly LogEvent[], signal: AbortSignal): Promise<void>
+  /** How long events gather before they are read, for consumers to whom a crowd is cheaper than haste. */
+  lingerMs?: number
   /**
    * Applying an event again changes nothing, since what `apply` writes has keys of its own. Such a consumer needs no inbox,
    * which costs more than most effects; it may be handed events again when it is rewound or its database was restored.

@@ -56,8 +56,9 @@ export function afterAnswer<T extends TrackedOperation>(
   const later = addMs(now, pauseMs(operation.tries, chance))
   if (heard === 'unknown' || heard === 'in_progress')
     return { operation: { ...operation, nextAt: later }, settlement: null }
-  if (heard === 'never_heard' || heard === 'try_again')
-    return { operation: { ...operation, state: 'not_done', nextAt: later }, settlement: null }
+  // Who has never heard of it may be asked at once: the pause was made before he was asked after it.
+  if (heard === 'never_heard') return { operation: { ...operation, state: 'not_done', nextAt: now }, settlement: null }
+  if (heard === 'try_again') return { operation: { ...operation, state: 'not_done', nextAt: later }, settlement: null }
   const reference = 'reference' in heard ? (heard.reference ?? operation.reference) : operation.reference
   const settlement = settlementOf(operation, heard)
   if (heard.says === 'requires_action' && operation.kind === 'authorize')
@@ -80,6 +81,20 @@ export function afterGivingUp<T extends TrackedOperation>(
     operation: { ...operation, state: isEnd ? 'settled' : 'dead' },
     settlement: tells ? settlementOf(operation, failed) : null,
   }
+}
+
+/** An authorization that is sent so long after it was asked for may find its order ended. */
+export const mayBeTooLate = ({ kind, askedAt }: Operation, now: Instant): boolean =>
+  kind === 'authorize' && now - askedAt > limits.promptMsMax
+
+/** Of an authorization that the provider has not begun: nobody is charged for an order that was cancelled meanwhile. */
+export function afterTooLate<T extends TrackedOperation>(
+  operation: T,
+  order: Pick<Order, 'status'> | undefined,
+): { operation: T; settlement: Settlement } | undefined {
+  if (order?.status !== 'cancelled') return undefined
+  const settlement = settlementOfPayment(operation.paymentId, { says: 'failed', error: 'order_cancelled' })
+  return { operation: { ...operation, state: 'settled' }, settlement }
 }
 
 /** What an answer means for the order; null when it means nothing that we know. */

@@ -1,12 +1,22 @@
 // Carries operations out: a call, then the order is told, then the row goes. Each of the three may be the last thing a process
 // does: what was not answered is asked after by whoever takes the row next, and an order may be told twice.
+import type { ShopId, Uuid } from '../../base/ids.ts'
 import { limits } from '../../base/limits.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import { gather } from '../../runtime/gather.ts'
 import type { Database } from '../../runtime/pg.ts'
-import type { CommandOutcome, Settle, Settlement } from '../orders/types.ts'
+import type { CommandOutcome, Order, Settle, Settlement } from '../orders/types.ts'
 import { type CallObserver, type Calls, createCalls } from './calls.ts'
-import { afterAnswer, afterGivingUp, begun, nextStep, type Step, type TrackedOperation } from './decide.ts'
+import {
+  afterAnswer,
+  afterGivingUp,
+  afterTooLate,
+  begun,
+  mayBeTooLate,
+  nextStep,
+  type Step,
+  type TrackedOperation,
+} from './decide.ts'
 import { type DueOperation, type Kept, keepOperations, leaseDue, removeOperations } from './store.ts'
 import type { Provider } from './types.ts'
 
@@ -19,6 +29,7 @@ export type ExecutorOptions = {
   database: Database
   providers: Providers
   submit: SubmitSettle
+  readOrder: (shopId: ShopId, id: Uuid) => Promise<Order | undefined>
   clock: Clock
   /** 0 ≤ x < 1 */
   chance: () => number
@@ -31,6 +42,8 @@ export type Executor = {
   room(provider: string): number
   /** Of operations that are leased, and whose call is to be made now. `leasedAtMs`: on the clock that never goes back. */
   carryOut(operations: readonly Planned[], leasedAtMs: number): void
+  /** Where the ends of operations with rows are written. */
+  readonly rows: Book
   /** Rows are left unsent for want of room: they are taken up as soon as half of it is free, and not at the next turn. */
   leave(): void
   /** Takes up what is due, and nobody else is at. */
@@ -39,12 +52,20 @@ export type Executor = {
   stop(): Promise<void>
 }
 
-export type Planned = { operation: TrackedOperation; step: Step }
+/** `book`: where its end is written, if not in its row. */
+export type Planned = { operation: TrackedOperation; step: Step; book?: Book }
 
-type Parts = ExecutorOptions & {
-  remove: (operation: TrackedOperation) => Promise<unknown>
-  keep: (kept: Kept) => Promise<unknown>
+/** What is done with an operation after its call. */
+export type Book = {
+  /** Its order knows the answer. */
+  remove(operation: TrackedOperation): Promise<unknown>
+  /** Somebody has to go on with it. */
+  keep(kept: Kept): Promise<unknown>
+  /** In any case, and last: neither of the others, if the order could not be told. */
+  ended?(): void
 }
+
+type Parts = ExecutorOptions & { rows: Book }
 
 export function createExecutor(options: ExecutorOptions): Executor {
   const { database, providers, clock, observe, onError } = options
@@ -52,8 +73,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
   const inFlight = new Set<Promise<void>>()
   let stopping = false
   let isLeft = false
-  const parts: Parts = {
-    ...options,
+  const rows: Book = {
     remove: gather(limits.operationsPerStatementMax, async (gone: readonly TrackedOperation[]) => {
       await removeOperations(database, gone)
       return gone
@@ -63,6 +83,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
       return kept
     }),
   }
+  const parts: Parts = { ...options, rows }
 
   function carryOut(operations: readonly Planned[], leasedAtMs: number): void {
     for (const planned of operations) {
@@ -72,6 +93,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
         .catch(onError) // its lease runs out, and somebody looks again
         .finally(() => {
           inFlight.delete(running)
+          planned.book?.ended?.()
           if (isLeft && lane.isHalfFree()) takeWhatIsLeft()
         })
       inFlight.add(running)
@@ -106,6 +128,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
   return {
     room: (provider) => (stopping ? 0 : (lanes.get(provider)?.room() ?? 0)),
     carryOut,
+    rows,
     leave() {
       isLeft = true
     },
@@ -128,12 +151,17 @@ function planOf(due: DueOperation): DueOperation & { step: Step } {
   return { ...leased, step }
 }
 
-async function carryOutOne(parts: Parts, lane: Calls, { operation, step }: Planned, leasedAtMs: number): Promise<void> {
-  const { clock, chance } = parts
+async function carryOutOne(parts: Parts, lane: Calls, planned: Planned, leasedAtMs: number): Promise<void> {
+  const { clock, chance, rows } = parts
+  const { operation, step, book = rows } = planned
   const endsAtMs = leasedAtMs + limits.operationLeaseMs
   if (step === 'give_up') {
     const given = afterGivingUp(operation)
-    return conclude(parts, { ...given, error: null, refused: false, endsAtMs })
+    return conclude(parts, { ...given, error: null, refused: false, endsAtMs, book })
+  }
+  if (step === 'send' && mayBeTooLate(operation, clock.now())) {
+    const given = afterTooLate(operation, await parts.readOrder(operation.shopId, operation.orderId))
+    if (given) return conclude(parts, { ...given, error: null, refused: false, endsAtMs, book })
   }
   // `wait` is for clocks that disagree: asking does no harm.
   const call = step === 'send' ? 'send' : 'look_up'
@@ -143,7 +171,7 @@ async function carryOutOne(parts: Parts, lane: Calls, { operation, step }: Plann
   const { heard, error } = result
   const refused = typeof heard === 'object' && heard.says === 'failed'
   const after = afterAnswer(operation, heard, clock.now(), chance())
-  return conclude(parts, { ...after, error: refused ? heard.error : error, refused, endsAtMs })
+  return conclude(parts, { ...after, error: refused ? heard.error : error, refused, endsAtMs, book })
 }
 
 type Conclusion = {
@@ -153,18 +181,20 @@ type Conclusion = {
   refused: boolean
   /** Of the lease. */
   endsAtMs: number
+  book: Book
 }
 
 /** The order first: a row that goes too early would leave nobody to tell it. */
-async function conclude(parts: Parts, { operation, settlement, error, refused, endsAtMs }: Conclusion): Promise<void> {
+async function conclude(parts: Parts, conclusion: Conclusion): Promise<void> {
+  const { operation, settlement, error, refused, endsAtMs, book } = conclusion
   const told = settlement ? await tell(parts, operation, settlement, endsAtMs) : 'told'
   if (told === 'later') return
   const dead = told === 'told' ? operation.state === 'dead' : true
   if (!dead && operation.state === 'settled') {
-    await parts.remove(operation)
+    await book.remove(operation)
     return
   }
-  await parts.keep({
+  await book.keep({
     operation: dead ? { ...operation, state: 'dead' } : operation,
     dueInMs: Math.max(0, operation.nextAt - parts.clock.now()),
     error: told === 'told' ? error : told,

@@ -8,10 +8,11 @@ import type { Clock } from '../../runtime/clock.ts'
 import { every } from '../../runtime/every.ts'
 import type { Metrics } from '../../runtime/metrics.ts'
 import type { Database } from '../../runtime/pg.ts'
-import type { Order } from '../orders/types.ts'
+import type { CommandOutcome, Order, Submission } from '../orders/types.ts'
 import { observeCalls } from './calls.ts'
 import { paymentsConsumer } from './consumer.ts'
 import { createExecutor, type Providers, type SubmitSettle } from './executor.ts'
+import { createPrompt } from './prompt.ts'
 import { emptyReport, type ReconcileParts, type ReconcileReport, reconcileOrders } from './reconcile.ts'
 import { countOperations, strandOperations } from './store.ts'
 
@@ -34,6 +35,8 @@ export type PaymentsOptions = {
 }
 
 export type Payments = {
+  /** To be told what every batch of this process has committed: attempts that begin with it are called at once. */
+  saw(submissions: readonly Submission[], outcomes: readonly CommandOutcome[]): void
   /** Takes nothing new, and lets calls that are under way end within their time. */
   stop(): Promise<void>
 }
@@ -41,7 +44,8 @@ export type Payments = {
 export function startPayments(options: PaymentsOptions): Payments {
   const { database, bus, providers, metrics, onError } = options
   const executor = createExecutor({ ...options, observe: observeCalls(metrics) })
-  const consumption = bus.consume(paymentsConsumer({ ...options, executor }))
+  const prompt = createPrompt({ executor, clock: options.clock })
+  const consumption = bus.consume(paymentsConsumer({ ...options, executor, prompt }))
   const operations = metrics.gauge(
     'holdfast_payment_operations',
     'What providers have been asked, and not yet answered',
@@ -60,9 +64,16 @@ export function startPayments(options: PaymentsOptions): Payments {
       },
       onError,
     ),
-    every(limits.reconcileEveryMs, () => reconcileRecent(options, differences), onError),
+    every(limits.reconcileEveryMs, (stopping) => reconcileRecent(options, differences, stopping), onError),
   ]
   return {
+    saw(submissions, outcomes) {
+      for (const [index, { command }] of submissions.entries()) {
+        if (command.kind !== 'place_order' && command.kind !== 'start_payment') continue
+        const outcome = outcomes[index]!
+        if (outcome.ok && outcome.value.kind === 'order') prompt.call(outcome.value.order)
+      }
+    },
     async stop() {
       await consumption.stop()
       await Promise.all([executor.stop(), ...recurring.map((one) => one.stop())])
@@ -70,14 +81,19 @@ export function startPayments(options: PaymentsOptions): Payments {
   }
 }
 
-async function reconcileRecent(options: PaymentsOptions, differences: { set(count: number): void }): Promise<void> {
+async function reconcileRecent(
+  options: PaymentsOptions,
+  differences: { set(count: number): void },
+  stopping: AbortSignal,
+): Promise<void> {
   const { clock, shopIds, onDifferences } = options
   const report = emptyReport()
   const now = clock.now()
   const span = { after: addMs(now, -limits.reconcileSpanMs), before: addMs(now, -limits.reconcileQuietMs) }
   for (const shopId of shopIds) {
-    await reconcileOrders(options, shopId, { span, ordersMax: limits.reconcileOrdersMax }, report)
+    await reconcileOrders({ ...options, stopping }, shopId, { span, ordersMax: limits.reconcileOrdersMax }, report)
   }
+  if (stopping.aborted) return // what it has not looked at may differ as well
   differences.set(report.differenceCount)
   if (report.differenceCount > 0) onDifferences(report)
 }

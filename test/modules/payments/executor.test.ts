@@ -81,8 +81,10 @@ test('a process that dies before the call leaves it to the next, which asks firs
 })
 
 test('a process that dies between the answer and the order leaves it to the next, which does not charge again', async () => {
-  const dying = await openProcess(database, [bank.provider], () => async () => {
-    throw new Error('died')
+  const dying = await openProcess(database, [bank.provider], {
+    wrap: () => async () => {
+      throw new Error('died')
+    },
   })
   process.consume({ ...deadBeforeCall, carryOut: dying.executor.carryOut })
   const order = await placeWith(process, 'bank')

@@ -7,6 +7,7 @@ import type { Command, CommandOutcome, Order, PlaceOrder } from '../../../src/mo
 import { observeCalls } from '../../../src/modules/payments/calls.ts'
 import { paymentsConsumer } from '../../../src/modules/payments/consumer.ts'
 import { createExecutor, type SubmitSettle } from '../../../src/modules/payments/executor.ts'
+import { createPrompt } from '../../../src/modules/payments/prompt.ts'
 import type { ReconcileParts } from '../../../src/modules/payments/reconcile.ts'
 import {
   type Answer,
@@ -27,20 +28,37 @@ import { eventually } from '../../support/eventually.ts'
 
 export type Process = Awaited<ReturnType<typeof openProcess>>
 
-/** `submit` stands for a process that dies before it tells the order. */
-export async function openProcess(database: Database, providers: Provider[], wrap = (submit: SubmitSettle) => submit) {
+type ProcessOptions = {
+  /** For a process that dies before it tells the order. */
+  wrap?: (submit: SubmitSettle) => SubmitSettle
+  /** Whether attempts to pay are called as soon as their order is placed, and not when they are read from the log. */
+  isPrompt?: boolean
+}
+
+export async function openProcess(
+  database: Database,
+  providers: Provider[],
+  { wrap = (submit) => submit, isPrompt = false }: ProcessOptions = {},
+) {
   const engine = openEngine(database)
   // As in a cell, commands that come together are one batch, and batches of a lane follow each other.
-  const run = gather<Command, CommandOutcome>(100, (commands) =>
-    engine.run(...commands.map((command) => submission(command, null))),
-  )
+  const run = gather<Command, CommandOutcome>(100, async (commands) => {
+    const outcomes = await engine.run(...commands.map((command) => submission(command, null)))
+    for (const [index, outcome] of outcomes.entries()) {
+      const isPlaced = commands[index]!.kind === 'place_order'
+      if (isPlaced && outcome.ok && outcome.value.kind === 'order') prompt.call(outcome.value.order)
+    }
+    return outcomes
+  })
   const errors: unknown[] = []
   const byName = new Map(providers.map((one) => [one.name, one]))
   const observed = observeCalls(openMetrics())
   const open = new Set<string>()
+  const readOrder = createOrderReader(database)
   const executorOptions = {
     database,
     providers: byName,
+    readOrder,
     submit: wrap(run),
     clock: systemClock,
     chance: () => 0,
@@ -51,7 +69,7 @@ export async function openProcess(database: Database, providers: Provider[], wra
     onError: (error: unknown) => void errors.push(error),
   }
   const executor = createExecutor(executorOptions)
-  const readOrder = createOrderReader(database)
+  const prompt = createPrompt({ executor: isPrompt ? executor : { ...executor, room: () => 0 }, clock: systemClock })
   const lives = await ensureIncarnation(database)
   const reader = await startLogReader({ database, lives, now: Date.now, pollMs: 10, onError: () => {} })
   const bus = postgresBus({ database, reader, clock: systemClock, onError: (_, error) => void errors.push(error) })
@@ -71,7 +89,7 @@ export async function openProcess(database: Database, providers: Provider[], wra
     run,
     /** With another executor, a process that dies once the row is committed. */
     consume: (by: Pick<typeof executor, 'room' | 'carryOut' | 'leave'> = executor) =>
-      bus.consume(paymentsConsumer({ executor: by, readOrder, clock: systemClock })),
+      bus.consume(paymentsConsumer({ executor: by, prompt, readOrder, clock: systemClock })),
     /** Everything that is due and can be done now. */
     async takeDue() {
       const once = createExecutor(executorOptions)

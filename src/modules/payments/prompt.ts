@@ -1,0 +1,135 @@
+// Payments that are called at once, by the process whose batch has committed their order: that order's pending payment is the
+// record that a call may have begun. What is answered soon needs no row of its own. The consumer of the log comes behind, waits
+// a moment for what is under way here, and writes rows for the rest: what was not answered, not called, or not ours.
+import type { Uuid } from '../../base/ids.ts'
+import { limits } from '../../base/limits.ts'
+import { addMs, type Instant } from '../../base/time.ts'
+import type { Clock } from '../../runtime/clock.ts'
+import type { Order } from '../orders/types.ts'
+import { begun, type TrackedOperation } from './decide.ts'
+import type { Book, Executor } from './executor.ts'
+import type { Operation } from './types.ts'
+
+export type Prompt = {
+  /** To be called once with every order whose new attempt to pay this process has committed. */
+  call(order: Order): void
+  /** Undefined: not called by this process, or so long ago that it is forgotten. */
+  find(id: Uuid): Prompted | undefined
+  /** When the consumer has done what there was to do. */
+  forget(id: Uuid): void
+}
+
+export type Prompted = {
+  /** As it stands: under way, or as its call has left it. */
+  operation: TrackedOperation
+  /** `settled`: its order knows, and nothing is left to do. */
+  state: 'under_way' | 'left' | 'settled'
+  /** On the clock that never goes back. */
+  sinceMs: number
+  /** Resolves when it is not under way any more. */
+  done: Promise<void>
+  /** From now on its row is to be kept as well: the consumer writes one. */
+  handOver(): void
+}
+
+export type PromptOptions = {
+  executor: Pick<Executor, 'room' | 'carryOut' | 'rows'>
+  clock: Pick<Clock, 'now' | 'elapsedMs'>
+}
+
+export function createPrompt({ executor, clock }: PromptOptions): Prompt {
+  const all = new Map<Uuid, Prompted>()
+
+  function call(order: Order): void {
+    const asked = authorizationOf(order)
+    if (!asked) return
+    const atMs = clock.elapsedMs()
+    forgetOld(atMs)
+    const unsent: TrackedOperation = { ...asked, state: 'unsent', tries: 0, nextAt: asked.askedAt }
+    if (executor.room(asked.provider) === 0) {
+      all.set(asked.id, {
+        operation: unsent,
+        state: 'left',
+        sinceMs: atMs,
+        done: Promise.resolve(),
+        handOver: () => {},
+      })
+      return
+    }
+    const { prompted, book } = underWay(begun(unsent, 'send', clock.now()), atMs, executor.rows, clock.now)
+    all.set(asked.id, prompted)
+    executor.carryOut([{ operation: prompted.operation, step: 'send', book }], atMs)
+  }
+
+  /** Oldest first, as far as nobody will ask for them: a consumer that is so far behind reads their orders. */
+  function forgetOld(nowMs: number): void {
+    for (const [id, { state, sinceMs }] of all) {
+      if (state === 'under_way' || nowMs - sinceMs < limits.promptRememberedMs) return
+      all.delete(id)
+    }
+  }
+
+  return { call, find: (id) => all.get(id), forget: (id) => void all.delete(id) }
+}
+
+/** One that is under way, and where its end is written. */
+function underWay(operation: TrackedOperation, sinceMs: number, rows: Book, now: () => Instant) {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  let hasRow = false
+  const prompted: Prompted = {
+    operation,
+    state: 'under_way',
+    sinceMs,
+    done: promise,
+    handOver() {
+      hasRow = true
+    },
+  }
+  function end(state: 'left' | 'settled'): void {
+    prompted.state = state
+    resolve()
+  }
+  function leave(left: TrackedOperation): void {
+    prompted.operation = left
+    end('left')
+  }
+  /** Asked after as soon as it has a row. */
+  const unknown: TrackedOperation = { ...operation, nextAt: operation.askedAt }
+  const book: Book = {
+    async remove(gone) {
+      end('settled')
+      if (hasRow) await rows.remove(gone)
+    },
+    async keep(kept) {
+      const { state, reference } = kept.operation
+      // A row is given up only after another look.
+      leave(state === 'dead' ? unknown : { ...operation, state, reference, nextAt: addMs(now(), kept.dueInMs) })
+      if (hasRow) await rows.keep(kept)
+    },
+    ended() {
+      if (prompted.state === 'under_way') leave(unknown)
+    },
+  }
+  return { prompted, book }
+}
+
+/** What the newest attempt asks of its provider; the event `payment.requested` says the same. */
+export function authorizationOf({ shopId, id: orderId, currency, life }: Order): Operation | undefined {
+  const payment = life?.payments.at(-1)
+  if (payment?.status !== 'pending') return undefined
+  const { id, provider, amount, method, capture, reference, openedAt } = payment
+  return {
+    shopId,
+    id,
+    kind: 'authorize',
+    provider,
+    orderId,
+    paymentId: id,
+    amount,
+    currency,
+    method,
+    capture,
+    reference,
+    askedAt: openedAt,
+  }
+}
