@@ -1,11 +1,10 @@
 // A simulated cell: one database, its log's consumers, its processes, and its payment provider, with the faults that strike them.
 import { type CellName, type Uuid, uuidV7 } from '../../src/base/ids.ts'
-import { limits } from '../../src/base/limits.ts'
 import type { Prng } from '../../src/base/prng.ts'
 import type { Instant } from '../../src/base/time.ts'
 import { type ConsumerWorld, runConsumer } from './consumer-run.ts'
 import { createNetwork } from './network.ts'
-import { createOperations, reconcile, runWorker } from './payments.ts'
+import { createOperations, reconcile, startPayments } from './payments.ts'
 import { type CellHost, type ProcessWorld, type ServerProcess, startProcess } from './process.ts'
 import { createProvider, type TakenBack } from './provider.ts'
 import { locationsOf, shopsOf } from './workload.ts'
@@ -47,15 +46,16 @@ export function createCell(world: ProcessWorld, name: CellName, random: Prng) {
         if (settlement && process.isUp) process.settle(charge, settlement).catch(auditor.failed)
       }),
   })
-  const workerWorld = (process: Parameters<CellHost['startWorker']>[0]) => ({
-    ...{ system, scheduler, operations, provider, network, auditor, clock, trace: world.trace },
-    ...{ sleep: process.sleep, settle: process.settle },
-  })
+  const position = { seq: 0 }
+  const paymentsWorld = {
+    ...{ system, scheduler, database, operations, provider, network, auditor, clock, position, trace: world.trace },
+    plan: world.plan,
+  }
   const host: CellHost = {
     name,
     database,
     clock,
-    startWorker: (process, ownRandom) => void runWorker(workerWorld(process), ownRandom),
+    startPayments: (process, ownRandom) => startPayments(paymentsWorld, process, ownRandom),
   }
   auditor.watches(database)
   for (const [priority, code] of locationsOf(plan).entries()) {
@@ -65,16 +65,13 @@ export function createCell(world: ProcessWorld, name: CellName, random: Prng) {
 
   function start(ownRandom: Prng): void {
     for (let place = 0; place < plan.processesPerCell; place++) {
-      places[place] = startProcess(world, host, ++started, ownRandom.fork())
+      places[place] = startProcess(world, host, { number: ++started, isFirst: place === 0 }, ownRandom.fork())
       void crashNowAndThen(place, ownRandom.fork())
     }
     void jumpNowAndThen(ownRandom.fork())
     void reconcileNowAndThen(ownRandom.fork())
-    for (const consumerName of ['mirror', 'ledger', 'payments']) {
-      const consumer = system.createConsumer((event) => {
-        auditor.applied(consumerName, event)
-        if (consumerName === 'payments') operations.insert(event, clock(), limits.operationFreshMsMax)
-      })
+    for (const consumerName of ['mirror', 'ledger']) {
+      const consumer = system.createConsumer((event) => auditor.applied(consumerName, event))
       consumers.set(consumerName, consumer)
       void runConsumer({ ...world, database, consumer }, ownRandom.fork())
     }
@@ -87,7 +84,7 @@ export function createCell(world: ProcessWorld, name: CellName, random: Prng) {
       world.trace(() => `place ${place} is killed`)
       places[place]!.kill()
       await scheduler.sleep(ownRandom.next() * 300)
-      places[place] = startProcess(world, host, ++started, ownRandom.fork())
+      places[place] = startProcess(world, host, { number: ++started, isFirst: place === 0 }, ownRandom.fork())
     }
   }
 
@@ -156,7 +153,7 @@ export function createCell(world: ProcessWorld, name: CellName, random: Prng) {
   function tellDifferences(ownRandom: Prng): Promise<number> {
     const process = ownRandom.pick(places)
     if (!process.isUp) return Promise.resolve(1)
-    const told = reconcile(workerWorld({ sleep: scheduler.sleep, settle: process.settle }), database)
+    const told = reconcile({ system, operations, provider, clock, settle: process.settle }, database)
     return Promise.race([told, scheduler.sleep(2_000).then(() => 1)])
   }
 
@@ -202,6 +199,7 @@ export function createCell(world: ProcessWorld, name: CellName, random: Prng) {
   }
 
   function hasCaughtUp(): boolean {
-    return [...consumers.values()].every(({ stored }) => stored.position >= (database.tables.events.at(-1)?.seq ?? 0))
+    const newest = database.tables.events.at(-1)?.seq ?? 0
+    return position.seq >= newest && [...consumers.values()].every(({ stored }) => stored.position >= newest)
   }
 }

@@ -12,6 +12,8 @@ const money = 'src/modules/orders/decide-payment.ts'
 const due = 'src/modules/orders/due.ts'
 const goods = 'src/modules/orders/decide-fulfilment.ts'
 const payments = 'src/modules/payments/decide.ts'
+const paymentsConsumer = 'src/modules/payments/consumer.ts'
+const prompt = 'src/modules/payments/prompt.ts'
 const stock = 'src/modules/stock/decide.ts'
 const sourcing = 'src/modules/stock/sourcing.ts'
 const batch = 'src/runtime/batch.ts'
@@ -258,7 +260,7 @@ export const mutants: Mutant[] = [
     guard: 'unknown is not failed',
     edits: [
       edit(payments, "if (heard === 'unknown' || heard === 'in_progress')", "if (heard === 'in_progress')"),
-      edit(payments, "if (heard === 'never_heard' ||", "if (heard === 'unknown' || heard === 'never_heard' ||"),
+      edit(payments, "if (heard === 'never_heard')", "if (heard === 'unknown' || heard === 'never_heard')"),
     ],
   },
   {
@@ -443,5 +445,26 @@ export const mutants: Mutant[] = [
     name: 'a key is used as long as there is no answer',
     guard: 'keys are forgotten after a day',
     edits: [edit(payments, "state === 'unknown' || ageMs >= limits.providerKeyMsMax", "state === 'unknown'")],
+  },
+  {
+    name: 'what another process has called at once is sent without asking',
+    guard: 'ask before the second process sends',
+    edits: [edit(paymentsConsumer, "kind === 'authorize' || now - askedAt", 'now - askedAt')],
+  },
+  {
+    name: 'what was called at once, and not answered, is sent again when it is read from the log',
+    guard: 'what was called at once is remembered',
+    edits: [
+      edit(
+        paymentsConsumer,
+        'return prompted.operation\n',
+        "return { ...operation, state: 'unsent', tries: 0, nextAt: now }\n",
+      ),
+    ],
+  },
+  {
+    name: 'an attempt is called at once however long its COMMIT took',
+    guard: 'called at once or not at all',
+    edits: [edit(prompt, 'if (!asked || isLate(asked, clock.now())) return', 'if (!asked) return')],
   },
 ]

@@ -1,64 +1,43 @@
-// The payments of a cell: a table of operations, filled by a consumer of the log in the transaction of its inbox, and workers
-// in the processes that carry them out as src/modules/payments/executor.ts does. Every decision is payments/decide.ts's own.
+// The payments of a cell: the real executor, prompt and consumer of every process, on a table of operations in memory and a
+// provider that is reached through the network. A process is killed at any of their steps.
 import type { Uuid } from '../../src/base/ids.ts'
+import { limits } from '../../src/base/limits.ts'
 import type { Prng } from '../../src/base/prng.ts'
-import type { Instant } from '../../src/base/time.ts'
+import { addMs, type Instant } from '../../src/base/time.ts'
 import type { Payment } from '../../src/modules/orders/life.ts'
 import type { LoggedEvent, MemoryDatabase } from '../../src/modules/orders/memory-database.ts'
-import type { Order, Settlement } from '../../src/modules/orders/types.ts'
-import type { Heard, Step, TrackedOperation } from '../../src/modules/payments/decide.ts'
+import type { CommandOutcome, Order, Settle, Settlement } from '../../src/modules/orders/types.ts'
+import type { Calls } from '../../src/modules/payments/calls.ts'
+import type { Heard, TrackedOperation } from '../../src/modules/payments/decide.ts'
+import type { OperationRows } from '../../src/modules/payments/executor.ts'
+import type { Prompt } from '../../src/modules/payments/prompt.ts'
+import type { Kept } from '../../src/modules/payments/store.ts'
 import type { Operation } from '../../src/modules/payments/types.ts'
+import type { Clock } from '../../src/runtime/clock.ts'
 import type { LogEvent } from '../../src/runtime/event-log.ts'
+import type { Session } from '../../src/runtime/pg-session.ts'
 import type { Auditor } from './auditor.ts'
 import type { Network } from './network.ts'
+import type { Plan } from './plan.ts'
 import type { Provider } from './provider.ts'
 import type { Scheduler } from './scheduler.ts'
 import type { System } from './system.ts'
 
-type Due = { operation: TrackedOperation; step: Step; at: Instant }
-
 /** Rows of operations. What one call does is one transaction. */
 export function createOperations(system: System, database: MemoryDatabase, random: Prng) {
   const rows = new Map<Uuid, TrackedOperation & { refused?: boolean }>()
-  const kinds = new Set([
-    'payment.requested',
-    'payment.capture_requested',
-    'payment.void_requested',
-    'payment.refund_requested',
-  ])
 
-  function operationIn(event: LoggedEvent): Operation {
-    const eventId = `00000000-0000-7000-8000-${String(event.seq).padStart(12, '0')}` as Uuid
-    const logged: LogEvent = { ...event, eventId, data: JSON.stringify(event.data) }
-    return system.operationOf(logged)
-  }
-
-  /** From the log; what an old event asked for is taken up only if its order still waits for it. */
-  function insert(event: LoggedEvent, now: Instant, freshMsMax: number): void {
-    if (event.type === 'payment.refund_failed' && event.data.taken_back !== undefined) insertTakenBack(event, now)
-    if (!kinds.has(event.type)) return
-    const operation = operationIn(event)
-    const isOld = now - operation.askedAt > freshMsMax
-    if (isOld && !system.isStillAsked(database.tables.orders.get(operation.orderId), operation)) return
-    if (!rows.has(operation.id))
-      rows.set(operation.id, { ...operation, state: isOld ? 'unknown' : 'unsent', tries: 0, nextAt: now })
-  }
-
-  /** It stands in the dead letters, where somebody makes it again under another key. */
-  function insertTakenBack(event: LoggedEvent, now: Instant): void {
-    const operation = operationIn({ ...event, type: 'payment.refund_requested' })
-    const id = `00000000-0000-7000-9000-${String(event.seq).padStart(12, '0')}` as Uuid
-    if (rows.has(id)) return
-    rows.set(id, { ...operation, id, refundId: operation.id, state: 'dead', refused: true, tries: 0, nextAt: now })
-  }
-
-  function leaseDue(now: Instant): Due[] {
-    return [...rows.values()].flatMap((row) => {
-      const step = system.nextStep(row, now)
-      if (step === 'wait' || random.chance(0.2)) return []
-      const operation = system.begun(row, step === 'send' ? 'send' : 'look_up', now)
-      rows.set(row.id, operation)
-      return [{ operation, step, at: now }]
+  function leaseDue<T extends TrackedOperation>(
+    now: Instant,
+    limit: number,
+    plan: (due: TrackedOperation & { now: Instant }) => T,
+  ): T[] {
+    const due = [...rows.values()].filter(({ state, nextAt }) => state !== 'dead' && nextAt <= now)
+    const taken = due.filter(() => !random.chance(0.2)).slice(0, limit)
+    return taken.map((row) => {
+      const planned = plan({ ...row, now })
+      rows.set(row.id, { ...row, state: planned.state, tries: planned.tries, nextAt: planned.nextAt })
+      return planned
     })
   }
 
@@ -73,8 +52,12 @@ export function createOperations(system: System, database: MemoryDatabase, rando
 
   return {
     rows,
-    insert,
     leaseDue,
+    /** Those of them that are not there. */
+    missing: (operations: readonly TrackedOperation[]) => operations.filter(({ id }) => !rows.has(id)),
+    insert(operations: readonly TrackedOperation[]): void {
+      for (const operation of operations) if (!rows.has(operation.id)) rows.set(operation.id, operation)
+    },
     /** An attempt that nobody is at, to be asked after. */
     ask({ shopId, id: orderId, currency }: Order, payment: Payment, now: Instant): void {
       const { id, provider, amount, method, capture, reference, openedAt: askedAt } = payment
@@ -82,11 +65,18 @@ export function createOperations(system: System, database: MemoryDatabase, rando
       const progress = { state: 'unknown', tries: 0, nextAt: now } as const
       rows.set(id, { ...what, provider, amount, method, capture, reference, askedAt, ...progress })
     },
+    /** Once, and not beside one that somebody has made again. */
+    insertTakenBack(operation: Operation, now: Instant): void {
+      if ([...rows.values()].some(({ id, refundId }) => (refundId ?? id) === operation.refundId)) return
+      rows.set(operation.id, { ...operation, state: 'dead', refused: true, tries: 0, nextAt: now })
+    },
     remove: (id: Uuid) => void rows.delete(id),
     /** Whoever took it up since has more tries. */
-    keep(operation: TrackedOperation, refused: boolean): void {
-      const row = rows.get(operation.id)
-      if (row && row.tries === operation.tries && row.state !== 'dead') rows.set(row.id, { ...operation, refused })
+    keep({ operation, dueInMs, refused }: Kept, now: Instant): void {
+      const { id, state, tries, reference } = operation
+      const row = rows.get(id)
+      if (row?.tries !== tries || row.state === 'dead') return
+      rows.set(id, { ...row, state, reference, refused, nextAt: addMs(now, dueInMs) })
     },
     /** Somebody drops one that is dead, and no refund: whose money is owed is not forgotten here. */
     dead: (): TrackedOperation[] =>
@@ -110,78 +100,185 @@ export function createOperations(system: System, database: MemoryDatabase, rando
 
 export type Operations = ReturnType<typeof createOperations>
 
-export type WorkerWorld = {
+export type PaymentsWorld = {
   system: System
   scheduler: Scheduler
+  plan: Plan
+  database: MemoryDatabase
   operations: Operations
   provider: Provider
   network: Network
   auditor: Auditor
   clock(): Instant
-  /** Passes time, and never ends in a process that was killed. */
-  sleep(ms: number): Promise<void>
-  settle(
-    operation: Pick<TrackedOperation, 'shopId' | 'orderId'>,
-    settlement: Settlement,
-  ): Promise<'told' | 'refused' | 'later'>
+  /** Where the consumer stands, for all processes together. */
+  position: { seq: number }
   trace(line: () => string): void
+}
+
+/** One process's part. Whatever it awaits never ends once it is killed. */
+export type PayingProcess = {
+  /** Whether it reads the log; one at a time does. */
+  consumes: boolean
+  sleep(ms: number): Promise<void>
+  submit(command: Settle): Promise<CommandOutcome>
+  /** Of what is thrown, whether the engine takes nothing just now. */
+  isNotNow(error: unknown): boolean
 }
 
 const pollMs = 150
 const patienceMs = 600
+const pageMax = 5
 
-/** Takes up what is due, again and again, until its process is killed. */
-export async function runWorker(world: WorkerWorld, random: Prng): Promise<void> {
-  for (;;) {
-    await world.sleep(pollMs * random.next())
-    for (const due of world.operations.leaseDue(world.clock())) carryOut(world, due, random).catch(world.auditor.failed)
+export function startPayments(world: PaymentsWorld, process: PayingProcess, random: Prng): Pick<Prompt, 'saw'> {
+  const { system, scheduler, database, auditor } = world
+  const clock: Clock = {
+    now: world.clock,
+    elapsedMs: scheduler.now,
+    sleep: (ms, signal) => Promise.race([process.sleep(ms), ...(signal ? [aborted(signal)] : [])]),
+  }
+  const onError = (error: unknown) => void (process.isNotNow(error) || auditor.failed(error))
+  const readOrder = async (_: unknown, id: Uuid) => {
+    await process.sleep(random.next())
+    return database.tables.orders.get(id)
+  }
+  const executor = system.createExecutor({
+    rows: rowsFor(world, process, random.fork()),
+    calls: [callsOf(world, process)],
+    submit: process.submit,
+    readOrder,
+    clock,
+    chance: () => random.next(),
+    onError,
+  })
+  const prompt = system.createPrompt({ executor, clock })
+  const consumer = system.paymentsConsumer({ executor, prompt, insert, insertTakenBack, readOrder, clock })
+  void takeDueAgainAndAgain()
+  if (process.consumes) void readLog(world, process, consumer, random.fork()).catch(auditor.failed)
+  return prompt
+
+  async function takeDueAgainAndAgain(): Promise<void> {
+    for (;;) {
+      await process.sleep(pollMs * random.next())
+      await executor.takeDue().catch(onError)
+    }
+  }
+
+  async function insertTakenBack(session: Session, operation: Operation): Promise<void> {
+    ;(session as unknown as Staged).takenBack.push(operation)
+  }
+
+  /** Seen by others when the consumer's transaction commits. */
+  async function insert(session: Session, inserted: readonly TrackedOperation[]): Promise<Set<Uuid>> {
+    const missing = world.operations.missing(inserted)
+    ;(session as unknown as Staged).operations.push(...missing)
+    return new Set(missing.map(({ id }) => id))
   }
 }
 
-async function carryOut(world: WorkerWorld, due: Due, random: Prng) {
-  const { system, auditor, clock, sleep, trace } = world
-  const { operation, step } = due
-  await sleep(random.next())
-  trace(() => `payments: ${step} ${operation.kind} ${operation.id} try ${operation.tries}`)
-  if (step === 'give_up') return conclude(world, system.afterGivingUp(operation), false)
-  auditor.money.calling(operation, step === 'send' ? 'send' : 'look_up', due.at)
-  const heard = await call(world, operation, step)
-  await sleep(random.next())
-  trace(() => `payments: ${operation.kind} ${operation.id} hears ${typeof heard === 'string' ? heard : heard.says}`)
-  const refused = typeof heard === 'object' && heard.says === 'failed'
-  return conclude(world, system.afterAnswer(operation, heard, clock(), random.next()), refused)
+const aborted = (signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => signal.addEventListener('abort', () => resolve()))
+
+/** Statements of one process on the table; each takes a while. */
+function rowsFor({ operations, clock }: PaymentsWorld, { sleep }: PayingProcess, random: Prng): OperationRows {
+  return {
+    async leaseDue({ limit }, plan) {
+      await sleep(random.next())
+      const planned = operations.leaseDue(clock(), limit, plan)
+      await sleep(random.next())
+      return planned
+    },
+    async remove({ id }) {
+      await sleep(random.next())
+      operations.remove(id)
+    },
+    async keep(kept) {
+      await sleep(random.next())
+      operations.keep(kept, clock())
+    },
+  }
 }
 
-function call({ scheduler, network, provider, auditor, sleep }: WorkerWorld, operation: TrackedOperation, step: Step) {
-  return new Promise<Heard>((resolve) => {
-    scheduler.after(patienceMs, () => resolve('unknown'))
-    network.send(() => {
-      const answer = (heard: Heard) => network.send(() => resolve(heard))
-      if (step === 'send') provider.perform(operation, answer)
-      else answer(provider.lookUp(operation))
-    })
-  }).then(async (heard) => {
-    await sleep(0)
-    auditor.money.heard(operation, heard)
-    return heard
-  })
+/** Calls through the network, with little room. */
+function callsOf({ scheduler, network, provider, auditor, trace }: PaymentsWorld, { sleep }: PayingProcess): Calls {
+  const roomMax = 2
+  let busy = 0
+  return {
+    provider: { name: 'model' } as Calls['provider'],
+    room: () => Math.max(0, roomMax - busy),
+    isHalfFree: () => busy <= roomMax / 2,
+    async call(operation, step) {
+      busy++
+      trace(() => `payments: ${step} ${operation.kind} ${operation.id} try ${operation.tries}`)
+      auditor.money.calling(operation, step, addMs(operation.nextAt, -limits.operationLeaseMs))
+      const heard = await new Promise<Heard>((resolve) => {
+        scheduler.after(patienceMs, () => resolve('unknown'))
+        network.send(() => {
+          const answer = (said: Heard) => network.send(() => resolve(said))
+          if (step === 'send') provider.perform(operation, answer)
+          else answer(provider.lookUp(operation))
+        })
+      })
+      await sleep(0)
+      busy--
+      auditor.money.heard(operation, heard)
+      trace(() => `payments: ${operation.kind} ${operation.id} hears ${typeof heard === 'string' ? heard : heard.says}`)
+      return { heard, error: null }
+    },
+    abort: () => {},
+  }
 }
 
-/** The order first: a row that goes too early would leave nobody to tell it. */
-async function conclude(
-  { operations, settle, sleep }: WorkerWorld,
-  { operation, settlement }: { operation: TrackedOperation; settlement: Settlement | null },
-  refused: boolean,
+type Staged = { operations: TrackedOperation[]; takenBack: Operation[] }
+
+/** In pages, in which events stand twice; it crashes before, in and behind its transaction, and is rewound. */
+async function readLog(
+  { system, plan, database, operations, position, clock, trace }: PaymentsWorld,
+  process: PayingProcess,
+  consumer: ReturnType<System['paymentsConsumer']>,
+  random: Prng,
 ): Promise<void> {
-  const told = settlement ? await settle(operation, settlement) : 'told'
-  await sleep(0.2)
-  if (told === 'later') return
-  if (told === 'told' && operation.state === 'settled') operations.remove(operation.id)
-  else operations.keep(told === 'told' ? operation : { ...operation, state: 'dead' }, refused)
+  const pause = () => process.sleep(0.1 + random.next())
+  const crashes = () => random.chance(plan.consumerCrash)
+  const signal = new AbortController().signal
+  for (;;) {
+    await process.sleep(pollMs * random.next())
+    if (random.chance(plan.consumerCrash / 10)) {
+      trace(() => `payments: the consumer is rewound from ${position.seq}`)
+      position.seq = random.between(0, position.seq)
+    }
+    const last = await system.settledUpTo(database, pause)
+    while (position.seq < last) {
+      const from = position.seq
+      const page = database.tables.events.filter(({ seq }) => seq > from && seq <= last).slice(0, pageMax)
+      const wanted = page.filter(({ type }) => consumer.types!.names.has(type)).map(asLogEvent)
+      const events = wanted.flatMap((event) => (random.chance(plan.eventDoubled) ? [event, event] : [event]))
+      await consumer.ready!(events, signal)
+      if (crashes()) break
+      const staged: Staged = { operations: [], takenBack: [] }
+      await consumer.apply(staged as unknown as Session, events)
+      if (crashes()) break
+      await pause()
+      operations.insert(staged.operations)
+      for (const operation of staged.takenBack) operations.insertTakenBack(operation, clock())
+      position.seq = page.at(-1)?.seq ?? last
+      if (crashes()) break
+      consumer.applied!(events)
+    }
+  }
+}
+
+const asLogEvent = (event: LoggedEvent): LogEvent => ({
+  ...event,
+  eventId: `00000000-0000-7000-8000-${String(event.seq).padStart(12, '0')}` as Uuid,
+  data: JSON.stringify(event.data),
+})
+
+export type ReconcileWorld = Pick<PaymentsWorld, 'system' | 'operations' | 'provider' | 'clock'> & {
+  settle(of: { shopId: Order['shopId']; orderId: Uuid }, settlement: Settlement): Promise<unknown>
 }
 
 /** Compares the provider's list with the orders, as `holdfast reconcile` does. Answers how much there was to put right. */
-export async function reconcile(world: WorkerWorld, database: MemoryDatabase): Promise<number> {
+export async function reconcile(world: ReconcileWorld, database: MemoryDatabase): Promise<number> {
   const { system, operations, provider, settle, clock } = world
   const charges = provider.list()
   const underWay = new Set(
@@ -190,7 +287,8 @@ export async function reconcile(world: WorkerWorld, database: MemoryDatabase): P
   let putRight = 0
   for (const order of [...database.tables.orders.values()]) {
     for (const payment of order.life?.payments ?? []) {
-      if (payment.provider !== 'model' || underWay.has(payment.id)) continue
+      const isYoung = clock() - payment.openedAt <= limits.promptMsMax
+      if (payment.provider !== 'model' || underWay.has(payment.id) || isYoung) continue
       const charge = charges.find(({ paymentId }) => paymentId === payment.id)
       const verdict = system.verdictOf(order, payment, charge)
       if (verdict.is !== 'equal') putRight++

@@ -6,10 +6,12 @@ import type { Prng } from '../../src/base/prng.ts'
 import { addMs, type Instant } from '../../src/base/time.ts'
 import type { CutOff, Pause } from '../../src/modules/orders/engine-memory.ts'
 import type { MemoryDatabase } from '../../src/modules/orders/memory-database.ts'
-import type { CommandOutcome, Settlement, Submission } from '../../src/modules/orders/types.ts'
+import type { CommandOutcome, Settle, Settlement, Submission } from '../../src/modules/orders/types.ts'
 import type { TrackedOperation } from '../../src/modules/payments/decide.ts'
+import type { Prompt } from '../../src/modules/payments/prompt.ts'
 import type { Auditor } from './auditor.ts'
 import type { Answer, Request } from './intents.ts'
+import type { PayingProcess } from './payments.ts'
 import type { Plan } from './plan.ts'
 import type { Scheduler } from './scheduler.ts'
 import type { System } from './system.ts'
@@ -28,7 +30,7 @@ export type CellHost = {
   database: MemoryDatabase
   clock(): Instant
   /** The process's part in the payments of the cell. */
-  startWorker(process: Pick<ServerProcess, 'settle'> & { sleep(ms: number): Promise<void> }, random: Prng): void
+  startPayments(process: PayingProcess, random: Prng): Pick<Prompt, 'saw'>
 }
 
 export type Told = 'told' | 'refused' | 'later'
@@ -41,8 +43,13 @@ export type ServerProcess = {
   kill(): void
 }
 
-/** `number` is unique among the processes of a cell and keeps their lanes apart. */
-export function startProcess(world: ProcessWorld, cell: CellHost, number: number, random: Prng): ServerProcess {
+/** `number` is unique among the processes of a cell and keeps their lanes apart; the first place reads the log. */
+export function startProcess(
+  world: ProcessWorld,
+  cell: CellHost,
+  { number, isFirst }: { number: number; isFirst: boolean },
+  random: Prng,
+): ServerProcess {
   const { system, scheduler, plan, auditor } = world
   let isUp = true
   const whileUp = <T>(value: T): Promise<T> => (isUp ? Promise.resolve(value) : new Promise<never>(() => {}))
@@ -67,6 +74,7 @@ export function startProcess(world: ProcessWorld, cell: CellHost, number: number
         `process ${number} lane ${lane} decided ${submissions.map((one, index) => `${one.command.kind}:${summary(outcomes[index]!)}`)}`,
     )
     auditor.decided(laneOf(lane), submissions, outcomes)
+    if (isUp) payments.saw(submissions, outcomes)
     return outcomes
   }
 
@@ -129,7 +137,10 @@ export function startProcess(world: ProcessWorld, cell: CellHost, number: number
     }
   }
   void sweep()
-  cell.startWorker({ sleep, settle }, random.fork())
+  const submit = (command: Settle) =>
+    batcher.submit({ command, key: null, deadline: addMs(cell.clock(), limits.commandDeadlineMs) }).then(whileUp)
+  const notNow = (error: unknown) => isNotNow(system, error)
+  const payments = cell.startPayments({ consumes: isFirst, sleep, submit, isNotNow: notNow }, random.fork())
 
   return {
     get isUp() {

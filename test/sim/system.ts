@@ -5,6 +5,8 @@ import * as memory from '../../src/modules/orders/engine-memory.ts'
 import * as database from '../../src/modules/orders/memory-database.ts'
 import * as paymentsConsumer from '../../src/modules/payments/consumer.ts'
 import * as payments from '../../src/modules/payments/decide.ts'
+import * as executor from '../../src/modules/payments/executor.ts'
+import * as prompt from '../../src/modules/payments/prompt.ts'
 import * as reconciliation from '../../src/modules/payments/reconcile.ts'
 import * as batch from '../../src/runtime/batch.ts'
 import * as failure from '../../src/runtime/pg-failure.ts'
@@ -20,11 +22,9 @@ export const systemUnderTest = {
   Overloaded: batch.Overloaded,
   DatabaseUnavailable: failure.DatabaseUnavailable,
   failureClass: failure.failureClass,
-  operationOf: paymentsConsumer.operationOf,
-  nextStep: payments.nextStep,
-  begun: payments.begun,
-  afterAnswer: payments.afterAnswer,
-  afterGivingUp: payments.afterGivingUp,
+  paymentsConsumer: paymentsConsumer.paymentsConsumer,
+  createExecutor: executor.createExecutor,
+  createPrompt: prompt.createPrompt,
   isStillAsked: payments.isStillAsked,
   settlementOfCharge: payments.settlementOfCharge,
   verdictOf: reconciliation.verdictOf,
@@ -43,6 +43,8 @@ export async function systemFrom(folder: string): Promise<System> {
     load('src/modules/orders/memory-database.ts'),
     load('src/modules/payments/consumer.ts'),
     load('src/modules/payments/decide.ts'),
+    load('src/modules/payments/executor.ts'),
+    load('src/modules/payments/prompt.ts'),
     load('src/modules/payments/reconcile.ts'),
     load('src/runtime/batch.ts'),
     load('src/runtime/pg-failure.ts'),

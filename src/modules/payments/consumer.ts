@@ -10,11 +10,11 @@ import type { Instant } from '../../base/time.ts'
 import type { Consumer } from '../../runtime/bus.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { LogEvent } from '../../runtime/event-log.ts'
+import type { Session } from '../../runtime/pg-session.ts'
 import type { Order } from '../orders/types.ts'
-import { begun, isStillAsked, type TrackedOperation } from './decide.ts'
+import { begun, isStillAsked, nextStep, type TrackedOperation } from './decide.ts'
 import type { Executor, Planned } from './executor.ts'
 import type { Prompt } from './prompt.ts'
-import { insertOperations } from './store.ts'
 import type { Operation, OperationKind } from './types.ts'
 
 const kinds: Record<string, OperationKind> = {
@@ -22,30 +22,40 @@ const kinds: Record<string, OperationKind> = {
   'payment.capture_requested': 'capture',
   'payment.void_requested': 'void',
   'payment.refund_requested': 'refund',
+  'payment.refund_failed': 'refund',
 }
+
+/** Asks for nothing: a refund failed that was never made, which stands among the operations, or one that had been made. */
+const failedRefund = 'payment.refund_failed'
 
 export type ConsumerOptions = {
   executor: Pick<Executor, 'room' | 'carryOut' | 'leave'>
   prompt: Pick<Prompt, 'find' | 'forget'>
+  /** Answers the ids of those that were not there. */
+  insert: (session: Session, operations: readonly TrackedOperation[], now: Instant) => Promise<Set<Uuid>>
+  /** A dead letter of a refund that was taken back, unless somebody has begun to make it again. */
+  insertTakenBack: (session: Session, operation: Operation, error: string) => Promise<unknown>
   readOrder: (shopId: ShopId, id: Uuid) => Promise<Order | undefined>
   clock: Pick<Clock, 'now' | 'elapsedMs' | 'sleep'>
 }
 
-export function paymentsConsumer({ executor, prompt, readOrder, clock }: ConsumerOptions): Consumer {
+export function paymentsConsumer(options: ConsumerOptions): Consumer {
+  const { executor, prompt, insert, readOrder, clock } = options
   let leased: { operations: Planned[]; atMs: number; isMore: boolean } = { operations: [], atMs: 0, isMore: false }
 
   return {
     name: 'payments',
     isRepeatable: true, // what an order no longer waits for is not taken up, and providers know our keys
     types: { names: new Set(Object.keys(kinds)), nouns: new Set() },
-    ready: (events, signal) => untilPrompted(events.map(operationOf), prompt, clock, signal),
+    ready: (events, signal) => untilPrompted(operationsOf(events), prompt, clock, signal),
     async apply(session, events) {
       const now = clock.now()
       leased = { operations: [], atMs: clock.elapsedMs(), isMore: false }
-      const asked = await whatIsLeft(events.map(operationOf), { prompt, readOrder, now })
+      for (const event of events.filter(isTakenBack)) await keepTakenBack(options, session, event)
+      const asked = await whatIsLeft(operationsOf(events), { prompt, readOrder, now })
       const planned = plan(asked, executor, now)
       if (planned.length === 0) return
-      const inserted = await insertOperations(
+      const inserted = await insert(
         session,
         planned.map(({ operation }) => operation),
         now,
@@ -54,11 +64,24 @@ export function paymentsConsumer({ executor, prompt, readOrder, clock }: Consume
       leased.isMore = leased.operations.length < inserted.size
     },
     applied(events) {
-      for (const event of events) prompt.forget(operationOf(event).id)
+      for (const { id } of operationsOf(events)) prompt.forget(id)
       executor.carryOut(leased.operations, leased.atMs)
       if (leased.isMore) executor.leave()
     },
   }
+}
+
+const isTakenBack = ({ type, data }: LogEvent): boolean =>
+  type === failedRefund && (JSON.parse(data) as AskedData).taken_back !== undefined
+
+/** Its money is here again, and owed: it stands in the dead letters until somebody makes it again, under another key. */
+async function keepTakenBack(options: ConsumerOptions, session: Session, event: LogEvent): Promise<void> {
+  const operation = operationOf(event)
+  const order = await options.readOrder(operation.shopId, operation.orderId)
+  const refund = order?.life?.refunds.find(({ id }) => id === operation.id)
+  if (refund?.status !== 'failed') return
+  const refundId = operation.id
+  await options.insertTakenBack(session, { ...operation, id: event.eventId, refundId }, refund.error ?? 'taken_back')
 }
 
 /** Most calls that were made at once are answered soon, here or in another process; the wait for the others has an end. */
@@ -116,7 +139,8 @@ function plan(operations: readonly TrackedOperation[], executor: Pick<Executor, 
   const room = new Map<string, number>()
   return operations.map((operation) => {
     const left = room.get(operation.provider) ?? executor.room(operation.provider)
-    if (operation.state !== 'unsent' || left === 0) return { operation, step: 'wait' }
+    const isToBeSent = operation.state === 'unsent' && nextStep(operation, now) === 'send'
+    if (!isToBeSent || left === 0) return { operation, step: 'wait' }
     room.set(operation.provider, left - 1)
     return { operation: begun(operation, 'send', now), step: 'send' }
   })
@@ -132,7 +156,20 @@ type AskedData = {
   method?: string
   capture?: 'now' | 'later'
   reference?: string | null
+  taken_back?: number
 }
+
+/** Of a page, each once. The same page is asked for three times. */
+function operationsOf(events: readonly LogEvent[]): Operation[] {
+  const known = parsedPages.get(events)
+  if (known) return known
+  const asking = events.filter(({ type }) => type !== failedRefund).map(operationOf)
+  const operations = [...new Map(asking.map((one) => [one.id, one])).values()]
+  parsedPages.set(events, operations)
+  return operations
+}
+
+const parsedPages = new WeakMap<readonly LogEvent[], Operation[]>()
 
 /** Captures and voids have no id of their own in the order: the event's is theirs, whenever it is read. */
 export function operationOf(event: LogEvent): Operation {

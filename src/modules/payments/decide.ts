@@ -5,6 +5,7 @@ import { unreachable } from '../../base/assert.ts'
 import type { Uuid } from '../../base/ids.ts'
 import { limits } from '../../base/limits.ts'
 import { addMs, type Instant } from '../../base/time.ts'
+import type { Payment } from '../orders/life.ts'
 import type { Order, Settlement } from '../orders/types.ts'
 import type { Answer, Charge, Operation, OperationKind } from './types.ts'
 
@@ -83,8 +84,24 @@ export function afterGivingUp<T extends TrackedOperation>(
   }
 }
 
-/** An authorization that is sent so long after it was asked for may find its order ended. */
-export const mayBeTooLate = ({ kind, askedAt }: Operation, now: Instant): boolean =>
+/** What an attempt asks of its provider; the event `payment.requested` says the same. */
+export const authorizationOf = (order: Pick<Order, 'shopId' | 'id' | 'currency'>, payment: Payment): Operation => ({
+  shopId: order.shopId,
+  id: payment.id,
+  kind: 'authorize',
+  provider: payment.provider,
+  orderId: order.id,
+  paymentId: payment.id,
+  amount: payment.amount,
+  currency: order.currency,
+  method: payment.method,
+  capture: payment.capture,
+  reference: payment.reference,
+  askedAt: payment.openedAt,
+})
+
+/** An authorization that is sent so long after it was asked for may find its order ended, or somebody else at it. */
+export const isLate = ({ kind, askedAt }: Operation, now: Instant): boolean =>
   kind === 'authorize' && now - askedAt > limits.promptMsMax
 
 /** Of an authorization that the provider has not begun: nobody is charged for an order that was cancelled meanwhile. */

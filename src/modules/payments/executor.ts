@@ -3,21 +3,19 @@
 import type { ShopId, Uuid } from '../../base/ids.ts'
 import { limits } from '../../base/limits.ts'
 import type { Clock } from '../../runtime/clock.ts'
-import { gather } from '../../runtime/gather.ts'
-import type { Database } from '../../runtime/pg.ts'
 import type { CommandOutcome, Order, Settle, Settlement } from '../orders/types.ts'
-import { type CallObserver, type Calls, createCalls } from './calls.ts'
+import type { Calls } from './calls.ts'
 import {
   afterAnswer,
   afterGivingUp,
   afterTooLate,
   begun,
-  mayBeTooLate,
+  isLate,
   nextStep,
   type Step,
   type TrackedOperation,
 } from './decide.ts'
-import { type DueOperation, type Kept, keepOperations, leaseDue, removeOperations } from './store.ts'
+import type { DueOperation, Kept } from './store.ts'
 import type { Provider } from './types.ts'
 
 export type Providers = ReadonlyMap<string, Provider>
@@ -26,15 +24,24 @@ export type Providers = ReadonlyMap<string, Provider>
 export type SubmitSettle = (command: Settle) => Promise<CommandOutcome>
 
 export type ExecutorOptions = {
-  database: Database
-  providers: Providers
+  rows: OperationRows
+  /** Those whose operations are carried out here. */
+  calls: readonly Calls[]
   submit: SubmitSettle
   readOrder: (shopId: ShopId, id: Uuid) => Promise<Order | undefined>
   clock: Clock
   /** 0 ≤ x < 1 */
   chance: () => number
-  observe: CallObserver
   onError: (error: unknown) => void
+}
+
+/** Where operations stand that are not answered yet, for all processes together. */
+export type OperationRows = Book & {
+  /** Locks due operations that nobody else has locked, and leases them as `plan` says. */
+  leaseDue<T extends DueOperation>(
+    what: { provider: string; limit: number },
+    plan: (due: DueOperation) => T,
+  ): Promise<readonly T[]>
 }
 
 export type Executor = {
@@ -65,31 +72,18 @@ export type Book = {
   ended?(): void
 }
 
-type Parts = ExecutorOptions & { rows: Book }
-
 export function createExecutor(options: ExecutorOptions): Executor {
-  const { database, providers, clock, observe, onError } = options
-  const lanes = new Map([...providers].map(([name, one]) => [name, createCalls(one, clock.elapsedMs, observe)]))
+  const { rows, clock, onError } = options
+  const lanes = new Map(options.calls.map((one) => [one.provider.name, one]))
   const inFlight = new Set<Promise<void>>()
   let stopping = false
   let isLeft = false
-  const rows: Book = {
-    remove: gather(limits.operationsPerStatementMax, async (gone: readonly TrackedOperation[]) => {
-      await removeOperations(database, gone)
-      return gone
-    }),
-    keep: gather(limits.operationsPerStatementMax, async (kept: readonly Kept[]) => {
-      await keepOperations(database, kept)
-      return kept
-    }),
-  }
-  const parts: Parts = { ...options, rows }
 
   function carryOut(operations: readonly Planned[], leasedAtMs: number): void {
     for (const planned of operations) {
       const lane = lanes.get(planned.operation.provider)
       if (!lane) continue
-      const running: Promise<void> = carryOutOne(parts, lane, planned, leasedAtMs)
+      const running: Promise<void> = carryOutOne(options, lane, planned, leasedAtMs)
         .catch(onError) // its lease runs out, and somebody looks again
         .finally(() => {
           inFlight.delete(running)
@@ -114,7 +108,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
       const limit = Math.min(lane.room(), limits.operationsPerStatementMax)
       if (limit === 0 || stopping) return
       const leasedAtMs = clock.elapsedMs()
-      const planned = await leaseDue(database, { provider: lane.provider.name, limit }, planOf)
+      const planned = await rows.leaseDue({ provider: lane.provider.name, limit }, planOf)
       if (stopping) return // leased for nothing: it is looked up when the lease has run out
       carryOut(
         planned.map(({ step, ...operation }) => ({ operation, step })),
@@ -151,7 +145,7 @@ function planOf(due: DueOperation): DueOperation & { step: Step } {
   return { ...leased, step }
 }
 
-async function carryOutOne(parts: Parts, lane: Calls, planned: Planned, leasedAtMs: number): Promise<void> {
+async function carryOutOne(parts: ExecutorOptions, lane: Calls, planned: Planned, leasedAtMs: number): Promise<void> {
   const { clock, chance, rows } = parts
   const { operation, step, book = rows } = planned
   const endsAtMs = leasedAtMs + limits.operationLeaseMs
@@ -159,14 +153,14 @@ async function carryOutOne(parts: Parts, lane: Calls, planned: Planned, leasedAt
     const given = afterGivingUp(operation)
     return conclude(parts, { ...given, error: null, refused: false, endsAtMs, book })
   }
-  if (step === 'send' && mayBeTooLate(operation, clock.now())) {
+  if (step === 'send' && isLate(operation, clock.now())) {
     const given = afterTooLate(operation, await parts.readOrder(operation.shopId, operation.orderId))
     if (given) return conclude(parts, { ...given, error: null, refused: false, endsAtMs, book })
   }
   // `wait` is for clocks that disagree: asking does no harm.
   const call = step === 'send' ? 'send' : 'look_up'
-  const isLate = () => clock.elapsedMs() > endsAtMs - 2 * limits.providerCallMsMax
-  const result = await lane.call(operation, call, isLate)
+  const isOver = () => clock.elapsedMs() > endsAtMs - 2 * limits.providerCallMsMax
+  const result = await lane.call(operation, call, isOver)
   if (result === 'late') return
   const { heard, error } = result
   const refused = typeof heard === 'object' && heard.says === 'failed'
@@ -185,7 +179,7 @@ type Conclusion = {
 }
 
 /** The order first: a row that goes too early would leave nobody to tell it. */
-async function conclude(parts: Parts, conclusion: Conclusion): Promise<void> {
+async function conclude(parts: ExecutorOptions, conclusion: Conclusion): Promise<void> {
   const { operation, settlement, error, refused, endsAtMs, book } = conclusion
   const told = settlement ? await tell(parts, operation, settlement, endsAtMs) : 'told'
   if (told === 'later') return
@@ -204,7 +198,7 @@ async function conclude(parts: Parts, conclusion: Conclusion): Promise<void> {
 
 /** `told`, the code with which the order refused to hear it, or `later` when the engine takes nothing now. */
 async function tell(
-  { submit, clock, chance, onError }: Parts,
+  { submit, clock, chance, onError }: ExecutorOptions,
   { shopId, orderId }: TrackedOperation,
   settlement: Settlement,
   endsAtMs: number,

@@ -5,14 +5,13 @@ import type { Uuid } from '../../base/ids.ts'
 import { limits } from '../../base/limits.ts'
 import { addMs, type Instant } from '../../base/time.ts'
 import type { Clock } from '../../runtime/clock.ts'
-import type { Order } from '../orders/types.ts'
-import { begun, type TrackedOperation } from './decide.ts'
+import type { CommandOutcome, Order, Submission } from '../orders/types.ts'
+import { authorizationOf, begun, isLate, type TrackedOperation } from './decide.ts'
 import type { Book, Executor } from './executor.ts'
-import type { Operation } from './types.ts'
 
 export type Prompt = {
-  /** To be called once with every order whose new attempt to pay this process has committed. */
-  call(order: Order): void
+  /** To be told what every batch of this process has committed: attempts that begin with it are called at once. */
+  saw(submissions: readonly Submission[], outcomes: readonly CommandOutcome[]): void
   /** Undefined: not called by this process, or so long ago that it is forgotten. */
   find(id: Uuid): Prompted | undefined
   /** When the consumer has done what there was to do. */
@@ -41,8 +40,10 @@ export function createPrompt({ executor, clock }: PromptOptions): Prompt {
   const all = new Map<Uuid, Prompted>()
 
   function call(order: Order): void {
-    const asked = authorizationOf(order)
-    if (!asked) return
+    const payment = order.life?.payments.at(-1)
+    if (payment?.status !== 'pending') return
+    const asked = authorizationOf(order, payment)
+    if (isLate(asked, clock.now())) return // a COMMIT that took so long: whoever reads the log may be at it
     const atMs = clock.elapsedMs()
     forgetOld(atMs)
     const unsent: TrackedOperation = { ...asked, state: 'unsent', tries: 0, nextAt: asked.askedAt }
@@ -69,7 +70,15 @@ export function createPrompt({ executor, clock }: PromptOptions): Prompt {
     }
   }
 
-  return { call, find: (id) => all.get(id), forget: (id) => void all.delete(id) }
+  function saw(submissions: readonly Submission[], outcomes: readonly CommandOutcome[]): void {
+    for (const [index, { command }] of submissions.entries()) {
+      if (command.kind !== 'place_order' && command.kind !== 'start_payment') continue
+      const outcome = outcomes[index]!
+      if (outcome.ok && outcome.value.kind === 'order') call(outcome.value.order)
+    }
+  }
+
+  return { saw, find: (id) => all.get(id), forget: (id) => void all.delete(id) }
 }
 
 /** One that is under way, and where its end is written. */
@@ -111,25 +120,4 @@ function underWay(operation: TrackedOperation, sinceMs: number, rows: Book, now:
     },
   }
   return { prompted, book }
-}
-
-/** What the newest attempt asks of its provider; the event `payment.requested` says the same. */
-export function authorizationOf({ shopId, id: orderId, currency, life }: Order): Operation | undefined {
-  const payment = life?.payments.at(-1)
-  if (payment?.status !== 'pending') return undefined
-  const { id, provider, amount, method, capture, reference, openedAt } = payment
-  return {
-    shopId,
-    id,
-    kind: 'authorize',
-    provider,
-    orderId,
-    paymentId: id,
-    amount,
-    currency,
-    method,
-    capture,
-    reference,
-    askedAt: openedAt,
-  }
 }

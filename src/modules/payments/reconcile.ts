@@ -4,13 +4,12 @@ import type { ShopId, Uuid } from '../../base/ids.ts'
 import { limits } from '../../base/limits.ts'
 import type { Instant } from '../../base/time.ts'
 import type { Database } from '../../runtime/pg.ts'
+import type { Payment } from '../orders/life.ts'
 import type { Order, Settlement } from '../orders/types.ts'
-import { settlementOfCharge } from './decide.ts'
+import { authorizationOf, settlementOfCharge } from './decide.ts'
 import type { Providers, SubmitSettle } from './executor.ts'
 import { insertOperations, paymentsUnderWay } from './store.ts'
 import type { Charge, ChargesQuery, Operation, Provider } from './types.ts'
-
-type Payment = NonNullable<Order['life']>['payments'][number]
 
 /**
  * - `order_unknown`, `payment_unknown`: the provider holds money for what we do not have.
@@ -282,21 +281,6 @@ async function act(
     }
   }
 }
-
-const authorizationOf = (order: Order, payment: Payment): Operation => ({
-  shopId: order.shopId,
-  id: payment.id,
-  kind: 'authorize',
-  provider: payment.provider,
-  orderId: order.id,
-  paymentId: payment.id,
-  amount: payment.amount,
-  currency: order.currency,
-  method: payment.method,
-  capture: payment.capture,
-  reference: payment.reference,
-  askedAt: payment.openedAt,
-})
 
 const wordOf = (charge: Charge): string => `${charge.status} ${charge.captured - charge.refunded}`
 

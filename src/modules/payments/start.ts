@@ -8,13 +8,13 @@ import type { Clock } from '../../runtime/clock.ts'
 import { every } from '../../runtime/every.ts'
 import type { Metrics } from '../../runtime/metrics.ts'
 import type { Database } from '../../runtime/pg.ts'
-import type { CommandOutcome, Order, Submission } from '../orders/types.ts'
-import { observeCalls } from './calls.ts'
+import type { Order } from '../orders/types.ts'
+import { createCalls, observeCalls } from './calls.ts'
 import { paymentsConsumer } from './consumer.ts'
 import { createExecutor, type Providers, type SubmitSettle } from './executor.ts'
-import { createPrompt } from './prompt.ts'
+import { createPrompt, type Prompt } from './prompt.ts'
 import { emptyReport, type ReconcileParts, type ReconcileReport, reconcileOrders } from './reconcile.ts'
-import { countOperations, strandOperations } from './store.ts'
+import { countOperations, createOperationRows, insertOperations, insertTakenBack, strandOperations } from './store.ts'
 
 export type PaymentsOptions = {
   database: Database
@@ -35,17 +35,20 @@ export type PaymentsOptions = {
 }
 
 export type Payments = {
-  /** To be told what every batch of this process has committed: attempts that begin with it are called at once. */
-  saw(submissions: readonly Submission[], outcomes: readonly CommandOutcome[]): void
+  saw: Prompt['saw']
   /** Takes nothing new, and lets calls that are under way end within their time. */
   stop(): Promise<void>
 }
 
 export function startPayments(options: PaymentsOptions): Payments {
-  const { database, bus, providers, metrics, onError } = options
-  const executor = createExecutor({ ...options, observe: observeCalls(metrics) })
-  const prompt = createPrompt({ executor, clock: options.clock })
-  const consumption = bus.consume(paymentsConsumer({ ...options, executor, prompt }))
+  const { database, bus, providers, clock, metrics, onError } = options
+  const observe = observeCalls(metrics)
+  const calls = [...providers.values()].map((one) => createCalls(one, clock.elapsedMs, observe))
+  const executor = createExecutor({ ...options, calls, rows: createOperationRows(database) })
+  const prompt = createPrompt({ executor, clock })
+  const consumption = bus.consume(
+    paymentsConsumer({ ...options, executor, prompt, insert: insertOperations, insertTakenBack }),
+  )
   const operations = metrics.gauge(
     'holdfast_payment_operations',
     'What providers have been asked, and not yet answered',
@@ -67,13 +70,7 @@ export function startPayments(options: PaymentsOptions): Payments {
     every(limits.reconcileEveryMs, (stopping) => reconcileRecent(options, differences, stopping), onError),
   ]
   return {
-    saw(submissions, outcomes) {
-      for (const [index, { command }] of submissions.entries()) {
-        if (command.kind !== 'place_order' && command.kind !== 'start_payment') continue
-        const outcome = outcomes[index]!
-        if (outcome.ok && outcome.value.kind === 'order') prompt.call(outcome.value.order)
-      }
-    },
+    saw: prompt.saw,
     async stop() {
       await consumption.stop()
       await Promise.all([executor.stop(), ...recurring.map((one) => one.stop())])

@@ -1,11 +1,14 @@
 // SQL of operations: they come from the log, are leased to one process at a time, and go when the order knows the answer.
 // Times that decide who may take a row are the database's, so that processes with different clocks agree on them.
 import type { ShopId, Uuid } from '../../base/ids.ts'
+import { limits } from '../../base/limits.ts'
 import type { Instant } from '../../base/time.ts'
+import { gather } from '../../runtime/gather.ts'
 import type { Database } from '../../runtime/pg.ts'
 import type { Session } from '../../runtime/pg-session.ts'
 import { bareArray, textArray } from '../../runtime/pg-values.ts'
 import type { Progress, TrackedOperation } from './decide.ts'
+import type { OperationRows } from './executor.ts'
 import type { Operation } from './types.ts'
 
 const columns = `shop_id as "shopId", id, order_id as "orderId", payment_id as "paymentId", refund_id as "refundId", kind, provider,
@@ -48,6 +51,21 @@ export async function insertOperations(
   return new Set(inserted.map(({ id }) => id))
 }
 
+// Whoever has made it again has given it another id.
+const insertTakenBackSql = `
+  insert into payments.operations (shop_id, id, order_id, payment_id, refund_id, kind, provider, method, capture, amount, currency,
+    reference, asked_at, state, tries, due_at, refused, last_error, dead_at)
+  select $1, $2, $3, $4, $5, 'refund', $6, '', 'now', $7, $8, $9, clock_timestamp(), 'dead', 0, clock_timestamp(), true, $10,
+    clock_timestamp()
+  where not exists (select from payments.operations where shop_id = $1 and order_id = $3 and coalesce(refund_id, id) = $5)
+  on conflict do nothing`
+
+export const insertTakenBack = (session: Session, operation: Operation, error: string): Promise<unknown> => {
+  const { shopId, id, orderId, paymentId, refundId, provider, amount, currency, reference } = operation
+  const row = [shopId, id, orderId, paymentId, refundId ?? id, provider, amount, currency, reference, error]
+  return session.run(insertTakenBackSql, row)
+}
+
 const dueSql = `
   select ${columns}, clock_timestamp() as now from payments.operations
   where provider = $1 and state <> 'dead' and due_at <= clock_timestamp()
@@ -61,8 +79,7 @@ const leaseSql = `
 
 export type DueOperation = TrackedOperation & { now: Instant }
 
-/** Locks due operations that nobody else has locked, and leases them as `plan` says. */
-export async function leaseDue<T extends DueOperation>(
+async function leaseDue<T extends DueOperation>(
   database: Database,
   { provider, limit }: { provider: string; limit: number },
   plan: (due: DueOperation) => T,
@@ -89,7 +106,7 @@ const removeSql = `
 type Key = { shopId: ShopId; id: Uuid }
 
 /** Not worth a disk write of its own: a row that comes back after a crash is looked up, and told again what the order knows. */
-export async function removeOperations(database: Database, gone: readonly Key[]): Promise<void> {
+async function removeOperations(database: Database, gone: readonly Key[]): Promise<void> {
   await database.transaction(async (session) => {
     const lazily = session.run('set local synchronous_commit = off')
     await session.run(removeSql, [bareArray(gone.map(({ shopId }) => shopId)), bareArray(gone.map(({ id }) => id))])
@@ -106,6 +123,21 @@ const keepSql = `
     as new (shop_id, id, state, tries, due_in, reference, error, refused)
   where old.shop_id = new.shop_id and old.id = new.id and old.tries = new.tries and old.state <> 'dead'`
 
+/** What many calls of one process leave behind becomes one statement. */
+export function createOperationRows(database: Database): OperationRows {
+  return {
+    leaseDue: (what, plan) => leaseDue(database, what, plan),
+    remove: gather(limits.operationsPerStatementMax, async (gone: readonly Key[]) => {
+      await removeOperations(database, gone)
+      return gone
+    }),
+    keep: gather(limits.operationsPerStatementMax, async (kept: readonly Kept[]) => {
+      await keepOperations(database, kept)
+      return kept
+    }),
+  }
+}
+
 export type Kept = {
   operation: Key & Pick<Operation, 'reference'> & Pick<Progress, 'state' | 'tries'>
   dueInMs: number
@@ -113,7 +145,7 @@ export type Kept = {
   refused: boolean
 }
 
-export async function keepOperations(database: Database, kept: readonly Kept[]): Promise<void> {
+async function keepOperations(database: Database, kept: readonly Kept[]): Promise<void> {
   await database.transaction((session) =>
     session.run(keepSql, [
       bareArray(kept.map(({ operation }) => operation.shopId)),

@@ -282,7 +282,9 @@ test('a refund that the provider refuses fails visibly, and a retry by hand uses
 
 test('a capture that nobody answers for three days is a dead letter, asked after when it is retried, and can be dropped', async () => {
   process.consume()
-  const order = await placeWith(process, 'bank', 'x', { terms: { ...defaultTerms, captureRule: 'at_shipment', reservationMs: hour } })
+  const order = await placeWith(process, 'bank', 'x', {
+    terms: { ...defaultTerms, captureRule: 'at_shipment', reservationMs: hour },
+  })
   await whenOrder(process, order.id, isConfirmed)
   bank.always(fails)
   await process.run({ kind: 'capture_order', shopId, orderId: order.id, ifVersion: null })

@@ -4,11 +4,12 @@ import type { Uuid } from '../../../src/base/ids.ts'
 import type { MinorUnits } from '../../../src/base/money.ts'
 import { createOrderReader, readOrdersOfSpan } from '../../../src/modules/orders/reads.ts'
 import type { Command, CommandOutcome, Order, PlaceOrder } from '../../../src/modules/orders/types.ts'
-import { observeCalls } from '../../../src/modules/payments/calls.ts'
+import { createCalls, observeCalls } from '../../../src/modules/payments/calls.ts'
 import { paymentsConsumer } from '../../../src/modules/payments/consumer.ts'
 import { createExecutor, type SubmitSettle } from '../../../src/modules/payments/executor.ts'
 import { createPrompt } from '../../../src/modules/payments/prompt.ts'
 import type { ReconcileParts } from '../../../src/modules/payments/reconcile.ts'
+import { createOperationRows, insertOperations, insertTakenBack } from '../../../src/modules/payments/store.ts'
 import {
   type Answer,
   type Charge,
@@ -43,11 +44,9 @@ export async function openProcess(
   const engine = openEngine(database)
   // As in a cell, commands that come together are one batch, and batches of a lane follow each other.
   const run = gather<Command, CommandOutcome>(100, async (commands) => {
-    const outcomes = await engine.run(...commands.map((command) => submission(command, null)))
-    for (const [index, outcome] of outcomes.entries()) {
-      const isPlaced = commands[index]!.kind === 'place_order'
-      if (isPlaced && outcome.ok && outcome.value.kind === 'order') prompt.call(outcome.value.order)
-    }
+    const submissions = commands.map((command) => submission(command, null))
+    const outcomes = await engine.run(...submissions)
+    prompt.saw(submissions, outcomes)
     return outcomes
   })
   const errors: unknown[] = []
@@ -55,20 +54,21 @@ export async function openProcess(
   const observed = observeCalls(openMetrics())
   const open = new Set<string>()
   const readOrder = createOrderReader(database)
-  const executorOptions = {
-    database,
-    providers: byName,
-    readOrder,
-    submit: wrap(run),
-    clock: systemClock,
-    chance: () => 0,
-    observe: {
-      ...observed,
-      breaker: (name: string, isOpen: boolean) => void (isOpen ? open.add(name) : open.delete(name)),
-    },
-    onError: (error: unknown) => void errors.push(error),
+  const observe = {
+    ...observed,
+    breaker: (name: string, isOpen: boolean) => void (isOpen ? open.add(name) : open.delete(name)),
   }
-  const executor = createExecutor(executorOptions)
+  const openExecutor = () =>
+    createExecutor({
+      rows: createOperationRows(database),
+      calls: providers.map((one) => createCalls(one, systemClock.elapsedMs, observe)),
+      readOrder,
+      submit: wrap(run),
+      clock: systemClock,
+      chance: () => 0,
+      onError: (error) => void errors.push(error),
+    })
+  const executor = openExecutor()
   const prompt = createPrompt({ executor: isPrompt ? executor : { ...executor, room: () => 0 }, clock: systemClock })
   const lives = await ensureIncarnation(database)
   const reader = await startLogReader({ database, lives, now: Date.now, pollMs: 10, onError: () => {} })
@@ -89,10 +89,19 @@ export async function openProcess(
     run,
     /** With another executor, a process that dies once the row is committed. */
     consume: (by: Pick<typeof executor, 'room' | 'carryOut' | 'leave'> = executor) =>
-      bus.consume(paymentsConsumer({ executor: by, prompt, readOrder, clock: systemClock })),
+      bus.consume(
+        paymentsConsumer({
+          executor: by,
+          prompt,
+          insert: insertOperations,
+          insertTakenBack,
+          readOrder,
+          clock: systemClock,
+        }),
+      ),
     /** Everything that is due and can be done now. */
     async takeDue() {
-      const once = createExecutor(executorOptions)
+      const once = openExecutor()
       await once.takeDue()
       await once.stop()
     },

@@ -1,10 +1,10 @@
 // Attempts that the process which placed their order calls at once, on a real database: what is answered needs no row, and what
 // is not is taken up by whoever reads the log, asked after first.
-import { beforeEach, describe, expect, test } from 'vitest'
+import { beforeEach, expect, test } from 'vitest'
 import { limits } from '../../../src/base/limits.ts'
 import type { Order } from '../../../src/modules/orders/types.ts'
 import { operationOf } from '../../../src/modules/payments/consumer.ts'
-import { authorizationOf } from '../../../src/modules/payments/prompt.ts'
+import { authorizationOf } from '../../../src/modules/payments/decide.ts'
 import type { LogEvent } from '../../../src/runtime/event-log.ts'
 import type { Database } from '../../../src/runtime/pg.ts'
 import { openTestCell, shopId } from '../../support/engine.ts'
@@ -216,17 +216,10 @@ test.each([
   expect(await operationsOf(database)).toEqual([])
 })
 
-describe('what is called at once', () => {
-  test('is what the event asks for', async () => {
-    const order = await placeWith(process, 'none of ours', 'tok_of_theirs')
-    const [event] = await database.query<LogEvent>(
-      'select shop_id as "shopId", event_id as "eventId", type, at, data::text as data from runtime.events where type = \'payment.requested\'',
-    )
-    expect(authorizationOf(order)).toEqual(operationOf(event!))
-  })
-
-  test('is nothing when the newest attempt has ended', async () => {
-    const order = await placeWith(process, 'none')
-    expect(authorizationOf(order)).toBeUndefined()
-  })
+test('what is called at once is what the event asks for', async () => {
+  const order = await placeWith(process, 'none of ours', 'tok_of_theirs')
+  const [event] = await database.query<LogEvent>(
+    'select shop_id as "shopId", event_id as "eventId", type, at, data::text as data from runtime.events where type = \'payment.requested\'',
+  )
+  expect(authorizationOf(order, order.life!.payments[0]!)).toEqual(operationOf(event!))
 })
