@@ -84,9 +84,10 @@ export async function buildCell({ cell, database, config, log, clock = systemClo
     lanes: config.lanes,
     batchRowsMax: config.batchRowsMax,
     async run(lane, submissions, onWriting) {
+      const sinceMs = clock.elapsedMs()
       const outcomes = await engine.run(lane, submissions, onWriting)
       waiting.saw(outcomes)
-      payments.saw(submissions, outcomes)
+      payments.saw(submissions, outcomes, sinceMs)
       return outcomes
     },
     rowsOf,

@@ -68,13 +68,14 @@ export function startProcess(
   const engine = system.createEngine(store, { cell: cell.name, startedAt: cell.clock() })
 
   async function run(lane: number, submissions: readonly Submission[]): Promise<CommandOutcome[]> {
+    const sinceMs = scheduler.now()
     const outcomes = await engine.run(laneOf(lane), submissions)
     world.trace(
       () =>
         `process ${number} lane ${lane} decided ${submissions.map((one, index) => `${one.command.kind}:${summary(outcomes[index]!)}`)}`,
     )
     auditor.decided(laneOf(lane), submissions, outcomes)
-    if (isUp) payments.saw(submissions, outcomes)
+    if (isUp) payments.saw(submissions, outcomes, sinceMs)
     return outcomes
   }
 

@@ -47,7 +47,7 @@ export function paymentsConsumer(options: ConsumerOptions): Consumer {
     name: 'payments',
     isRepeatable: true, // what an order no longer waits for is not taken up, and providers know our keys
     types: { names: new Set(Object.keys(kinds)), nouns: new Set() },
-    ready: (events, signal) => untilPrompted(operationsOf(events), prompt, clock, signal),
+    ready: (events, signal) => untilPrompted(operationsOf(events), options, signal),
     async apply(session, events) {
       const now = clock.now()
       leased = { operations: [], atMs: clock.elapsedMs(), isMore: false }
@@ -84,28 +84,34 @@ async function keepTakenBack(options: ConsumerOptions, session: Session, event: 
   await options.insertTakenBack(session, { ...operation, id: event.eventId, refundId }, refund.error ?? 'taken_back')
 }
 
-/** Most calls that were made at once are answered soon, here or in another process; the wait for the others has an end. */
+/**
+ * Most calls that were made at once are answered soon, and the wait for the others has an end. What another process placed is
+ * left to it for as long, which it measures from before its COMMIT: by no clock that could be set.
+ */
 async function untilPrompted(
   operations: readonly Operation[],
-  prompt: ConsumerOptions['prompt'],
-  clock: ConsumerOptions['clock'],
+  { prompt, readOrder, clock }: ConsumerOptions,
   signal: AbortSignal,
 ): Promise<void> {
-  const now = clock.now()
-  const underWay: Promise<void>[] = []
+  const own: Promise<void>[] = []
   let waitMs = 0
-  for (const { id, kind, askedAt } of operations) {
-    if (kind !== 'authorize') continue
-    const prompted = prompt.find(id)
-    if (prompted && prompted.state !== 'under_way') continue
-    const ageMs = prompted ? clock.elapsedMs() - prompted.sinceMs : now - askedAt
-    if (ageMs >= limits.promptMsMax) continue
-    waitMs = Math.max(waitMs, Math.min(limits.promptMsMax, limits.promptMsMax - ageMs))
-    underWay.push(prompted ? prompted.done : clock.sleep(limits.promptMsMax - ageMs, signal))
+  const others: Operation[] = []
+  for (const operation of operations) {
+    if (operation.kind !== 'authorize') continue
+    const prompted = prompt.find(operation.id)
+    if (!prompted) others.push(operation)
+    if (prompted?.state !== 'under_way') continue
+    waitMs = Math.max(waitMs, prompted.sinceMs + limits.promptMsMax - clock.elapsedMs())
+    own.push(prompted.done)
   }
-  if (waitMs === 0) return
+  const open = await Promise.all(others.map(async (one) => isStillAsked(await readOrder(one.shopId, one.orderId), one)))
+  if (open.includes(true)) await clock.sleep(limits.promptMsMax, signal)
+  else if (waitMs > 0) await within(waitMs, Promise.all(own), clock, signal)
+}
+
+async function within(ms: number, work: Promise<unknown>, clock: Pick<Clock, 'sleep'>, signal: AbortSignal) {
   const ended = new AbortController()
-  await Promise.race([Promise.all(underWay), clock.sleep(waitMs, AbortSignal.any([signal, ended.signal]))])
+  await Promise.race([work, clock.sleep(ms, AbortSignal.any([signal, ended.signal]))])
   ended.abort()
 }
 

@@ -6,12 +6,15 @@ import { limits } from '../../base/limits.ts'
 import { addMs, type Instant } from '../../base/time.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { CommandOutcome, Order, Submission } from '../orders/types.ts'
-import { authorizationOf, begun, isLate, type TrackedOperation } from './decide.ts'
+import { authorizationOf, begun, nextStep, type TrackedOperation } from './decide.ts'
 import type { Book, Executor } from './executor.ts'
 
 export type Prompt = {
-  /** To be told what every batch of this process has committed: attempts that begin with it are called at once. */
-  saw(submissions: readonly Submission[], outcomes: readonly CommandOutcome[]): void
+  /**
+   * To be told what every batch of this process has committed: attempts that begin with it are called at once, unless the batch,
+   * which began at `sinceMs` on the clock that never goes back, took so long that whoever reads the log may be at them.
+   */
+  saw(submissions: readonly Submission[], outcomes: readonly CommandOutcome[], sinceMs: number): void
   /** Undefined: not called by this process, or so long ago that it is forgotten. */
   find(id: Uuid): Prompted | undefined
   /** When the consumer has done what there was to do. */
@@ -39,14 +42,13 @@ export type PromptOptions = {
 export function createPrompt({ executor, clock }: PromptOptions): Prompt {
   const all = new Map<Uuid, Prompted>()
 
-  function call(order: Order): void {
+  function call(order: Order, atMs: number): void {
     const payment = order.life?.payments.at(-1)
     if (payment?.status !== 'pending') return
     const asked = authorizationOf(order, payment)
-    if (isLate(asked, clock.now())) return // a COMMIT that took so long: whoever reads the log may be at it
-    const atMs = clock.elapsedMs()
-    forgetOld(atMs)
-    const unsent: TrackedOperation = { ...asked, state: 'unsent', tries: 0, nextAt: asked.askedAt }
+    const now = clock.now()
+    const unsent: TrackedOperation = { ...asked, state: 'unsent', tries: 0, nextAt: now }
+    if (nextStep(unsent, now) !== 'send') return
     if (executor.room(asked.provider) === 0) {
       all.set(asked.id, {
         operation: unsent,
@@ -57,7 +59,7 @@ export function createPrompt({ executor, clock }: PromptOptions): Prompt {
       })
       return
     }
-    const { prompted, book } = underWay(begun(unsent, 'send', clock.now()), atMs, executor.rows, clock.now)
+    const { prompted, book } = underWay(begun(unsent, 'send', now), atMs, executor.rows, clock.now)
     all.set(asked.id, prompted)
     executor.carryOut([{ operation: prompted.operation, step: 'send', book }], atMs)
   }
@@ -70,11 +72,14 @@ export function createPrompt({ executor, clock }: PromptOptions): Prompt {
     }
   }
 
-  function saw(submissions: readonly Submission[], outcomes: readonly CommandOutcome[]): void {
+  function saw(submissions: readonly Submission[], outcomes: readonly CommandOutcome[], sinceMs: number): void {
+    const nowMs = clock.elapsedMs()
+    if (nowMs - sinceMs > limits.promptMsMax) return
+    forgetOld(nowMs)
     for (const [index, { command }] of submissions.entries()) {
       if (command.kind !== 'place_order' && command.kind !== 'start_payment') continue
       const outcome = outcomes[index]!
-      if (outcome.ok && outcome.value.kind === 'order') call(outcome.value.order)
+      if (outcome.ok && outcome.value.kind === 'order') call(outcome.value.order, sinceMs)
     }
   }
 

@@ -9,7 +9,7 @@ import type { Order, Settlement } from '../orders/types.ts'
 import { authorizationOf, settlementOfCharge } from './decide.ts'
 import type { Providers, SubmitSettle } from './executor.ts'
 import { insertOperations, paymentsUnderWay } from './store.ts'
-import type { Charge, ChargesQuery, Operation, Provider } from './types.ts'
+import type { Charge, ChargesQuery, Provider } from './types.ts'
 
 /**
  * - `order_unknown`, `payment_unknown`: the provider holds money for what we do not have.

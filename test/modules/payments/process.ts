@@ -45,8 +45,9 @@ export async function openProcess(
   // As in a cell, commands that come together are one batch, and batches of a lane follow each other.
   const run = gather<Command, CommandOutcome>(100, async (commands) => {
     const submissions = commands.map((command) => submission(command, null))
+    const sinceMs = systemClock.elapsedMs()
     const outcomes = await engine.run(...submissions)
-    prompt.saw(submissions, outcomes)
+    prompt.saw(submissions, outcomes, sinceMs)
     return outcomes
   })
   const errors: unknown[] = []
