@@ -32,8 +32,10 @@ export const authorizedOf = ({ payments }: Pick<Life, 'payments'>): number =>
   sum(payments, (payment) => (payment.status === 'authorized' && payment.asked !== 'void' ? payment.amount : 0))
 
 /** Its end may still take money: no second attempt may begin beside it. */
-export const isOpen = ({ status, asked }: Payment): boolean =>
-  status === 'pending' || status === 'requires_action' || (status === 'authorized' && asked === 'capture')
+export const isOpen = ({ status, asked, givenUp }: Payment): boolean =>
+  status === 'pending' ||
+  status === 'requires_action' ||
+  (status === 'authorized' && (asked === 'capture' || givenUp === 'capture'))
 
 /** The provider has the next word, and its order keeps its units until then. What is being voided pays for nothing. */
 export const isUnderWay = ({ status, asked }: Payment): boolean =>
