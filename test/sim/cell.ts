@@ -1,15 +1,14 @@
 // A simulated cell: one database, its log's consumers, its processes, and its payment provider, with the faults that strike them.
 import { type CellName, type Uuid, uuidV7 } from '../../src/base/ids.ts'
 import type { Prng } from '../../src/base/prng.ts'
-import type { Instant } from '../../src/base/time.ts'
 import { type ConsumerWorld, runConsumer } from './consumer-run.ts'
 import { createNetwork } from './network.ts'
 import { createOperations, reconcile, startPayments } from './payments.ts'
 import { type CellHost, type ProcessWorld, type ServerProcess, startProcess } from './process.ts'
 import { createProvider, type TakenBack } from './provider.ts'
+import { createSkewedClock } from './skewed-clock.ts'
 import { locationsOf, shopsOf } from './workload.ts'
 
-const beganAt = Date.UTC(2026, 0, 1)
 const hourMs = 60 * 60 * 1000
 const dayMs = 25 * hourMs
 /** Past the capture deadline of what was set aside, and past its end. */
@@ -17,15 +16,13 @@ const weeksMs = [6 * 24 * hourMs + hourMs, 8 * 24 * hourMs]
 
 export function createCell(world: ProcessWorld, name: CellName, random: Prng) {
   const { system, scheduler, plan, auditor } = world
-  let skewMs = 0
-  let skewMsMax = 0
   let commits = 0
   let started = 0
   /** Webhooks that are sent again and again. */
   let unheard = 0
   const places: ServerProcess[] = []
   const consumers = new Map<string, ConsumerWorld['consumer']>()
-  const clock = () => Math.floor(beganAt + scheduler.now() + skewMs) as Instant
+  const { now: clock, jump, advance } = createSkewedClock(scheduler, world.trace)
   const database = system.createMemoryDatabase({
     clock,
     onCommit(commit) {
@@ -102,12 +99,6 @@ export function createCell(world: ProcessWorld, name: CellName, random: Prng) {
     }
   }
 
-  function jump(ms: number): void {
-    skewMs += ms
-    skewMsMax = Math.max(skewMsMax, skewMs)
-    world.trace(() => `the clock jumps, it is ${skewMs} ms off`)
-  }
-
   function weekIsOver(ownRandom: Prng): void {
     jump(ownRandom.pick(weeksMs))
     provider.forgetKeys()
@@ -176,8 +167,7 @@ export function createCell(world: ProcessWorld, name: CellName, random: Prng) {
       const retried = operations.retryDead(clock(), () => uuidV7(clock(), closing.bytes(10)) as Uuid)
       return retried + (await tellDifferences(closing))
     },
-    /** Beyond whatever it has shown. */
-    advanceClock: (ms: number) => jump(skewMsMax - skewMs + ms),
+    advanceClock: advance,
     /** Whatever is still set aside runs out. */
     lapse: () => provider.lapse(1),
     heal() {

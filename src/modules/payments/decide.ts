@@ -5,9 +5,8 @@ import { unreachable } from '../../base/assert.ts'
 import type { Uuid } from '../../base/ids.ts'
 import { limits } from '../../base/limits.ts'
 import { addMs, type Instant } from '../../base/time.ts'
-import type { Payment } from '../orders/life.ts'
 import type { Order, Settlement } from '../orders/types.ts'
-import type { Answer, Charge, Operation, OperationKind } from './types.ts'
+import type { Answer, Charge, Operation, OperationKind, OrderPayment } from './types.ts'
 
 /**
  * - `unsent`: no call has begun.
@@ -85,7 +84,10 @@ export function afterGivingUp<T extends TrackedOperation>(
 }
 
 /** What an attempt asks of its provider; the event `payment.requested` says the same. */
-export const authorizationOf = (order: Pick<Order, 'shopId' | 'id' | 'currency'>, payment: Payment): Operation => ({
+export const authorizationOf = (
+  order: Pick<Order, 'shopId' | 'id' | 'currency'>,
+  payment: OrderPayment,
+): Operation => ({
   shopId: order.shopId,
   id: payment.id,
   kind: 'authorize',

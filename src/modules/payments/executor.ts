@@ -15,7 +15,7 @@ import {
   type Step,
   type TrackedOperation,
 } from './decide.ts'
-import type { DueOperation, Kept } from './store.ts'
+import type { Book, DueOperation, OperationRows } from './store.ts'
 import type { Provider } from './types.ts'
 
 export type Providers = ReadonlyMap<string, Provider>
@@ -35,15 +35,6 @@ export type ExecutorOptions = {
   onError: (error: unknown) => void
 }
 
-/** Where operations stand that are not answered yet, for all processes together. */
-export type OperationRows = Book & {
-  /** Locks due operations that nobody else has locked, and leases them as `plan` says. */
-  leaseDue<T extends DueOperation>(
-    what: { provider: string; limit: number },
-    plan: (due: DueOperation) => T,
-  ): Promise<readonly T[]>
-}
-
 export type Executor = {
   /** How many operations may be leased for this provider now, and handed to `carryOut`. */
   room(provider: string): number
@@ -61,16 +52,6 @@ export type Executor = {
 
 /** `book`: where its end is written, if not in its row. */
 export type Planned = { operation: TrackedOperation; step: Step; book?: Book }
-
-/** What is done with an operation after its call. */
-export type Book = {
-  /** Its order knows the answer. */
-  remove(operation: TrackedOperation): Promise<unknown>
-  /** Somebody has to go on with it. */
-  keep(kept: Kept): Promise<unknown>
-  /** In any case, and last: neither of the others, if the order could not be told. */
-  ended?(): void
-}
 
 export function createExecutor(options: ExecutorOptions): Executor {
   const { rows, clock, onError } = options

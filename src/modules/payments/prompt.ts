@@ -7,7 +7,8 @@ import { addMs, type Instant } from '../../base/time.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { CommandOutcome, Order, Submission } from '../orders/types.ts'
 import { authorizationOf, begun, nextStep, type TrackedOperation } from './decide.ts'
-import type { Book, Executor } from './executor.ts'
+import type { Executor } from './executor.ts'
+import type { Book } from './store.ts'
 
 export type Prompt = {
   /**

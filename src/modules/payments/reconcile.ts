@@ -4,12 +4,11 @@ import type { ShopId, Uuid } from '../../base/ids.ts'
 import { limits } from '../../base/limits.ts'
 import type { Instant } from '../../base/time.ts'
 import type { Database } from '../../runtime/pg.ts'
-import type { Payment } from '../orders/life.ts'
 import type { Order, Settlement } from '../orders/types.ts'
 import { authorizationOf, settlementOfCharge } from './decide.ts'
 import type { Providers, SubmitSettle } from './executor.ts'
 import { insertOperations, paymentsUnderWay } from './store.ts'
-import type { Charge, ChargesQuery, Provider } from './types.ts'
+import type { Charge, ChargesQuery, OrderPayment, Provider } from './types.ts'
 
 /**
  * - `order_unknown`, `payment_unknown`: the provider holds money for what we do not have.
@@ -42,7 +41,7 @@ export type Verdict =
   | { is: 'different'; kind: DifferenceKind }
 
 /** What to make of a payment and of what the provider holds for it. Pure. */
-export function verdictOf(order: Order, payment: Payment, charge: Charge | undefined): Verdict {
+export function verdictOf(order: Order, payment: OrderPayment, charge: Charge | undefined): Verdict {
   const isOpen = payment.status === 'pending' || payment.status === 'requires_action'
   if (!charge) {
     if (isOpen) return { is: 'asked' }
@@ -71,7 +70,7 @@ export function verdictOf(order: Order, payment: Payment, charge: Charge | undef
   return settlement ? { is: 'told', settlements: [settlement] } : { is: 'equal' }
 }
 
-function refundsOf(order: Order, payment: Payment, charge: Charge): Verdict {
+function refundsOf(order: Order, payment: OrderPayment, charge: Charge): Verdict {
   // A dispute takes money, but is no refund to its provider.
   const refunds = order.life?.refunds.filter((one) => one.paymentId === payment.id && !one.isDispute) ?? []
   const missing = charge.refunded - sumOf(refunds.filter(({ status }) => status === 'refunded'))
@@ -243,7 +242,7 @@ async function reconcilePage(
 async function act(
   { database, submit }: ReconcileParts,
   order: Order,
-  payment: Payment,
+  payment: OrderPayment,
   charge: Charge | undefined,
   report: ReconcileReport,
 ): Promise<void> {

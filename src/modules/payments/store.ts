@@ -8,7 +8,6 @@ import type { Database } from '../../runtime/pg.ts'
 import type { Session } from '../../runtime/pg-session.ts'
 import { bareArray, textArray } from '../../runtime/pg-values.ts'
 import type { Progress, TrackedOperation } from './decide.ts'
-import type { OperationRows } from './executor.ts'
 import type { Operation } from './types.ts'
 
 const columns = `shop_id as "shopId", id, order_id as "orderId", payment_id as "paymentId", refund_id as "refundId", kind, provider,
@@ -122,6 +121,25 @@ const keepSql = `
   from unnest($1::int[], $2::uuid[], $3::text[], $4::int[], $5::bigint[], $6::text[], $7::text[], $8::bool[])
     as new (shop_id, id, state, tries, due_in, reference, error, refused)
   where old.shop_id = new.shop_id and old.id = new.id and old.tries = new.tries and old.state <> 'dead'`
+
+/** What is done with an operation after its call. */
+export type Book = {
+  /** Its order knows the answer. */
+  remove(operation: TrackedOperation): Promise<unknown>
+  /** Somebody has to go on with it. */
+  keep(kept: Kept): Promise<unknown>
+  /** In any case, and last: neither of the others, if the order could not be told. */
+  ended?(): void
+}
+
+/** Where operations stand that are not answered yet, for all processes together. */
+export type OperationRows = Book & {
+  /** Locks due operations that nobody else has locked, and leases them as `plan` says. */
+  leaseDue<T extends DueOperation>(
+    what: { provider: string; limit: number },
+    plan: (due: DueOperation) => T,
+  ): Promise<readonly T[]>
+}
 
 /** What many calls of one process leave behind becomes one statement. */
 export function createOperationRows(database: Database): OperationRows {

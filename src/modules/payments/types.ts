@@ -3,6 +3,10 @@
 import type { ShopId, Uuid } from '../../base/ids.ts'
 import type { Currency, MinorUnits } from '../../base/money.ts'
 import type { Instant } from '../../base/time.ts'
+import type { Order } from '../orders/types.ts'
+
+/** An attempt to pay, as its order has it. */
+export type OrderPayment = NonNullable<Order['life']>['payments'][number]
 
 export type OperationKind = 'authorize' | 'capture' | 'void' | 'refund'
 
