@@ -131,9 +131,12 @@ export const limits = {
   eventPageMsMax: 2_000, // a page that found nothing for so long answers empty, moved on as far as it has looked
   partitionLockMsMax: 200,
   logPollMs: 100,
-  logPokeMsMin: 10,
+  logPokeMsMin: 20,
   logWritersMsMax: 50, // between two looks at who still writes
   consumerChunkMax: 500,
+  paymentsLingerMs: 25, // what is asked of a provider beyond an attempt to pay
+  ledgerLingerMs: 100,
+  fulfilmentLingerMs: 250,
   consumerBackoffMsMax: 5_000,
   consumerTriesMax: 10, // of one event, which with their pauses take 5 s; then it stands aside
   consumersMax: 1_000, // told at once

@@ -1,6 +1,7 @@
 // Keeps the list of work as a consumer of the log. An event only says which order has changed: its rows are made anew from the
 // order as it is, in the transaction that moves the position on, so that events may come again in any order of rewinding.
 import { parseWireId, type ShopId } from '../../base/ids.ts'
+import { limits } from '../../base/limits.ts'
 import type { Consumer } from '../../runtime/bus.ts'
 import type { Session } from '../../runtime/pg-session.ts'
 import { replaceWork, type WorkRow } from './store.ts'
@@ -14,6 +15,7 @@ export type ReadOrderWork = (
 
 export const fulfilmentConsumer = (readOrderWork: ReadOrderWork): Consumer => ({
   name: 'fulfilment',
+  lingerMs: limits.fulfilmentLingerMs,
   isRepeatable: true,
   types: {
     names: new Set([

@@ -175,22 +175,24 @@ const insertOrdersSql = `
   with placed as materialized (
     select * from rows from (
       unnest($1::integer[], $2::uuid[], $3::text[], $4::integer[], $5::bigint[], $6::bigint[], $7::bigint[], $8::text[]),
-      unnest($9::text[]), string_to_table($10, E'\\n'), string_to_table($11, E'\\n'))
+      string_to_table($9, E'\\n'), string_to_table($10, E'\\n'), string_to_table($11, E'\\n'))
       u(shop_id, id, status, version, expires_at, updated_at, placed_at, customer, life, document, row_ids)
   ), documents as (
     insert into orders.orders (shop_id, id, placed_at, customer, document)
     select shop_id, id, to_timestamp(placed_at / 1000.0), customer, document::json from placed
   )
   insert into orders.states (shop_id, id, status, version, expires_at, updated_at, life, row_ids)
-  select shop_id, id, status, version, to_timestamp(expires_at / 1000.0), to_timestamp(updated_at / 1000.0), life::json,
-    row_ids::bigint[]
+  select shop_id, id, status, version, to_timestamp(expires_at / 1000.0), to_timestamp(updated_at / 1000.0),
+    nullif(life, '')::json, row_ids::bigint[]
   from placed`
 const updateStatesSql = `
   with updated as (
     update orders.states s set status = u.status, version = u.version, expires_at = to_timestamp(u.expires_at / 1000.0),
       updated_at = to_timestamp(u.updated_at / 1000.0), cancel_reason = u.cancel_reason, cancelled = u.cancelled::integer[],
-      life = u.life::json
-    from unnest($1::integer[], $2::uuid[], $3::text[], $4::integer[], $5::bigint[], $6::bigint[], $7::text[], $8::text[], $9::text[])
+      life = nullif(u.life, '')::json
+    from rows from (
+      unnest($1::integer[], $2::uuid[], $3::text[], $4::integer[], $5::bigint[], $6::bigint[], $7::text[], $8::text[]),
+      string_to_table($9, E'\\n'))
       u(shop_id, id, status, version, expires_at, updated_at, cancel_reason, cancelled, life)
     where s.shop_id = u.shop_id and s.id = u.id returning 1)
   select runtime.expect_rows(count(*), $10) from updated`
@@ -210,7 +212,7 @@ export const insertOrders = (session: Session, orders: readonly Order[]) =>
     ...stateColumns(orders),
     bareArray(orders.map((order) => order.placedAt)),
     textArray(orders.map((order) => order.customer)),
-    textArray(orders.map(lifeText)),
+    jsonLines(orders.map(lifeText)),
     jsonLines(orders.map(documentText)),
     orders.map((order) => rowIdsOf(order.lines)).join('\n'),
   ])
@@ -225,11 +227,12 @@ export const updateStates = (session: Session, orders: readonly Order[]) =>
     ...stateColumns(orders),
     bareArray(orders.map((order) => order.cancelReason ?? 'null')),
     textArray(orders.map((order) => order.cancelled && bareArray(order.cancelled))),
-    textArray(orders.map(lifeText)),
+    jsonLines(orders.map(lifeText)),
     orders.length,
   ])
 
-const lifeText = ({ life }: Order): string | null => life && JSON.stringify(life)
+/** Empty for none. */
+const lifeText = ({ life }: Order): string => (life ? JSON.stringify(life) : '')
 
 const insertPartsSql = `
   insert into orders.parts (shop_id, id, order_id) select * from unnest($1::integer[], $2::uuid[], $3::uuid[])`

@@ -45,6 +45,7 @@ export function paymentsConsumer(options: ConsumerOptions): Consumer {
 
   return {
     name: 'payments',
+    lingerMs: limits.paymentsLingerMs,
     isRepeatable: true, // what an order no longer waits for is not taken up, and providers know our keys
     types: { names: new Set(Object.keys(kinds)), nouns: new Set() },
     ready: (events, signal) => untilPrompted(operationsOf(events), options, signal),
