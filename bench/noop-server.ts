@@ -67,6 +67,7 @@ const app = await createApp({
   },
   deadLetters: createDeadLetters(noDatabase, []),
   lives: () => [],
+  consumersChanged: async () => {},
   database: noDatabase,
   providers: new Map(),
   webhooks: { webhooks: { beginAt: noLog, poke: noLog }, urlRules: { publicOnly: true, ports: [] } },

@@ -132,6 +132,7 @@ export async function buildCell({ cell, database, config, log, clock = systemClo
     waiting,
     deadLetters: openDeadLetters(database, cell, (command) => batcher.submit(submissionOf(command, null, clock.now()))),
     lives: () => reader.lives,
+    consumersChanged: () => bus.look(),
     assessOrder: createRisk({ database, clock, assessors: [], metrics: riskMetrics(metrics) }),
     database,
     keys: createKeys(database, clock.now, config.profile === 'development' ? developmentPrincipals(shop) : undefined),

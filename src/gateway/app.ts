@@ -64,6 +64,7 @@ export type AppOptions = Omit<HealthOptions, 'guard' | 'position'> & {
   webhooks: Pick<WebhookRoutesOptions, 'webhooks' | 'urlRules'>
   deadLetters: DeadLetters
   lives(): Lives
+  consumersChanged(): Promise<void>
   database: Pick<Database, 'query' | 'transaction'>
   keys: Keys
   log: Pick<Log, 'error' | 'warn'>
@@ -122,7 +123,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   eventRoutes(app, { cell, guard, events: options.events })
   webhookRoutes(app, { ...shared, ...options.webhooks, bodyOf: (event) => eventJson(event, cell) })
   deadLetterRoutes(app, { ...shared, deadLetters: options.deadLetters })
-  consumerRoutes(app, { guard, database: options.database, lives: options.lives })
+  consumerRoutes(app, { guard, database: options.database, lives: options.lives, changed: options.consumersChanged })
   settingsRoutes(app, { guard, database: options.database, keys: options.keys })
   stockRoutes(app, { ...shared, submissionOf })
   orderRoutes(app, ordersShared)

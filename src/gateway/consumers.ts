@@ -47,6 +47,8 @@ export type ConsumerRoutesOptions = {
   guard: Guard
   database: Pick<Database, 'query' | 'transaction'>
   lives(): Lives
+  /** Makes this process heed at once what was changed. */
+  changed(): Promise<void>
 }
 
 export function consumerRoutes(app: FastifyInstance, options: ConsumerRoutesOptions): void {
@@ -126,7 +128,7 @@ type Steering = { request: FastifyRequest<{ Params: { name: string } }>; reply: 
 
 /** Does it, once for a key, and answers the consumer as it is now. */
 async function steer(
-  { guard, database }: ConsumerRoutesOptions,
+  { guard, database, changed }: ConsumerRoutesOptions,
   { request, reply }: Steering,
   work: () => Promise<Outcome<string>>,
 ): Promise<FastifyReply> {
@@ -134,6 +136,7 @@ async function steer(
   if ('code' in key) return sendRefused(reply, key)
   const done = await once(database, { shopId: request.principal.shopId, key }, work)
   if (!done.ok) return sendRefused(reply, done)
+  await changed()
   if (done.replayed) reply.header('idempotent-replayed', 'true')
   return sendConsumer(reply, await findConsumer(database, request.params.name))
 }

@@ -51,11 +51,15 @@ export function postgresBus(options: PostgresBusOptions): Bus {
   const ended = new AbortController()
   let watching: Promise<void> | undefined
   return {
+    look: () => lookAtRows(options, running),
     consume(consumer) {
       const stopping = new AbortController()
       const one = started(consumer, stopping.signal)
       const looping = loop(options, one)
       const consumption: Consumption = {
+        get isPaused() {
+          return one.isPaused
+        },
         async stop() {
           stopping.abort()
           one.alarm.abort()
@@ -255,24 +259,21 @@ const watchSql = `
   from runtime.consumers where name = any ($1::text[])`
 type Watched = { name: string; paused: boolean; seq: number; retryAsked: boolean }
 
-/** One statement for all consumers of the process. */
-async function watch(
-  { database, clock, onError }: PostgresBusOptions,
-  running: ReadonlyMap<unknown, Running>,
-  ended: AbortSignal,
-): Promise<void> {
+async function watch(options: PostgresBusOptions, running: ReadonlyMap<unknown, Running>, ended: AbortSignal) {
   while (!ended.aborted) {
-    await clock.sleep(limits.consumerWatchMs, ended)
-    const names = [...new Set([...running.values()].map(({ consumer }) => consumer.name))]
-    if (ended.aborted || names.length === 0) continue
-    try {
-      const rows = await database.query<Watched>(watchSql, [textArray(names)])
-      const found = new Map(rows.map((row) => [row.name, row]))
-      for (const one of running.values()) heed(one, found.get(one.consumer.name))
-    } catch (error) {
-      if (!ended.aborted) onError('watch', error)
-    }
+    await options.clock.sleep(limits.consumerWatchMs, ended)
+    if (!ended.aborted)
+      await lookAtRows(options, running).catch((error) => ended.aborted || options.onError('watch', error))
   }
+}
+
+/** One statement for all consumers of the process. */
+async function lookAtRows({ database }: PostgresBusOptions, running: ReadonlyMap<unknown, Running>): Promise<void> {
+  const names = [...new Set([...running.values()].map(({ consumer }) => consumer.name))]
+  if (names.length === 0) return
+  const rows = await database.query<Watched>(watchSql, [textArray(names)])
+  const found = new Map(rows.map((row) => [row.name, row]))
+  for (const one of running.values()) heed(one, found.get(one.consumer.name))
 }
 
 function heed(one: Running, wanted: Watched | undefined): void {

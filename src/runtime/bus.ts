@@ -32,6 +32,8 @@ export type Consumer = {
 }
 
 export type Bus = {
+  /** Heeds at once what was asked of consumers by hand, instead of within `consumerWatchMs`. */
+  look(): Promise<void>
   /** Begins where the consumer stopped, or at the oldest event kept. Many processes may run the same consumer. */
   consume(consumer: Consumer): Consumption
   /** Stops all consumptions. */
@@ -39,6 +41,8 @@ export type Bus = {
 }
 
 export type Consumption = {
+  /** As last seen, at most `consumerWatchMs` ago. */
+  readonly isPaused: boolean
   /** Resolves when nothing more will be applied. */
   stop(): Promise<void>
 }

@@ -52,7 +52,7 @@ const stateOf = ({ incarnation, seq, ...row }: ConsumerRow): ConsumerState => ({
 
 const pauseSql = 'update runtime.consumers set paused = $2 where name = $1'
 
-/** Nothing is applied any more once this has committed. False when there is no such consumer. */
+/** Nothing is applied any more once this has committed; what a process does ahead of its consumer ends within `consumerWatchMs`. False when there is no such consumer. */
 export async function setPaused(
   database: Pick<Database, 'query' | 'transaction'>,
   name: string,

@@ -73,6 +73,7 @@ function sameRecord(orders: readonly StoredOrder[], charges: readonly Charge[]):
       const charge = left.get(paymentId)
       left.delete(paymentId)
       if (payment.provider === 'none' || payment.amount === 0) continue // nobody was asked
+      if (!charge && wasNeverDone(payment)) continue
       const refunds = life!.refunds.filter((one) => one.paymentId === payment.id)
       const refunded = refunds.reduce((sum, { status, amount }) => (status === 'refunded' ? sum + amount : sum), 0)
       const ours = `${payment.provider} ${payment.status} ${payment.amount} ${payment.captured} ${refunded}`
@@ -92,6 +93,10 @@ function sameRecord(orders: readonly StoredOrder[], charges: readonly Charge[]):
   }
   return [...faults, ...[...left.values()].map((charge) => `nobody asked for ${JSON.stringify(charge)}`)]
 }
+
+/** The provider had put it off, and by then the order was cancelled. */
+const wasNeverDone = ({ status, error }: { status: string; error: string | null }): boolean =>
+  status === 'failed' && error === 'order_cancelled'
 
 /** As many attempts to pay as were acknowledged. */
 function attempts(accepted: readonly Accepted[], orders: readonly StoredOrder[]): string[] {

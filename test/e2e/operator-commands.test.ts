@@ -111,7 +111,12 @@ describe('beside a running server', () => {
     expect((await run('consumer', 'pause', 'payments')).json.consumers).toMatchObject([
       { name: 'payments', paused: true },
     ])
-    const placed = await client().orders.place({ ...order, payment: { provider: 'test', method: 'tok_ok' } })
+    let placed = { id: '', status: '' }
+    // The server heeds it within half a second: until then attempts to pay are called as soon as they are placed.
+    await eventually(async () => {
+      placed = await client().orders.place({ ...order, payment: { provider: 'test', method: 'tok_ok' } }, { wait: 1 })
+      return placed.status === 'pending'
+    })
     const status = async () => (await client().orders.get(placed.id)).status
     await eventually(async () => (await named('ledger')).lag_events === 0)
     expect((await named('payments')).lag_events).toBeGreaterThan(0)

@@ -51,6 +51,7 @@ async function openDoor() {
     waiting: createWaiting(async () => undefined),
     deadLetters: createDeadLetters(database as never, []),
     lives: () => [],
+    consumersChanged: async () => {},
     database: database as never,
     keys: createKeys(
       { query: async () => [] as never }, // the shop has set nothing

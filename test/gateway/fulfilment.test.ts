@@ -217,6 +217,10 @@ describe('the list of work', () => {
   const statuses = async () => (await list('?location=west')).data.map(({ order_id, status }) => [order_id, status])
 
   it('has confirmed orders by location, oldest first, from their confirmation until all of them has left', async () => {
+    await eventually(async () => {
+      const { data } = (await cell.call('GET', '/v1/consumers')).json
+      return data.find(({ name }: { name: string }) => name === 'fulfilment')?.lag_events === 0
+    })
     const before = await statuses()
     const [one, two] = [await orderAt('west', 3), await orderAt('west', 1)]
     await eventually(async () => (await statuses()).length === before.length + 2)

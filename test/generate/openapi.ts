@@ -36,6 +36,7 @@ export async function openApiText(): Promise<string> {
     testProvider: describedProvider,
     deadLetters: createDeadLetters({ query: nobody, transaction: nobody }, []),
     lives: nobody,
+    consumersChanged: async () => {},
     database: { query: nobody, transaction: nobody },
     keys: { known: nobody, find: nobody, forget: nobody },
     log: { error: nobody, warn: nobody },

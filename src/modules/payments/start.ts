@@ -70,7 +70,9 @@ export function startPayments(options: PaymentsOptions): Payments {
     every(limits.reconcileEveryMs, (stopping) => reconcileRecent(options, differences, stopping), onError),
   ]
   return {
-    saw: prompt.saw,
+    saw(submissions, outcomes, sinceMs) {
+      if (!consumption.isPaused) prompt.saw(submissions, outcomes, sinceMs)
+    },
     async stop() {
       await consumption.stop()
       await Promise.all([executor.stop(), ...recurring.map((one) => one.stop())])

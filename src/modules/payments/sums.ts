@@ -3,12 +3,20 @@ import type { ShopId } from '../../base/ids.ts'
 import type { Currency } from '../../base/money.ts'
 import type { Database } from '../../runtime/pg.ts'
 
-// An authorization that takes the money at once may have taken it; so may an operation that stands in the dead letters.
+// An authorization that takes the money at once may have taken it; so may an operation that stands in the dead letters, and an
+// attempt that was called at once and that the consumer has not come to yet.
 const underWaySql = `
+  with asked as (
+    select shop_id, provider, currency, kind, capture, amount from payments.operations
+    union all
+    select shop_id, data ->> 'provider', data ->> 'currency', 'authorize', data ->> 'capture', (data ->> 'amount')::bigint
+    from runtime.events
+    where type = 'payment.requested' and seq > (select coalesce(max(seq), 0) from runtime.consumers where name = 'payments')
+  )
   select shop_id as "shopId", provider, currency,
     coalesce(sum(amount) filter (where kind = 'capture' or kind = 'authorize' and capture = 'now'), 0)::bigint as captures,
     coalesce(sum(amount) filter (where kind = 'refund'), 0)::bigint as refunds
-  from payments.operations group by 1, 2, 3`
+  from asked group by 1, 2, 3`
 
 export type UnderWaySum = { shopId: ShopId; provider: string; currency: Currency; captures: number; refunds: number }
 

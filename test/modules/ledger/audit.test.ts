@@ -216,8 +216,10 @@ test('a refund that its provider took back is booked back, and the two records a
     bypassing(
       `update test_provider.charges set refunded = ${refunded} where order_id = '${uuidOf(ids.refunded)}' and captured = 2500`,
     )
-  expect(await found()).toMatchObject([{ check: 'providers', what: 'test refunded', expected: 2_700, actual: 2_000 }])
   await providerIs(0)
+  // It stands in the dead letters from now on, and may have been made again by then: both are right.
+  const isDead = "select from payments.operations where kind = 'refund' and state = 'dead'"
+  await eventually(async () => (await cell.database.query(isDead)).length === 1)
   const { consistent, money } = await audit()
   expect(money.differences).toEqual([])
   expect(consistent).toBe(true)
