@@ -47,6 +47,7 @@ export type CellPaymentsOptions = {
   shopIds: readonly ShopId[]
   commands: { submit(submission: Submission): Promise<CommandOutcome> }
   clock: Clock
+  newestSeq: () => number
   metrics: Metrics
   log: Pick<Log, 'warn'>
   onError: (error: unknown) => void

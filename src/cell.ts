@@ -104,6 +104,7 @@ export async function buildCell({ cell, database, config, log, clock = systemClo
     ...shared,
     providers,
     shopIds: [shop.id],
+    newestSeq: () => reader.horizon,
     commands: batcher,
     log,
     onError: warn(log, 'payments'),

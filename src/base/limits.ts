@@ -14,6 +14,9 @@ export const limits = {
   holdTtlSecondsMax: 604_800,
   idempotencyKeyCharactersMax: 255,
   requestKeyDaysKept: 8, // of operators
+  requestKeyPollMs: 100,
+  requestKeyPollsMax: 50, // then 409: the first is still under way
+  requestKeyMsLeft: 60_000, // after that, whoever was at it has died
   requestKeysForgottenMax: 5_000,
   metadataKeysMax: 50,
   metadataCharactersMax: 500,
@@ -70,8 +73,8 @@ export const limits = {
   providerCallMsMax: 5_000, // no answer for so long: unknown
   providerCallsMax: 64, // at once, to one provider that does not say otherwise
   operationLeaseMs: 20_000, // a process that took an operation up is done with it, or gone
-  promptMsMax: 1_000, // an attempt not answered for so long gets a row
-  promptRememberedMs: 60_000,
+  promptMsMax: 1_000, // from the begin of its batch on, an attempt is its process's own for so long; then it gets a row
+  promptRememberedMs: 10_000, // a consumer that is further behind asks the orders
   operationFreshMsMax: 5_000, // an event older than this may have been acted on: ask first
   operationsEveryMs: 250,
   reconcilePageMax: 200,

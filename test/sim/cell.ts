@@ -43,7 +43,7 @@ export function createCell(world: ProcessWorld, name: CellName, random: Prng) {
         if (settlement && process.isUp) process.settle(charge, settlement).catch(auditor.failed)
       }),
   })
-  const position = { seq: 0 }
+  const position = { seq: 0, settled: 0 }
   const paymentsWorld = {
     ...{ system, scheduler, database, operations, provider, network, auditor, clock, position, trace: world.trace },
     plan: world.plan,

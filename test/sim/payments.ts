@@ -110,7 +110,7 @@ export type PaymentsWorld = {
   auditor: Auditor
   clock(): Instant
   /** Where the consumer stands, for all processes together. */
-  position: { seq: number }
+  position: { seq: number; settled: number }
   trace(line: () => string): void
 }
 
@@ -150,7 +150,10 @@ export function startPayments(world: PaymentsWorld, process: PayingProcess, rand
     onError,
   })
   const prompt = system.createPrompt({ executor, clock })
-  const consumer = system.paymentsConsumer({ executor, prompt, insert, insertTakenBack, readOrder, clock })
+  const consumer = system.paymentsConsumer({
+    ...{ executor, prompt, insert, insertTakenBack, readOrder, clock },
+    newestSeq: () => world.position.settled,
+  })
   void takeDueAgainAndAgain()
   if (process.consumes) void readLog(world, process, consumer, random.fork()).catch(auditor.failed)
   return prompt
@@ -246,12 +249,13 @@ async function readLog(
       position.seq = random.between(0, position.seq)
     }
     const last = await system.settledUpTo(database, pause)
+    position.settled = last
     while (position.seq < last) {
       const from = position.seq
       const page = database.tables.events.filter(({ seq }) => seq > from && seq <= last).slice(0, pageMax)
       const wanted = page.filter(({ type }) => consumer.types!.names.has(type)).map(asLogEvent)
       const events = wanted.flatMap((event) => (random.chance(plan.eventDoubled) ? [event, event] : [event]))
-      await consumer.ready!(events, signal)
+      if (events.length > 0) await consumer.ready!(events, signal)
       if (crashes()) break
       const staged: Staged = { operations: [], takenBack: [] }
       await consumer.apply(staged as unknown as Session, events)

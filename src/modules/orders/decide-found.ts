@@ -65,6 +65,7 @@ function takeDispute(state: BatchState, order: Order, payment: Payment, found: F
   const dispute: Dispute = { reference, amount, reason, status }
   const before = payment.dispute
   if (before?.reference === reference && (before.status !== 'open' || status === 'open')) return false
+  if (lifeOf(order).refunds.some((one) => one.reference === reference)) return false // lost, and another one was opened since
   const payments = lifeOf(order).payments.map((one) => (one.id === paymentId ? { ...one, dispute } : one))
   changeLife(order, { payments })
   orderEvent(state, order, eventOf[status], [], { ...told(state, order, payment), ...dispute })

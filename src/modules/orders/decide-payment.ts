@@ -263,7 +263,7 @@ function askForMoneyDue(state: BatchState, order: Order): void {
   let missing = costOf(order) - heldOf(life) - underway(life.payments)
   for (const payment of life.payments) {
     if (missing <= 0) break
-    if (payment.status !== 'authorized' || payment.asked !== null || payment.givenUp === 'capture') continue
+    if (payment.status !== 'authorized' || payment.asked !== null || payment.givenUp !== undefined) continue
     if (!isDue && !isCaptureDue(order, life, payment, state.now)) continue
     missing -= ask(state, order, payment, Math.min(payment.amount, missing))
   }
@@ -291,8 +291,9 @@ function giveBackSurplus(state: BatchState, order: Order, refundId: Uuid | null)
   for (const payment of lifeOf(order).payments) {
     if (payment.status !== 'authorized' && payment.status !== 'requires_action') continue
     if (payment.asked === 'capture') needed -= payment.amount
-    else if (payment.asked === null && needed > 0) needed -= payment.amount
-    else if (payment.asked === null && payment.givenUp !== 'void') askVoid(state, order, payment)
+    else if (payment.asked !== null || payment.givenUp === 'void') continue
+    else if (needed > 0) needed -= payment.amount
+    else askVoid(state, order, payment)
   }
   let surplus = heldOf(lifeOf(order)) - cost
   let id = refundId

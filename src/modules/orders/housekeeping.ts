@@ -20,7 +20,8 @@ export async function sweep(
     const [found] = await database.query<{ due: boolean }>(dueSql)
     if (!found?.due) return
     const command = { kind: 'expire_due', limit: limits.sweepBatchMax } as const
-    await submit({ command, key: null, deadline: addMs(now(), limits.commandDeadlineMs) })
+    const swept = await submit({ command, key: null, deadline: addMs(now(), limits.commandDeadlineMs) })
+    if (swept.ok && swept.value.kind === 'expired' && swept.value.count === 0) return // others have it
   }
 }
 

@@ -29,7 +29,11 @@ export const refundableOf = (payment: Payment, refunds: readonly Refund[]): numb
 
 /** Money that a provider has set aside for us. */
 export const authorizedOf = ({ payments }: Pick<Life, 'payments'>): number =>
-  sum(payments, (payment) => (payment.status === 'authorized' && payment.asked !== 'void' ? payment.amount : 0))
+  sum(payments, (payment) => (isSetAside(payment) ? payment.amount : 0))
+
+/** Not what is on its way back, nor what nobody could give back and the provider lets go by itself. */
+export const isSetAside = ({ status, asked, givenUp }: Payment): boolean =>
+  status === 'authorized' && asked !== 'void' && givenUp !== 'void'
 
 /** Its end may still take money: no second attempt may begin beside it. */
 export const isOpen = ({ status, asked, givenUp }: Payment): boolean =>
@@ -37,9 +41,8 @@ export const isOpen = ({ status, asked, givenUp }: Payment): boolean =>
   status === 'requires_action' ||
   (status === 'authorized' && (asked === 'capture' || givenUp === 'capture'))
 
-/** The provider has the next word, and its order keeps its units until then. What is being voided pays for nothing. */
-export const isUnderWay = ({ status, asked }: Payment): boolean =>
-  status === 'pending' || (status === 'authorized' && asked !== 'void')
+/** The provider has the next word, and its order keeps its units until then. */
+export const isUnderWay = (payment: Payment): boolean => payment.status === 'pending' || isSetAside(payment)
 
 /** The order's payment in one word, as API.md tells it. */
 export function paymentStatusOf(order: Order): PaymentStatus | 'none' | 'partially_refunded' | 'refunded' {

@@ -37,10 +37,14 @@ export type ConsumerOptions = {
   insertTakenBack: (session: Session, operation: Operation, error: string) => Promise<unknown>
   readOrder: (shopId: ShopId, id: Uuid) => Promise<Order | undefined>
   clock: Pick<Clock, 'now' | 'elapsedMs' | 'sleep'>
+  /** The newest event that can be read now. */
+  newestSeq: () => number
 }
 
 export function paymentsConsumer(options: ConsumerOptions): Consumer {
   const { executor, prompt, insert, readOrder, clock } = options
+  /** Whatever other processes placed up to here had its time. */
+  let waitedUpTo = 0
   let leased: { operations: Planned[]; atMs: number; isMore: boolean } = { operations: [], atMs: 0, isMore: false }
 
   return {
@@ -48,7 +52,11 @@ export function paymentsConsumer(options: ConsumerOptions): Consumer {
     lingerMs: limits.paymentsLingerMs,
     isRepeatable: true, // what an order no longer waits for is not taken up, and providers know our keys
     types: { names: new Set(Object.keys(kinds)), nouns: new Set() },
-    ready: (events, signal) => untilPrompted(operationsOf(events), options, signal),
+    async ready(events, signal) {
+      if (events.at(-1)!.seq <= waitedUpTo) return
+      const newest = options.newestSeq()
+      if (await untilPrompted(operationsOf(events), options, signal)) waitedUpTo = newest
+    },
     async apply(session, events) {
       const now = clock.now()
       leased = { operations: [], atMs: clock.elapsedMs(), isMore: false }
@@ -87,13 +95,13 @@ async function keepTakenBack(options: ConsumerOptions, session: Session, event: 
 
 /**
  * Most calls that were made at once are answered soon, and the wait for the others has an end. What another process placed is
- * left to it for as long, which it measures from before its COMMIT: by no clock that could be set.
+ * left to it for as long, which it measures from before its COMMIT: by no clock that could be set. Answers whether it was.
  */
 async function untilPrompted(
   operations: readonly Operation[],
   { prompt, readOrder, clock }: ConsumerOptions,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<boolean> {
   const own: Promise<void>[] = []
   let waitMs = 0
   const others: Operation[] = []
@@ -105,10 +113,15 @@ async function untilPrompted(
     waitMs = Math.max(waitMs, prompted.sinceMs + limits.promptMsMax - clock.elapsedMs())
     own.push(prompted.done)
   }
-  const open = await Promise.all(others.map(async (one) => isStillAsked(await readOrder(one.shopId, one.orderId), one)))
+  const open = await Promise.all(others.map(async (one) => isPending(await readOrder(one.shopId, one.orderId), one)))
   if (open.includes(true)) await clock.sleep(limits.promptMsMax, signal)
   else if (waitMs > 0) await within(waitMs, Promise.all(own), clock, signal)
+  return open.includes(true)
 }
+
+/** One that asks something of its buyer has been called. */
+const isPending = (order: Order | undefined, { paymentId }: Operation): boolean =>
+  order?.life?.payments.some(({ id, status }) => id === paymentId && status === 'pending') ?? false
 
 async function within(ms: number, work: Promise<unknown>, clock: Pick<Clock, 'sleep'>, signal: AbortSignal) {
   const ended = new AbortController()

@@ -102,18 +102,45 @@ export const authorizationOf = (
   askedAt: payment.openedAt,
 })
 
-/** An authorization that is sent so long after it was asked for may find its order ended, or somebody else at it. */
-export const isLate = ({ kind, askedAt }: Operation, now: Instant): boolean =>
-  kind === 'authorize' && now - askedAt > limits.promptMsMax
-
-/** Of an authorization that the provider has not begun: nobody is charged for an order that was cancelled meanwhile. */
-export function afterTooLate<T extends TrackedOperation>(
+/**
+ * Of what is sent some time after it was asked for: nothing, if its order still wants it; else the end of the operation, and what
+ * its order has to hear. Nobody is charged for an order that was cancelled meanwhile, nor given back what he has had.
+ */
+export function whenUnwanted<T extends TrackedOperation>(
   operation: T,
-  order: Pick<Order, 'status'> | undefined,
-): { operation: T; settlement: Settlement } | undefined {
-  if (order?.status !== 'cancelled') return undefined
-  const settlement = settlementOfPayment(operation.paymentId, { says: 'failed', error: 'order_cancelled' })
+  order: Pick<Order, 'status' | 'life'> | undefined,
+): { operation: T; settlement: Settlement | null } | undefined {
+  if (isStillWanted(operation, order)) return undefined
+  const isHeard = operation.kind === 'authorize'
+  const settlement = isHeard
+    ? settlementOfPayment(operation.paymentId, { says: 'failed', error: 'order_cancelled' })
+    : null
   return { operation: { ...operation, state: 'settled' }, settlement }
+}
+
+/** Unlike `isStillAsked`, of what failed before as well, and is tried again by hand. */
+function isStillWanted(
+  { kind, id, refundId, paymentId }: Operation,
+  order: Pick<Order, 'status' | 'life'> | undefined,
+): boolean {
+  if (kind === 'authorize') return order?.status !== 'cancelled'
+  if (!order?.life) return false
+  const { payments, refunds } = order.life
+  if (kind === 'refund')
+    return refunds.some((one) => one.id === (refundId ?? id) && (one.status === 'pending' || one.status === 'failed'))
+  const payment = payments.find((one) => one.id === paymentId)
+  if (payment?.asked === kind) return true
+  const isPaidOtherwise = payments.some(({ id: other, status }) => other !== paymentId && !isOver[status])
+  return kind === 'capture' && payment?.status === 'failed' && order.status !== 'cancelled' && !isPaidOtherwise
+}
+
+const isOver: Record<OrderPayment['status'], boolean> = {
+  pending: false,
+  requires_action: false,
+  authorized: false,
+  captured: false,
+  failed: true,
+  voided: true,
 }
 
 /** What an answer means for the order; null when it means nothing that we know. */

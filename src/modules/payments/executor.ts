@@ -8,12 +8,11 @@ import type { Calls } from './calls.ts'
 import {
   afterAnswer,
   afterGivingUp,
-  afterTooLate,
   begun,
-  isLate,
   nextStep,
   type Step,
   type TrackedOperation,
+  whenUnwanted,
 } from './decide.ts'
 import type { Book, DueOperation, OperationRows } from './store.ts'
 import type { Provider } from './types.ts'
@@ -50,8 +49,14 @@ export type Executor = {
   stop(): Promise<void>
 }
 
-/** `book`: where its end is written, if not in its row. */
-export type Planned = { operation: TrackedOperation; step: Step; book?: Book }
+export type Planned = {
+  operation: TrackedOperation
+  step: Step
+  /** Some time after it was asked for: its order may want it no longer. */
+  isAgain?: boolean
+  /** Where its end is written, if not in its row. */
+  book?: Book
+}
 
 export function createExecutor(options: ExecutorOptions): Executor {
   const { rows, clock, onError } = options
@@ -92,7 +97,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
       const planned = await rows.leaseDue({ provider: lane.provider.name, limit }, planOf)
       if (stopping) return // leased for nothing: it is looked up when the lease has run out
       carryOut(
-        planned.map(({ step, ...operation }) => ({ operation, step })),
+        planned.map(({ step, ...operation }) => ({ operation, step, isAgain: true })),
         leasedAtMs,
       )
       if (planned.length < limit) return
@@ -128,15 +133,15 @@ function planOf(due: DueOperation): DueOperation & { step: Step } {
 
 async function carryOutOne(parts: ExecutorOptions, lane: Calls, planned: Planned, leasedAtMs: number): Promise<void> {
   const { clock, chance, rows } = parts
-  const { operation, step, book = rows } = planned
+  const { operation, step, isAgain = false, book = rows } = planned
   const endsAtMs = leasedAtMs + limits.operationLeaseMs
   if (step === 'give_up') {
     const given = afterGivingUp(operation)
     return conclude(parts, { ...given, error: null, refused: false, endsAtMs, book })
   }
-  if (step === 'send' && isLate(operation, clock.now())) {
-    const given = afterTooLate(operation, await parts.readOrder(operation.shopId, operation.orderId))
-    if (given) return conclude(parts, { ...given, error: null, refused: false, endsAtMs, book })
+  if (step === 'send' && isAgain) {
+    const unwanted = whenUnwanted(operation, await parts.readOrder(operation.shopId, operation.orderId))
+    if (unwanted) return conclude(parts, { ...unwanted, error: null, refused: false, endsAtMs, book })
   }
   // `wait` is for clocks that disagree: asking does no harm.
   const call = step === 'send' ? 'send' : 'look_up'

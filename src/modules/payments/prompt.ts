@@ -78,7 +78,7 @@ export function createPrompt({ executor, clock }: PromptOptions): Prompt {
     if (nowMs - sinceMs > limits.promptMsMax) return
     forgetOld(nowMs)
     for (const [index, { command }] of submissions.entries()) {
-      if (command.kind !== 'place_order' && command.kind !== 'start_payment') continue
+      if (!beginners.has(command.kind)) continue
       const outcome = outcomes[index]!
       if (outcome.ok && outcome.value.kind === 'order') call(outcome.value.order, sinceMs)
     }
@@ -86,6 +86,9 @@ export function createPrompt({ executor, clock }: PromptOptions): Prompt {
 
   return { saw, find: (id) => all.get(id), forget: (id) => void all.delete(id) }
 }
+
+/** Commands with which an attempt may begin. */
+const beginners = new Set<Submission['command']['kind']>(['place_order', 'start_payment', 'exchange_order'])
 
 /** One that is under way, and where its end is written. */
 function underWay(operation: TrackedOperation, sinceMs: number, rows: Book, now: () => Instant) {

@@ -50,13 +50,11 @@ export function deadOperations(database: Pick<Database, 'query' | 'transaction'>
     retry: (shopId: ShopId, id: Uuid): Promise<Uuid | undefined> => retryDead(database, { shopId, id }, randomUuid()),
 
     /** Tells the order first, then forgets it. False when there is no such dead operation. */
-    async drop(shopId: ShopId, id: Uuid): Promise<boolean> {
-      const record = await readDead(database, shopId, id)
-      if (!record) return false
-      const settlement = settlementOfDrop(record)
-      if (settlement) await submit({ kind: 'settle', shopId, orderId: record.orderId, settlement })
-      return dropDead(database, { shopId, id })
-    },
+    drop: (shopId: ShopId, id: Uuid): Promise<boolean> =>
+      dropDead(database, { shopId, id }, async (record) => {
+        const settlement = settlementOfDrop(record)
+        if (settlement) await submit({ kind: 'settle', shopId, orderId: record.orderId, settlement })
+      }),
   }
 }
 

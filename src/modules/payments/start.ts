@@ -26,6 +26,8 @@ export type PaymentsOptions = {
   shopIds: readonly ShopId[]
   readOrders: ReconcileParts['readOrders']
   clock: Clock
+  /** The newest event that can be read now. */
+  newestSeq: () => number
   /** 0 ≤ x < 1 */
   chance: () => number
   metrics: Metrics

@@ -255,8 +255,18 @@ export async function retryDead(
   return rows[0]?.id
 }
 
+const lockDeadSql = `${readDeadSql} for update`
 const dropDeadSql = `delete from payments.operations where shop_id = $1 and id = $2 and state = 'dead'`
 
-export async function dropDead(database: Pick<Database, 'transaction'>, { shopId, id }: Key): Promise<boolean> {
-  return (await database.transaction((session) => session.run(dropDeadSql, [shopId, id]))).count === 1
-}
+/** Locks it, so that nobody opens it again meanwhile; removes it when `before` is done. False when there is no such one. */
+export const dropDead = (
+  database: Pick<Database, 'transaction'>,
+  { shopId, id }: Key,
+  before: (record: DeadRecord) => Promise<unknown>,
+): Promise<boolean> =>
+  database.transaction(async (session) => {
+    const [record] = await session.run<DeadRecord>(lockDeadSql, [shopId, id])
+    if (!record) return false
+    await before(record)
+    return (await session.run(dropDeadSql, [shopId, id])).count === 1
+  })

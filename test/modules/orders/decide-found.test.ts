@@ -110,6 +110,15 @@ test('a dispute that is lost takes its money once; goods that come back later ar
   expect(scene.life().refunds).toHaveLength(1)
 })
 
+test('a dispute that was lost is told again after another one was opened, and takes nothing more', () => {
+  const scene = paid()
+  scene.accept(disputed(scene, 'lost', 4))
+  scene.accept(disputed(scene, 'open', 6, 'du_2'))
+  scene.accept(disputed(scene, 'lost', 4))
+  expect(sums(scene)).toEqual([6, 6])
+  expect(scene.life().refunds).toHaveLength(1)
+})
+
 test('of a payment that there is not nothing is taken', () => {
   const scene = paid()
   const strange = { ...found(scene, 3).settlement, paymentId: partId() }

@@ -209,6 +209,18 @@ describe('an operation that somebody has given up', () => {
     scene.accept(scene.says('voided'))
     expect(scene.payment().status).toBe('voided')
   })
+  test('to void: money that ran out pays for nothing afterwards, and another attempt may follow', () => {
+    const scene = openScene({ A: 2 }, { ...card(), ...atShipment })
+    scene.accept(scene.says('authorized'))
+    scene.wait(8 * 24 * 60 * 60 * 1000)
+    scene.accept(scene.stopAsking('void'))
+    expect(scene.payment()).toMatchObject({ status: 'authorized', asked: null, givenUp: 'void' })
+    expect(scene.order().status).toBe('pending')
+    expect(scene.refusal(scene.ship())).toBe('order_not_confirmed')
+    scene.accept(scene.pay())
+    expect(scene.eventsOf('payment.capture_requested')).toHaveLength(0)
+    expect(scene.eventsOf('payment.void_requested')).toHaveLength(1)
+  })
   test('changes nothing when it is not what the order waits for', () => {
     const scene = paying()
     expect(scene.refusal(scene.stopAsking('capture'))).toBe('accepted')

@@ -16,6 +16,7 @@ import {
   pauseMs,
   settlementOf,
   type TrackedOperation,
+  whenUnwanted,
 } from '../../../src/modules/payments/decide.ts'
 import { verdictOf } from '../../../src/modules/payments/reconcile.ts'
 import type { Answer, Charge, OperationKind } from '../../../src/modules/payments/types.ts'
@@ -112,6 +113,59 @@ test('a refund is told by its own id, under whatever key it was tried', () => {
   })
   const again = operation({ kind: 'refund', id: orderId, refundId })
   expect(settlementOf(again, refunded)).toMatchObject({ of: 'refund', id: refundId, says: 'refunded' })
+})
+
+describe('what is sent some time after it was asked for', () => {
+  const payment = (status: string, asked: string | null = null, id = paymentId) => ({ id, status, asked })
+  const order = (status: string, payments: object[], refunds: object[] = []) =>
+    ({ status, life: { payments, refunds } }) as unknown as Order
+  const other = '01920000-0000-7000-8000-000000000009' as Uuid
+
+  test.each<[OperationKind, string, Order, boolean]>([
+    ['authorize', 'of a standing order', order('pending', [payment('pending')]), true],
+    ['authorize', 'of a cancelled order', order('cancelled', [payment('pending')]), false],
+    ['capture', 'that is waited for', order('confirmed', [payment('authorized', 'capture')]), true],
+    ['capture', 'that was done', order('confirmed', [payment('captured')]), false],
+    ['capture', 'that was declined, of an order that owes', order('pending', [payment('failed')]), true],
+    [
+      'capture',
+      'that was declined, of an order paid since',
+      order('confirmed', [payment('failed'), payment('captured', null, other)]),
+      false,
+    ],
+    [
+      'capture',
+      'that was declined, of an order that is being paid',
+      order('pending', [payment('failed'), payment('pending', null, other)]),
+      false,
+    ],
+    ['capture', 'that was declined, of a cancelled order', order('cancelled', [payment('failed')]), false],
+    ['void', 'that is waited for', order('cancelled', [payment('authorized', 'void')]), true],
+    ['void', 'of what was taken', order('cancelled', [payment('captured')]), false],
+    [
+      'refund',
+      'that is waited for',
+      order('cancelled', [payment('captured')], [{ id: refundId, status: 'pending' }]),
+      true,
+    ],
+    [
+      'refund',
+      'that failed, and is tried by hand',
+      order('cancelled', [payment('captured')], [{ id: refundId, status: 'failed' }]),
+      true,
+    ],
+    [
+      'refund',
+      'that was made meanwhile',
+      order('cancelled', [payment('captured')], [{ id: refundId, status: 'refunded' }]),
+      false,
+    ],
+  ])('%s %s', (kind, _, of, isWanted) => {
+    const one = operation({ kind, refundId: kind === 'refund' ? refundId : null, state: 'not_done' })
+    const unwanted = whenUnwanted(one, of)
+    expect(unwanted === undefined).toBe(isWanted)
+    if (unwanted) expect(unwanted.operation.state).toBe('settled')
+  })
 })
 
 test('pauses double, are spread, and have an end', () => {

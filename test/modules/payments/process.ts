@@ -98,6 +98,7 @@ export async function openProcess(
           insertTakenBack,
           readOrder,
           clock: systemClock,
+          newestSeq: () => reader.horizon,
         }),
       ),
     /** Everything that is due and can be done now. */
