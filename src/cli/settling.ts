@@ -1,15 +1,15 @@
 // An engine of a command's own, beside the processes that run or without them: for commands that tell orders something.
 import type { CellName } from '../base/ids.ts'
-import { limits } from '../base/limits.ts'
 import { type Instant, instant } from '../base/time.ts'
-import { createEngine } from '../modules/orders/engine.ts'
+import { createEngine, rowsOf } from '../modules/orders/engine.ts'
 import { createPostgresStore } from '../modules/orders/engine-postgres.ts'
 import { submissionOf } from '../modules/orders/service.ts'
-import type { CommandOutcome, Settle } from '../modules/orders/types.ts'
+import type { CommandOutcome, Settle, Submission } from '../modules/orders/types.ts'
+import { createBatcher } from '../runtime/batch.ts'
 import { systemClock } from '../runtime/clock.ts'
 import { newestEventSql } from '../runtime/event-log.ts'
-import { gather } from '../runtime/gather.ts'
 import type { Database } from '../runtime/pg.ts'
+import { failureClass } from '../runtime/pg-failure.ts'
 
 export async function withSettling<T>(
   database: Database,
@@ -20,13 +20,21 @@ export async function withSettling<T>(
   try {
     const [newest] = await database.query<{ at: Instant }>(newestEventSql)
     const engine = createEngine(store, { cell, startedAt: newest?.at ?? instant(0) })
-    const submit = gather<Settle, CommandOutcome>(limits.reconcilePageMax, (commands) =>
-      engine.run(
-        0,
-        commands.map((command) => submissionOf(command, null, systemClock.now())),
-      ),
-    )
-    return await work(submit)
+    // As in a cell: a batch that fails is run again or split, so that a command's fault is its own.
+    const batcher = createBatcher<Submission, CommandOutcome>({
+      lanes: 1,
+      run: engine.run,
+      rowsOf,
+      keyOf: () => null, // what is settled has none
+      deadlineOf: ({ deadline }) => deadline,
+      failureClass,
+      time: { now: systemClock.now, sleep: systemClock.sleep, afterArrivals: setImmediate },
+    })
+    try {
+      return await work((command) => batcher.submit(submissionOf(command, null, systemClock.now())))
+    } finally {
+      await batcher.stop()
+    }
   } finally {
     await store.close()
   }
