@@ -10,7 +10,10 @@ export type OrderPayment = NonNullable<Order['life']>['payments'][number]
 
 export type OperationKind = 'authorize' | 'capture' | 'void' | 'refund'
 
-/** One thing to be done with an order's money; its row is committed before the provider hears of it. */
+/**
+ * One thing to be done with an order's money. Its row is committed before the provider hears of it, except of an attempt that is
+ * called at once: then the order's pending payment is the record.
+ */
 export type Operation = {
   shopId: ShopId
   /** The provider's idempotency key: the payment's id for `authorize`, the refund's for `refund`, one of its own for the others. */
