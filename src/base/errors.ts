@@ -162,6 +162,13 @@ export const errorTable = {
     'Look at the consumer `ledger`.',
   ),
   write_off_too_large: kind(409, 'More than the order owes, or is owed', false, 'Read its entries.', nothing),
+  idempotency_key_in_flight: kind(
+    409,
+    'A request with this key is under way',
+    true,
+    'Wait Retry-After, then send it again with the same key.',
+    nothing,
+  ),
   reference_taken: kind(
     409,
     'Another order has this reference',

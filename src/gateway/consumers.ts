@@ -87,7 +87,7 @@ function pauseRoutes(app: FastifyInstance, options: ConsumerRoutesOptions): void
           keyed: true,
           params: Params,
           answers: { 200: ref('Consumer') },
-          refusals: ['not_found'],
+          refusals: ['idempotency_key_in_flight', 'not_found'],
         }),
       },
       (request, reply) =>
@@ -112,7 +112,7 @@ function rewindRoute(app: FastifyInstance, options: ConsumerRoutesOptions): void
         params: Params,
         body: RewindBody,
         answers: { 200: ref('Consumer') },
-        refusals: ['cursor_invalid', 'not_found', 'position_ahead', 'position_expired'],
+        refusals: ['cursor_invalid', 'idempotency_key_in_flight', 'not_found', 'position_ahead', 'position_expired'],
       }),
     },
     (request, reply) =>

@@ -48,6 +48,7 @@ export const sendJson = (reply: FastifyReply, status: number, json: string): Fas
   sendText(reply, status, json, 'application/json; charset=utf-8')
 
 export function sendRefused(reply: FastifyReply, refusal: Refused): FastifyReply {
+  if (refusal.code === 'idempotency_key_in_flight') reply.header('retry-after', 1)
   return sendText(reply, statusOf(refusal.code), problemJson(refusal), 'application/problem+json')
 }
 

@@ -1137,7 +1137,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Does what tok_requires_action asks of the buyer (development profile); done twice, it is done once */
+        /** Does what tok_requires_action asks of the buyer (development profile); needs no key: done twice, it is done once */
         post: operations["completeTestCharge"];
         delete?: never;
         options?: never;
@@ -1157,7 +1157,7 @@ export interface components {
             status: number;
             detail?: string;
             /** @enum {string} */
-            code: "invalid_json" | "invalid_body" | "invalid_parameter" | "unknown_field" | "idempotency_key_required" | "idempotency_key_invalid" | "visitor_required" | "cursor_invalid" | "webhook_signature_invalid" | "webhook_too_old" | "malformed_request" | "unauthorized" | "forbidden" | "no_catalogue_price" | "not_found" | "method_not_allowed" | "request_timeout" | "position_expired" | "precondition_failed" | "body_too_large" | "unsupported_media_type" | "headers_too_large" | "insufficient_stock" | "hold_expired" | "hold_consumed" | "hold_released" | "order_not_confirmed" | "order_shipped" | "order_not_paid" | "order_paid" | "payment_in_progress" | "nothing_to_capture" | "nothing_to_ship" | "units_in_parcel" | "shipment_not_packed" | "shipment_not_shipped" | "shipment_shipped" | "shipment_cancelled" | "not_shipped" | "return_received" | "refund_too_large" | "too_many_parts" | "nothing_to_refund" | "webhook_endpoints_full" | "webhook_endpoint_disabled" | "not_in_review" | "order_cancelled" | "dead_letter_blocked" | "ledger_behind" | "write_off_too_large" | "reference_taken" | "idempotency_key_reused" | "order_not_found" | "sku_not_found" | "location_not_found" | "cell_not_found" | "hold_not_found" | "hold_too_small" | "line_not_found" | "units_too_large" | "quantity_too_large" | "amount_and_lines" | "currency_mismatch" | "currency_unknown" | "country_unknown" | "amount_too_large" | "amount_mismatch" | "time_in_future" | "price_required" | "provider_unknown" | "payment_method_unknown" | "order_refused" | "position_ahead" | "not_available" | "reason_mismatch" | "url_not_allowed" | "event_type_unknown" | "overloaded" | "unavailable" | "outcome_unknown" | "provider_unavailable" | "draining" | "internal";
+            code: "invalid_json" | "invalid_body" | "invalid_parameter" | "unknown_field" | "idempotency_key_required" | "idempotency_key_invalid" | "visitor_required" | "cursor_invalid" | "webhook_signature_invalid" | "webhook_too_old" | "malformed_request" | "unauthorized" | "forbidden" | "no_catalogue_price" | "not_found" | "method_not_allowed" | "request_timeout" | "position_expired" | "precondition_failed" | "body_too_large" | "unsupported_media_type" | "headers_too_large" | "insufficient_stock" | "hold_expired" | "hold_consumed" | "hold_released" | "order_not_confirmed" | "order_shipped" | "order_not_paid" | "order_paid" | "payment_in_progress" | "nothing_to_capture" | "nothing_to_ship" | "units_in_parcel" | "shipment_not_packed" | "shipment_not_shipped" | "shipment_shipped" | "shipment_cancelled" | "not_shipped" | "return_received" | "refund_too_large" | "too_many_parts" | "nothing_to_refund" | "webhook_endpoints_full" | "webhook_endpoint_disabled" | "not_in_review" | "order_cancelled" | "dead_letter_blocked" | "ledger_behind" | "write_off_too_large" | "idempotency_key_in_flight" | "reference_taken" | "idempotency_key_reused" | "order_not_found" | "sku_not_found" | "location_not_found" | "cell_not_found" | "hold_not_found" | "hold_too_small" | "line_not_found" | "units_too_large" | "quantity_too_large" | "amount_and_lines" | "currency_mismatch" | "currency_unknown" | "country_unknown" | "amount_too_large" | "amount_mismatch" | "time_in_future" | "price_required" | "provider_unknown" | "payment_method_unknown" | "order_refused" | "position_ahead" | "not_available" | "reason_mismatch" | "url_not_allowed" | "event_type_unknown" | "overloaded" | "unavailable" | "outcome_unknown" | "provider_unavailable" | "draining" | "internal";
             errors?: {
                 /** @description A JSON pointer into the body, or into what `in` names. */
                 pointer: string;
@@ -3567,6 +3567,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `idempotency_key_in_flight` */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `idempotency_key_reused` */
             422: {
                 headers: {
@@ -3721,6 +3730,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `idempotency_key_in_flight` */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `idempotency_key_reused` */
             422: {
                 headers: {
@@ -3803,6 +3821,15 @@ export interface operations {
             };
             /** @description `not_found` */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `idempotency_key_in_flight` */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3910,6 +3937,15 @@ export interface operations {
             };
             /** @description `request_timeout` */
             408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `idempotency_key_in_flight` */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -9418,11 +9454,7 @@ export interface operations {
     completeTestCharge: {
         parameters: {
             query?: never;
-            header: {
-                "idempotency-key": string;
-                /** @description Needed with a `pk_` key. */
-                "holdfast-visitor"?: string;
-            };
+            header?: never;
             path: {
                 id: string;
             };
@@ -9439,7 +9471,7 @@ export interface operations {
                     "application/json": components["schemas"]["TestCharge"];
                 };
             };
-            /** @description `malformed_request`, `invalid_parameter`, `idempotency_key_required`, `idempotency_key_invalid`, `visitor_required` */
+            /** @description `malformed_request`, `invalid_parameter` */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -9475,15 +9507,6 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `idempotency_key_reused` */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /** @description `internal` */
             500: {
                 headers: {
@@ -9493,7 +9516,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `overloaded`, `unavailable`, `draining` */
+            /** @description `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;

@@ -130,7 +130,7 @@ function oneLetterRoutes(app: FastifyInstance, { guard, database, deadLetters }:
         keyed: true,
         params: Params,
         answers: { 200: ref('DeadLetter') },
-        refusals: ['not_found'],
+        refusals: ['idempotency_key_in_flight', 'not_found'],
       }),
     },
     async (request, reply) => {
