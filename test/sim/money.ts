@@ -278,7 +278,7 @@ export function createMoneyBooks() {
       if (!terms || status === 'cancelled' || status === 'completed') continue
       for (const payment of payments.values()) {
         if (!isSetAside(payment) || payment.asked !== null || payment.dropped === 'void') continue
-        const acts = terms.atCaptureDeadline === 'cancel' || (status === 'confirmed' && payment.dropped !== 'capture')
+        const acts = (terms.atCaptureDeadline === 'cancel' || status === 'confirmed') && payment.dropped !== 'capture'
         if (acts && status !== 'pending' && isPastDeadline(payment, terms, now))
           throw new Violation('ends', `order ${id} is ${status}, and its capture deadline is over`)
         if (now >= payment.authorizedAt + terms.authorizationMs)
