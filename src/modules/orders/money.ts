@@ -32,14 +32,14 @@ export const authorizedOf = ({ payments }: Pick<Life, 'payments'>): number =>
   sum(payments, (payment) => (isSetAside(payment) ? payment.amount : 0))
 
 /** Not what is on its way back, nor what nobody could give back and the provider lets go by itself. */
-export const isSetAside = ({ status, asked, givenUp }: Payment): boolean =>
+const isSetAside = ({ status, asked, givenUp }: Payment): boolean =>
   status === 'authorized' && asked !== 'void' && givenUp !== 'void'
 
-/** Its end may still take money: no second attempt may begin beside it. */
+/** Its end may still take money, or tell that it was taken: no second attempt may begin beside it. */
 export const isOpen = ({ status, asked, givenUp }: Payment): boolean =>
   status === 'pending' ||
   status === 'requires_action' ||
-  (status === 'authorized' && (asked === 'capture' || givenUp === 'capture'))
+  (status === 'authorized' && (asked !== null || givenUp === 'capture'))
 
 /** The provider has the next word, and its order keeps its units until then. */
 export const isUnderWay = (payment: Payment): boolean => payment.status === 'pending' || isSetAside(payment)
