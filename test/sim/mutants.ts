@@ -83,7 +83,7 @@ if (values.write) {
   const head = [
     '# Mutants',
     '',
-    'Made by `node test/sim/mutants.ts --write`. Each guard is taken out of a copy of the code, and the simulator runs seeds 1, 2, 3 …',
+    'Made by `node test/sim/mutants.ts --write`. Each guard is taken out of a copy of the code, and the simulator runs seeds',
     'until its auditor notices. The last column is the promise it saw broken.',
     '',
     '| guard | without it | found by seed | seen as |',
