@@ -2,8 +2,8 @@
 // the log's.
 import type { CellName, ShopId } from './base/ids.ts'
 import { createOrderReader, readOrdersOfSpan } from './modules/orders/reads.ts'
-import { submissionOf } from './modules/orders/service.ts'
-import type { CommandOutcome, Settle, Submission } from './modules/orders/types.ts'
+import { settlingThrough } from './modules/orders/service.ts'
+import type { CommandOutcome, Submission } from './modules/orders/types.ts'
 import { type Payments, startPayments } from './modules/payments/start.ts'
 import { createStripeProvider } from './modules/payments/stripe.ts'
 import { createStripeWebhooks } from './modules/payments/stripe-webhooks.ts'
@@ -58,7 +58,7 @@ export function startCellPayments({ providers, commands, log, ...options }: Cell
   return startPayments({
     ...options,
     providers: providers.byName,
-    submit: (command: Settle) => commands.submit(submissionOf(command, null, clock.now())),
+    submit: settlingThrough(commands, clock.now),
     readOrder: createOrderReader(database),
     readOrders: readOrdersOfSpan(database),
     chance: Math.random,

@@ -20,7 +20,7 @@ import { createPostgresStore } from './modules/orders/engine-postgres.ts'
 import { makeMonthPartitions, sweep } from './modules/orders/housekeeping.ts'
 import { carryKeysOver, rotateKeys } from './modules/orders/key-tables.ts'
 import { createOrderReader } from './modules/orders/reads.ts'
-import { submissionOf } from './modules/orders/service.ts'
+import { settlingThrough } from './modules/orders/service.ts'
 import type { CommandOutcome, Submission } from './modules/orders/types.ts'
 import { createWaiting } from './modules/orders/waiting.ts'
 import { readOrderWork } from './modules/orders/work.ts'
@@ -131,7 +131,7 @@ export async function buildCell({ cell, database, config, log, clock = systemClo
     testProvider: providers.testProvider,
     stripeWebhooks: providers.stripeWebhooks,
     waiting,
-    deadLetters: openDeadLetters(database, cell, (command) => batcher.submit(submissionOf(command, null, clock.now()))),
+    deadLetters: openDeadLetters(database, cell, settlingThrough(batcher, clock.now)),
     lives: () => reader.lives,
     consumersChanged: () => bus.look(),
     assessOrder: createRisk({ database, clock, assessors: [], metrics: riskMetrics(metrics) }),

@@ -3,7 +3,7 @@ import type { CellName } from '../base/ids.ts'
 import { type Instant, instant } from '../base/time.ts'
 import { createEngine, rowsOf } from '../modules/orders/engine.ts'
 import { createPostgresStore } from '../modules/orders/engine-postgres.ts'
-import { submissionOf } from '../modules/orders/service.ts'
+import { settlingThrough } from '../modules/orders/service.ts'
 import type { CommandOutcome, Settle, Submission } from '../modules/orders/types.ts'
 import { createBatcher } from '../runtime/batch.ts'
 import { systemClock } from '../runtime/clock.ts'
@@ -31,7 +31,7 @@ export async function withSettling<T>(
       time: { now: systemClock.now, sleep: systemClock.sleep, afterArrivals: setImmediate },
     })
     try {
-      return await work((command) => batcher.submit(submissionOf(command, null, systemClock.now())))
+      return await work(settlingThrough(batcher, systemClock.now))
     } finally {
       await batcher.stop()
     }

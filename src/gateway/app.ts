@@ -14,8 +14,7 @@ import { bulkOrderRoute } from '../modules/orders/bulk.ts'
 import { lifeRoutes } from '../modules/orders/life-routes.ts'
 import { createOrderReader } from '../modules/orders/reads.ts'
 import { orderRoutes } from '../modules/orders/routes.ts'
-import { type Commands, eventJson, type Providers, submissionOf } from '../modules/orders/service.ts'
-import type { Settle } from '../modules/orders/types.ts'
+import { type Commands, eventJson, type Providers, settlingThrough, submissionOf } from '../modules/orders/service.ts'
 import type { Waiting } from '../modules/orders/waiting.ts'
 import { workOf } from '../modules/orders/work.ts'
 import { testProviderRoutes } from '../modules/payments/routes.ts'
@@ -135,7 +134,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   await app.register(async (lines) => bulkOrderRoute(lines, ordersShared))
   await app.register(async (lines) => bulkStockRoute(lines, { ...shared, submissionOf }))
   if (options.testProvider) {
-    const submit = (command: Settle) => commands.submit(submissionOf(command, null, clock.now()))
+    const submit = settlingThrough(commands, clock.now)
     testProviderRoutes(app, { ...shared, provider: options.testProvider, submit })
   }
   await app.ready()

@@ -25,6 +25,7 @@ import type {
   Order,
   PlaceOrder,
   RefundOrder,
+  Settle,
   Submission,
 } from './types.ts'
 
@@ -191,6 +192,12 @@ export const submissionOf = (command: Submission['command'], key: KeyHashes | nu
   key,
   deadline: addMs(now, limits.commandDeadlineMs),
 })
+
+/** How an order is told what its provider says; it needs no key, since it counts once however often it is said. */
+export const settlingThrough =
+  (commands: Pick<Commands, 'submit'>, now: () => Instant) =>
+  (command: Settle): Promise<CommandOutcome> =>
+    commands.submit(submissionOf(command, null, now()))
 
 /** For whom an answer is written: storefronts do not learn where units lie. */
 export type Reader = { cell: CellName; principal: Pick<Principal, 'kind' | 'sign'> }

@@ -1,21 +1,20 @@
 // Operations that somebody drops: their orders wait for them no longer, and what a provider says later still counts.
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { beforeEach, expect, test } from 'vitest'
 import { limits } from '../../../src/base/limits.ts'
 import { defaultTerms } from '../../../src/modules/orders/life.ts'
 import type { Order } from '../../../src/modules/orders/types.ts'
 import { deadOperations } from '../../../src/modules/payments/service.ts'
 import type { Database } from '../../../src/runtime/pg.ts'
-import { newUuid, openTestCell, shopId } from '../../support/engine.ts'
+import { newUuid, shopId } from '../../support/engine.ts'
 import { eventually } from '../../support/eventually.ts'
 import {
   age,
   fails,
-  openProcess,
+  openBank,
   operationsOf,
   type Process,
   placeWith,
-  scriptedProvider,
-  stock,
+  type scriptedProvider,
   whenOrder,
 } from './process.ts'
 
@@ -23,16 +22,13 @@ let database: Database
 let bank: ReturnType<typeof scriptedProvider>
 let process: Process
 beforeEach(async () => {
-  database = await openTestCell()
-  bank = scriptedProvider('bank')
-  process = await openProcess(database, [bank.provider])
-  await stock(process)
+  const opened = await openBank()
+  ;({ database, bank, process } = opened)
   process.consume()
-})
-afterEach(async () => {
-  expect(process.errors).toEqual([])
-  await process.stop()
-  await database.close()
+  return async () => {
+    expect(process.errors).toEqual([])
+    await opened.close()
+  }
 })
 
 const dead = () => deadOperations(database, process.run)

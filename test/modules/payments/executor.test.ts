@@ -8,19 +8,19 @@ import type { Order } from '../../../src/modules/orders/types.ts'
 import { emptyReport, reconcileCharges, reconcileOrders } from '../../../src/modules/payments/reconcile.ts'
 import { deadOperations } from '../../../src/modules/payments/service.ts'
 import type { Database } from '../../../src/runtime/pg.ts'
-import { openTestCell, shopId } from '../../support/engine.ts'
+import { shopId } from '../../support/engine.ts'
 import { eventually } from '../../support/eventually.ts'
 import {
   age,
   deadBeforeCall,
   declines,
   fails,
+  openBank,
   openProcess,
   operationsOf,
   type Process,
   placeWith,
   scriptedProvider,
-  stock,
   triesAgain,
   whenOrder,
 } from './process.ts'
@@ -30,14 +30,9 @@ let bank: ReturnType<typeof scriptedProvider>
 let process: Process
 
 beforeEach(async () => {
-  database = await openTestCell()
-  bank = scriptedProvider('bank')
-  process = await openProcess(database, [bank.provider])
-  await stock(process)
-  return async () => {
-    await process.stop()
-    await database.close()
-  }
+  const opened = await openBank()
+  ;({ database, bank, process } = opened)
+  return opened.close
 })
 
 const hour = 60 * 60 * 1000

@@ -24,7 +24,7 @@ import { ensureIncarnation } from '../../../src/runtime/incarnation.ts'
 import { startLogReader } from '../../../src/runtime/logreader.ts'
 import { openMetrics } from '../../../src/runtime/metrics.ts'
 import type { Database } from '../../../src/runtime/pg.ts'
-import { newUuid, openEngine, placeOrder, receive, shopId, submission } from '../../support/engine.ts'
+import { newUuid, openEngine, openTestCell, placeOrder, receive, shopId, submission } from '../../support/engine.ts'
 import { eventually } from '../../support/eventually.ts'
 
 export type Process = Awaited<ReturnType<typeof openProcess>>
@@ -117,9 +117,22 @@ export async function openProcess(
   }
 }
 
+/** A cell with stock, a provider of the test's own, and one process. */
+export async function openBank(options: ProcessOptions = {}) {
+  const database = await openTestCell()
+  const bank = scriptedProvider('bank')
+  const process = await openProcess(database, [bank.provider], options)
+  await stock(process)
+  const close = async (): Promise<void> => {
+    await process.stop()
+    await database.close()
+  }
+  return { database, bank, process, close }
+}
+
 export const deadBeforeCall = { room: () => 10, carryOut: () => {}, leave: () => {} }
 
-export async function stock(process: Pick<Process, 'run'>): Promise<void> {
+async function stock(process: Pick<Process, 'run'>): Promise<void> {
   await process.run(receive({ A: 1_000 }))
 }
 

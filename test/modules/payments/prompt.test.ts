@@ -7,18 +7,18 @@ import { operationOf } from '../../../src/modules/payments/consumer.ts'
 import { authorizationOf } from '../../../src/modules/payments/decide.ts'
 import type { LogEvent } from '../../../src/runtime/event-log.ts'
 import type { Database } from '../../../src/runtime/pg.ts'
-import { openTestCell, shopId } from '../../support/engine.ts'
+import { shopId } from '../../support/engine.ts'
 import { eventually } from '../../support/eventually.ts'
 import {
   age,
   declines,
   fails,
+  openBank,
   openProcess,
   operationsOf,
   type Process,
   placeWith,
-  scriptedProvider,
-  stock,
+  type scriptedProvider,
   triesAgain,
   whenOrder,
 } from './process.ts'
@@ -28,14 +28,9 @@ let bank: ReturnType<typeof scriptedProvider>
 let process: Process
 
 beforeEach(async () => {
-  database = await openTestCell()
-  bank = scriptedProvider('bank')
-  process = await openProcess(database, [bank.provider], { isPrompt: true })
-  await stock(process)
-  return async () => {
-    await process.stop()
-    await database.close()
-  }
+  const opened = await openBank({ isPrompt: true })
+  ;({ database, bank, process } = opened)
+  return opened.close
 })
 
 const isConfirmed = ({ status }: Order) => status === 'confirmed'
