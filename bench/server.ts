@@ -38,7 +38,14 @@ const stopMsMax = 90_000
 /** On a data folder of its own, with stock of every SKU. */
 export async function startServer(context: BenchContext, folderName = 'cells'): Promise<BenchServer> {
   const data = join(context.folder, folderName)
-  const flags = ['--port=0', `--data=${data}`, `--lanes=${context.options.lanes}`, '--json-logs', '--log-level=error']
+  const flags = [
+    '--port=0',
+    '--cells=eu1',
+    `--data=${data}`,
+    `--lanes=${context.options.lanes}`,
+    '--json-logs',
+    '--log-level=error',
+  ]
   const { child, url } = await startProcess(context, ['src/cli/holdfast.ts', 'start', ...flags])
   const cluster = join(data, 'eu1', 'pg')
   const sql = await openCluster(data, cluster)

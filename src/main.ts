@@ -11,12 +11,11 @@ import { openDatabase } from './runtime/pg.ts'
 import { StartFailure } from './runtime/start-failure.ts'
 import { migrationSources } from './units.ts'
 
-export type CellOptions = { config: Config; cell: string; databaseUrl: DatabaseUrl; log: Log }
+export type CellOptions = { config: Config; cell: CellName; databaseUrl: DatabaseUrl; log: Log }
 
 export type RunningCell = {
   /** Where it listens, for people: http://127.0.0.1:8080 */
   url: string
-  port: number
   /** Answers what is in flight, takes nothing new, closes everything. */
   stop(): Promise<void>
 }
@@ -26,11 +25,10 @@ export async function runCell({ config, cell, databaseUrl, log }: CellOptions): 
   try {
     const applied = await migrate(database, await readMigrations(migrationSources))
     if (applied.length > 0) log.info({ migrations: applied.length }, 'migrated')
-    const parts = await buildCell({ cell: cell as CellName, database, config, log })
+    const parts = await buildCell({ cell, database, config, log })
     const port = await listen(parts, config)
     return {
       url: `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${port}`,
-      port,
       async stop() {
         await parts.stop()
         await database.close()

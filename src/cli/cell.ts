@@ -2,25 +2,27 @@
 // and stops when its parent says so or is gone, and starts its PostgreSQL again when that dies.
 import { basename } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
+import type { CellName } from '../base/ids.ts'
 import { limits } from '../base/limits.ts'
 import { runCell } from '../main.ts'
 import { type Config, readConfig } from '../runtime/config.ts'
 import type { DatabaseUrl } from '../runtime/database-url.ts'
 import { type Embedded, startEmbedded } from '../runtime/embedded.ts'
+import { settingsBeside } from '../runtime/embedded-settings.ts'
 import { type Log, openLog } from '../runtime/log.ts'
 import { checkServer } from '../runtime/preflight.ts'
 import { asStartFailure, type StartFailureCode } from '../runtime/start-failure.ts'
 
+export type CellReady = { cell: CellName; url: string; postgres: string; adopted: boolean }
+
 /** What a cell tells its parent. */
-export type CellReport =
-  | { type: 'ready'; url: string; port: number; postgres: string; adopted: boolean }
-  | { type: 'failed'; code: StartFailureCode; line: string }
+export type CellReport = ({ type: 'ready' } & CellReady) | { type: 'failed'; code: StartFailureCode; line: string }
 
 type CellDatabase = { url: DatabaseUrl; adopted: boolean; stop(): Promise<void> }
 
 export async function cell([folder = '', ...args]: string[]): Promise<number> {
   const config = readConfig(args, process.env)
-  const name = basename(folder)
+  const name = basename(folder) as CellName
   const log = openLog({ level: config.logLevel, json: config.jsonLogs, name })
   const stopping = whenToldToStop(log)
   let database: CellDatabase | undefined
@@ -28,7 +30,7 @@ export async function cell([folder = '', ...args]: string[]): Promise<number> {
     database = config.databaseUrl ? external(config.databaseUrl) : await embedded(folder, config, { log, stopping })
     const server = await checkServer(database.url)
     const running = await runCell({ config, cell: name, databaseUrl: database.url, log })
-    report({ type: 'ready', url: running.url, port: running.port, postgres: server.version, adopted: database.adopted })
+    report({ type: 'ready', cell: name, url: running.url, postgres: server.version, adopted: database.adopted })
     await aborted(stopping)
     await running.stop()
     return 0
@@ -53,6 +55,7 @@ async function embedded(
 ): Promise<CellDatabase> {
   const server: Embedded = await startEmbedded({
     folder,
+    settings: settingsBeside(config.cells.length),
     diskFreeMinMib: config.diskFreeMinMib,
     signal: stopping,
     onLost: () => void startAgain(server, log, stopping),

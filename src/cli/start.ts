@@ -1,20 +1,12 @@
-// `holdfast start`: starts the cell's process, tells the user where it is, starts it again when it dies, and stops it.
-// Nothing that it started is left running when it ends.
-import { type ChildProcess, fork } from 'node:child_process'
-import { once } from 'node:events'
-import { createServer } from 'node:net'
+// `holdfast start`: starts the processes of its cells side by side, tells the user where they are, keeps each running, and
+// stops them. Nothing that it started is left running when it ends.
 import { join, resolve } from 'node:path'
-import { setTimeout as pause } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
-import { limits } from '../base/limits.ts'
-import { listenFailure } from '../main.ts'
-import { type Config, configFlags, optionsHelp, readConfig } from '../runtime/config.ts'
-import { type Log, openLog } from '../runtime/log.ts'
-import { StartFailure } from '../runtime/start-failure.ts'
-import type { CellReport } from './cell.ts'
+import { optionsHelp, readConfig } from '../runtime/config.ts'
+import { openLog } from '../runtime/log.ts'
+import type { CellReady } from './cell.ts'
+import { findPorts } from './ports.ts'
+import { type SupervisedCell, superviseCell } from './supervise.ts'
 import { welcome } from './welcome.ts'
-
-type Ready = Extract<CellReport, { type: 'ready' }>
 
 export const startHelp = `Usage: holdfast start [options]
 
@@ -27,107 +19,39 @@ export async function start(args: string[]): Promise<number> {
   const startedAt = performance.now()
   const stopping = new AbortController()
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => stopping.abort())
-  await checkPort(config)
-  const log = openLog({ level: config.logLevel, json: config.jsonLogs, name: config.cells[0]! })
-  const onReady = (ready: Ready) => process.stdout.write(welcome({ config, ready, ms: performance.now() - startedAt }))
-  return keepRunning({ config, log, stopping: stopping.signal, onReady })
-}
-
-/** Fails before anything is started; the cell's own listen decides when two start at once. */
-async function checkPort({ host, port }: Config): Promise<void> {
-  const probe = createServer()
-  try {
-    probe.listen({ host, port, exclusive: true })
-    await once(probe, 'listening')
-  } catch (error) {
-    throw listenFailure(error, { host, port })
-  } finally {
-    probe.close()
-  }
-}
-
-type Supervision = { config: Config; log: Log; stopping: AbortSignal; onReady: (ready: Ready) => void }
-
-/** Until told to stop. Dead: started again at once, with growing pauses only while it keeps dying young. */
-async function keepRunning({ config, log, stopping, onReady }: Supervision): Promise<number> {
-  let port = config.port
-  let youngDeaths = 0
-  for (let firstRun = true; ; firstRun = false) {
-    const run = startCell({ ...config, port })
-    run.ready.then((ready) => {
-      port = ready.port // one that the system chose stays
-      if (firstRun) onReady(ready)
-      else log.info('the cell runs again')
-    })
-    const ended = await endOf(run, stopping)
-    if (stopping.aborted) return ended.killed ? 1 : 0
-    if (firstRun && !run.wasReady()) throw new StartFailure(ended.code, ended.line)
-    youngDeaths = run.servedMs() < limits.youngDeathMs ? youngDeaths + 1 : 0
-    const pauseMs = youngDeaths === 0 ? 0 : Math.min(limits.restartPauseMsMax, limits.restartPauseMs * 2 ** youngDeaths)
-    log.error({ pauseMs }, `the process of the cell ended (${ended.line}); starting it again`)
-    await pause(pauseMs, undefined, { signal: stopping }).catch(() => undefined)
-    if (stopping.aborted) return 0
-  }
-}
-
-type CellRun = {
-  child: ChildProcess
-  ready: Promise<Ready>
-  wasReady(): boolean
-  /** How long it has been ready. */
-  servedMs(): number
-  failure(): Extract<CellReport, { type: 'failed' }> | undefined
-}
-
-function startCell(config: Config): CellRun {
-  const folder = join(resolve(config.data), config.cells[0]!)
-  const child = fork(
-    fileURLToPath(new URL('./holdfast.ts', import.meta.url)),
-    ['cell', folder, ...configFlags(config)],
-    {
-      env: { ...process.env, HOLDFAST_DATABASE_URL: config.databaseUrl ?? '' }, // not a flag: it may hold a password
-      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-    },
+  const ports = await findPorts({ ...config, count: config.cells.length })
+  const cells = config.cells.map((name, at) =>
+    superviseCell({
+      name,
+      folder: join(resolve(config.data), name),
+      config: { ...config, port: ports[at]! },
+      log: openLog({ level: config.logLevel, json: config.jsonLogs, name }),
+    }),
   )
-  let readyAt: number | undefined
-  let failure: ReturnType<CellRun['failure']>
-  const ready = new Promise<Ready>((resolveReady) => {
-    child.on('message', (message: CellReport) => {
-      if (message.type === 'failed') failure = message
-      else {
-        readyAt = performance.now()
-        resolveReady(message)
-      }
-    })
-  })
-  return {
-    child,
-    ready,
-    wasReady: () => readyAt !== undefined,
-    servedMs: () => (readyAt === undefined ? 0 : performance.now() - readyAt),
-    failure: () => failure,
+  stopping.signal.addEventListener('abort', () => void stopAll(cells))
+  const ready = await startAll(cells)
+  if (!stopping.signal.aborted) process.stdout.write(welcome({ config, ready, ms: performance.now() - startedAt }))
+  await aborted(stopping.signal)
+  return (await stopAll(cells)).killed ? 1 : 0
+}
+
+/** Whole or not at all. Cells that were stopped before they were ready are not among the answers. */
+async function startAll(cells: readonly SupervisedCell[]): Promise<CellReady[]> {
+  try {
+    const ready = await Promise.all(cells.map((cell) => cell.start()))
+    return ready.filter((one) => one !== undefined)
+  } catch (error) {
+    await stopAll(cells)
+    throw error
   }
 }
 
-type End = { line: string; code: StartFailure['code']; killed: boolean }
-
-/** Waits for the process to end; once `stopping` says so, tells it to, and in the end makes it. */
-async function endOf(run: CellRun, stopping: AbortSignal): Promise<End> {
-  let killed = false
-  let lastResort: NodeJS.Timeout | undefined
-  const stop = () => {
-    if (run.child.connected) run.child.send('stop')
-    lastResort = setTimeout(() => {
-      killed = true
-      run.child.kill('SIGKILL')
-    }, limits.cellStopMsMax)
-  }
-  if (stopping.aborted) stop()
-  else stopping.addEventListener('abort', stop, { once: true })
-  const [exitCode, signal] = (await once(run.child, 'exit')) as [number | null, string | null]
-  stopping.removeEventListener('abort', stop)
-  clearTimeout(lastResort)
-  const failure = run.failure()
-  if (failure) return { line: failure.line, code: failure.code, killed }
-  return { line: `the cell's process ended with ${signal ?? `code ${exitCode}`}`, code: 'cell_ended', killed }
+async function stopAll(cells: readonly SupervisedCell[]): Promise<{ killed: boolean }> {
+  const stopped = await Promise.all(cells.map((cell) => cell.stop()))
+  return { killed: stopped.some(({ killed }) => killed) }
 }
+
+const aborted = (signal: AbortSignal): Promise<void> =>
+  new Promise((resolved) =>
+    signal.aborted ? resolved() : signal.addEventListener('abort', () => resolved(), { once: true }),
+  )

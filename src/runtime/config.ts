@@ -1,7 +1,7 @@
 // What can be set, in one table: `holdfast start --help` and docs/generated/CONFIG.md are made from it, and everything
 // is checked here once, so that the rest of the program sees only values that hold. A flag wins over its variable.
 import { parseArgs } from 'node:util'
-import { isCellName } from '../base/ids.ts'
+import { type CellName, isCellName } from '../base/ids.ts'
 import { limits } from '../base/limits.ts'
 import { StartFailure } from './start-failure.ts'
 
@@ -15,7 +15,7 @@ export type Config = {
   /** Undefined: the embedded PostgreSQL. */
   databaseUrl: string | undefined
   profile: Profile
-  cells: string[]
+  cells: CellName[]
   lanes: number
   batchRowsMax: number
   diskFreeMinMib: number
@@ -40,6 +40,10 @@ export type Option = {
   problem(text: string): string | undefined
 }
 
+const portMax = 65_535
+
+const loneCell = 'eu1'
+
 const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace'] as const
 
 export const optionTable = [
@@ -47,8 +51,8 @@ export const optionTable = [
     flag: 'port',
     value: 'PORT',
     default: '8080',
-    meaning: 'Where the API listens; 0 takes a free port. Further cells listen on the ports after it.',
-    problem: (text) => wholeNumber(text, 0, 65_535),
+    meaning: 'Where the API of the first cell listens, the others on the ports after it; 0 takes a free port for each.',
+    problem: (text) => wholeNumber(text, 0, portMax),
   },
   {
     flag: 'host',
@@ -68,7 +72,7 @@ export const optionTable = [
     flag: 'database-url',
     value: 'URL',
     meaning:
-      'Your own PostgreSQL (14 or newer) instead of the embedded one, as postgres://user:password@host:5432/database.',
+      'Your own PostgreSQL (14 or newer) instead of the embedded one, as postgres://user:password@host:5432/database; for one cell.',
     problem: databaseUrlProblem,
   },
   {
@@ -81,8 +85,8 @@ export const optionTable = [
   {
     flag: 'cells',
     value: 'NAMES',
-    default: 'eu1',
-    meaning: 'The cells to run: a region and a number each. This version runs one.',
+    default: 'eu1,us1,ap1',
+    meaning: `The cells to run: a region and a number each. With --database-url and in production ${loneCell} alone, unless named.`,
     problem: cellsProblem,
   },
   {
@@ -163,7 +167,7 @@ export const environmentName = (flag: string): string => `HOLDFAST_${flag.replac
 /** Reads flags, then variables, then defaults. Throws StartFailure `usage` with the first thing that is wrong. */
 export function readConfig(args: readonly string[], environment: Record<string, string | undefined>): Config {
   const given = parseFlags(args)
-  const text = (flag: Flag): string | undefined => {
+  const text = (flag: Flag, otherwise?: string): string | undefined => {
     const option: Option = optionTable.find((one) => one.flag === flag)!
     const name = environmentName(flag)
     const fromEnvironment = environment[name] === '' ? undefined : environment[name]
@@ -174,15 +178,17 @@ export function readConfig(args: readonly string[], environment: Record<string, 
         'usage',
         `${given[flag] === undefined ? name : `--${flag}`} ${problem}${shown(flag, found)}.`,
       )
-    return found ?? option.default
+    return found ?? otherwise ?? option.default
   }
+  const databaseUrl = text('database-url')
+  const profile = text('profile') as Profile
   const config: Config = {
     port: Number(text('port')),
     host: text('host')!,
     data: text('data')!,
-    databaseUrl: text('database-url'),
-    profile: text('profile') as Profile,
-    cells: text('cells')!.split(','),
+    databaseUrl,
+    profile,
+    cells: text('cells', databaseUrl || profile === 'production' ? loneCell : undefined)!.split(',') as CellName[],
     lanes: Number(text('lanes')),
     batchRowsMax: Number(text('batch-rows-max')),
     diskFreeMinMib: Number(text('disk-free-min')),
@@ -255,11 +261,14 @@ function refuseTogether(config: Config): void {
       'usage',
       'HOLDFAST_STRIPE_SECRET_KEY: the development profile, whose keys everybody knows, takes test keys only; use --profile production.',
     )
-  if (config.cells.length > 1)
+  if (config.databaseUrl && config.cells.length > 1)
     throw new StartFailure(
       'usage',
-      `--cells ${config.cells.join(',')}: this version runs one cell; several come with a later one.`,
+      `--cells ${config.cells.join(',')}: each cell has a database of its own, so --database-url takes one cell.`,
     )
+  const portLast = config.port + config.cells.length - 1
+  if (config.port > 0 && portLast > portMax)
+    throw new StartFailure('usage', `--port ${config.port}: the last cell would need port ${portLast}.`)
   if (config.profile === 'development' && !isLoopback(config.host))
     throw new StartFailure(
       'usage',

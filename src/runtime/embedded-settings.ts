@@ -6,14 +6,17 @@ export type EmbeddedSettings = Record<string, string>
 
 const mib = 1024 * 1024
 
+/** At most 512 MiB, and of a small machine an eighth, which its cells share. */
+const sharedBuffers = (cells: number): string =>
+  `${Math.max(32, Math.min(512, Math.floor(totalmem() / mib / 8 / cells)))}MB`
+
 /** For a 2-core machine that holds the server and its clients; measured choices say so. */
 const settings: EmbeddedSettings = {
   listen_addresses: "''", // the Unix socket only
   max_connections: '100',
   superuser_reserved_connections: '3',
 
-  // Memory: at most 512 MiB, an eighth of a small machine
-  shared_buffers: `${Math.max(32, Math.min(512, Math.floor(totalmem() / mib / 8)))}MB`,
+  shared_buffers: sharedBuffers(1),
   work_mem: '16MB',
   maintenance_work_mem: '128MB',
 
@@ -52,6 +55,9 @@ const settings: EmbeddedSettings = {
   log_checkpoints: 'off',
   log_line_prefix: "'%m [%p] '",
 }
+
+/** Of one of several cells that share a machine. */
+export const settingsBeside = (cells: number): EmbeddedSettings => ({ shared_buffers: sharedBuffers(cells) })
 
 /** Logic tests only: a crash may lose everything, a commit does not wait for the disk. */
 export const throwAwaySettings: EmbeddedSettings = {

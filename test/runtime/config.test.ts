@@ -32,9 +32,15 @@ describe('the configuration', () => {
       data: '.holdfast',
       databaseUrl: undefined,
       profile: 'development',
-      cells: ['eu1'],
+      cells: ['eu1', 'us1', 'ap1'],
       jsonLogs: false,
     })
+  })
+
+  test('runs three cells in development, and one where each would need more than a folder, unless they are named', () => {
+    expect(readConfig(['--database-url=postgres://me@there/shop'], {}).cells).toEqual(['eu1'])
+    expect(readConfig(['--profile=production'], {}).cells).toEqual(['eu1'])
+    expect(readConfig(['--profile=production', '--cells=us1,us2'], {}).cells).toEqual(['us1', 'us2'])
   })
 
   test('takes a flag before its variable, and its variable before the default', () => {
@@ -62,7 +68,8 @@ describe('the configuration', () => {
     [['--profile=prod'], /^--profile must be one of development, production/],
     [['--cells=EU'], /^--cells/],
     [['--cells=eu1,eu1'], /^--cells names a cell twice/],
-    [['--cells=eu1,us1'], /this version runs one cell/],
+    [['--cells=eu1,us1', '--database-url=postgres://a/b'], /--database-url takes one cell/],
+    [['--port=65534'], /^--port 65534: the last cell would need port 65536/],
     [['--database-url=mysql://a/b'], /^--database-url must look like/],
     [['--database-url=postgres://a'], /^--database-url names no database/],
     [['--host=10.0.0.1'], /loopback only/],

@@ -31,9 +31,9 @@ export function runHoldfast(args: string[], options: RunOptions = {}): Promise<E
   return launch(args, options).ended
 }
 
-/** Starts a server on a free port and waits until it says that it is ready. */
+/** Starts a server of one cell, unless others are named, on free ports and waits until it says that it is ready. */
 export async function startHoldfast(args: string[], options: RunOptions = {}): Promise<Running> {
-  const run = launch(['start', '--port=0', ...args], options)
+  const run = launch(['start', '--port=0', '--cells=eu1', ...args], options)
   let ended: Ended | undefined
   run.ended.then((value) => {
     ended = value
@@ -77,29 +77,33 @@ export async function makeDataFolder(parent = tmpdir()): Promise<{ data: string;
   const remove = async () => {
     for (const pid of everyProcess(data)) process.kill(pid, 'SIGKILL')
     await eventually(() => everyProcess(data).length === 0)
-    const left = await readPostmaster(join(data, 'eu1/pg'))
-    if (left) await rm(left.socketFolder, { recursive: true, force: true })
+    for (const cluster of clustersIn(data)) {
+      const left = await readPostmaster(cluster)
+      if (left) await rm(left.socketFolder, { recursive: true, force: true })
+    }
     await rm(data, { recursive: true, force: true })
   }
   return { data, remove }
 }
 
+const clustersIn = (data: string): string[] => readdirSync(data).map((cell) => join(data, cell, 'pg'))
+
 /** The process of the cell: the one whose command line says `cell DATA/eu1`. */
-export const cellProcess = (data: string): number | undefined =>
+export const cellProcess = (data: string, cell = 'eu1'): number | undefined =>
   readdirSync('/proc')
     .map(Number)
-    .find((pid) => pid > 0 && commandLine(pid).includes(`\0cell\0${data}/eu1\0`))
+    .find((pid) => pid > 0 && commandLine(pid).includes(`\0cell\0${data}/${cell}\0`))
 
 /** Everything that names the data folder or works in it. */
 export function everyProcess(data: string): number[] {
   const named = readdirSync('/proc')
     .map(Number)
     .filter((pid) => pid > 0 && pid !== process.pid && commandLine(pid).includes(data))
-  return [...new Set([...named, ...processesIn(join(data, 'eu1/pg'))])].filter(isAlive)
+  return [...new Set([...named, ...clustersIn(data).flatMap(processesIn)])].filter(isAlive)
 }
 
-export async function postmasterPid(data: string): Promise<number | undefined> {
-  return (await readPostmaster(join(data, 'eu1/pg')))?.pid
+export async function postmasterPid(data: string, cell = 'eu1'): Promise<number | undefined> {
+  return (await readPostmaster(join(data, cell, 'pg')))?.pid
 }
 
 /** The embedded database of a running cell. */
