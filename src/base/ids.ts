@@ -12,7 +12,8 @@ export type IdPrefix = 'ord' | 'hld' | 'pay' | 'shp' | 'ret' | 'rfd' | 'whe' | '
 export type WireId = { prefix: IdPrefix; cell: CellName; uuid: Uuid }
 
 const alphabet = '0123456789abcdefghjkmnpqrstvwxyz'
-const cellPattern = /^[a-z][a-z0-9]{1,15}$/
+export const cellNamePattern = '^[a-z][a-z0-9]{1,15}$'
+const cellPattern = new RegExp(cellNamePattern)
 const wirePattern = /^([a-z]{3})_([a-z][a-z0-9]{1,15})_([0-7][0-9a-hjkmnp-tv-z]{25})$/
 
 export const isCellName = (text: string): text is CellName => cellPattern.test(text)

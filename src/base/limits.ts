@@ -68,6 +68,14 @@ export const limits = {
   shortRowsNamedMax: 20, // a count of a whole warehouse names the orders of its first short rows only
   shortOrdersScannedMax: 50_000,
 
+  // The topology
+  cellsMax: 64,
+  cellNamesMax: 500, // with those that were removed, so that the whole fits into a request
+  zonesMax: 64,
+  zoneRegionsMax: 64,
+  cellUrlCharactersMax: 200,
+  topologyVersionMax: 999_999_999, // as many digits as an ETag of ours has
+
   // Payments
   providerKeyMsMax: 23 * 60 * 60 * 1000, // from then on a key is only looked up: providers forget them after 24 h
   providerCallMsMax: 5_000, // no answer for so long: unknown
