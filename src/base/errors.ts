@@ -54,7 +54,7 @@ export const errorTable = {
 
   malformed_request: kind(400, 'The request is not HTTP as we speak it', false, fix, nothing),
 
-  // 401, 403, 404, 405, 408, 410, 412, 413, 415, 431
+  // 401, 403, 404, 405, 408, 410, 412, 413, 415, 421, 431
   unauthorized: kind(
     401,
     'No valid key',
@@ -62,6 +62,28 @@ export const errorTable = {
     'Send Authorization: Bearer <key>.',
     'Check that the key was not revoked.',
   ),
+  peer_unknown: kind(
+    401,
+    'The cell that sent it is not in the topology, or was removed',
+    false,
+    nothing,
+    'Add the cell, or stop it: see holdfast cells list.',
+  ),
+  peer_signature_invalid: kind(
+    401,
+    'The signature of the cell is missing, not its own, or of another request',
+    false,
+    nothing,
+    'Compare the cell’s key with its public key in the topology; else somebody forges requests.',
+  ),
+  peer_clock_skewed: kind(
+    401,
+    'The cell signed it at another time than now',
+    true,
+    nothing,
+    'Compare the clocks of the two cells.',
+  ),
+  peer_replayed: kind(401, 'This very request of the cell was seen before', false, nothing, nothing),
   forbidden: kind(403, 'The key lacks the scope', false, 'Use a key with the scope.', 'Issue a key with the scope.'),
   no_catalogue_price: kind(
     403,
@@ -88,6 +110,13 @@ export const errorTable = {
     false,
     'Send application/json (bulk: application/x-ndjson).',
     nothing,
+  ),
+  peer_wrong_receiver: kind(
+    421,
+    'The request is for another cell',
+    false,
+    nothing,
+    'Compare the URLs in the topology with where the cells listen.',
   ),
   headers_too_large: kind(431, 'The headers are too large', false, fix, nothing),
 

@@ -236,4 +236,9 @@ export const limits = {
   keysRememberedMax: 10_000,
   keyRememberedMs: 5_000, // how long a revoked key may still work
   clockSkewMsMax: 60_000, // a caller's clock may be ahead of ours by so much
+
+  // Between cells
+  peerSkewSecondsMax: 60, // between the clocks of two cells, and for so long a signature is taken
+  peerNoncesMax: 200_000, // about 20 MiB; more requests than that in peerSkewSecondsMax make the time shorter
+  peerKeysRememberedMax: 1_000,
 } as const

@@ -1,0 +1,189 @@
+// Requests between cells: signed as the RFC's own example is, and refused as soon as anything about them is different.
+import { createPrivateKey, sign, verify } from 'node:crypto'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import type { CellName } from '../../src/base/ids.ts'
+import { limits } from '../../src/base/limits.ts'
+import { addMs, type Instant, instant } from '../../src/base/time.ts'
+import { rememberNonces } from '../../src/runtime/nonces.ts'
+import { cellKeyOf, newCellKey, publicKeyOf, readCellKey, verifyingKey } from '../../src/runtime/peer-keys.ts'
+import {
+  contentDigest,
+  createPeerVerifier,
+  type PeerRequest,
+  type ReceivedRequest,
+  signatureBase,
+  signedHeaders,
+} from '../../src/runtime/peer-signature.ts'
+
+const [eu1, us1, ap1] = ['eu1', 'us1', 'ap1'] as CellName[] as [CellName, CellName, CellName]
+const now = instant(1_780_000_000_000)
+const keys = { eu1: cellKeyOf(newCellKey()), us1: cellKeyOf(newCellKey()), ap1: cellKeyOf(newCellKey()) }
+const body = Buffer.from('{"sku":"A-1","units":3}')
+const request: PeerRequest = { method: 'POST', target: '/peer/v1/ask', from: us1, to: eu1, body }
+
+const verifierAt = (at: Instant = now, states: Record<string, string> = {}) =>
+  createPeerVerifier({
+    self: eu1,
+    cells: () =>
+      [eu1, us1, ap1].map((name) => ({
+        name,
+        publicKey: publicKeyOf(keys[name as keyof typeof keys]),
+        state: states[name] ?? 'active',
+      })),
+    now: () => at,
+  })
+
+const received = (sent: PeerRequest = request, key = keys.us1, at: Instant = now): ReceivedRequest => ({
+  method: sent.method,
+  target: sent.target,
+  headers: signedHeaders(key, sent, at),
+})
+
+const codeOf = (found: ReturnType<ReturnType<typeof verifierAt>['senderOf']>) => (found.ok ? 'taken' : found.code)
+
+describe('the signature base', () => {
+  // RFC 9421: the key of appendix B.1.4 and the request of B.2.6.
+  const privateKey = createPrivateKey({
+    key: {
+      kty: 'OKP',
+      crv: 'Ed25519',
+      d: 'n4Ni-HpISpVObnQMW0wOhCKROaIKqKtW_2ZYb2p9KcU',
+      x: 'JrQLj5P_89iXES9-vFgrIy29clF9CC_oPPsw3c5D0bs',
+    },
+    format: 'jwk',
+  })
+  const base = signatureBase(
+    [
+      ['date', 'Tue, 20 Apr 2021 02:07:55 GMT'],
+      ['@method', 'POST'],
+      ['@path', '/foo'],
+      ['@authority', 'example.com'],
+      ['content-type', 'application/json'],
+      ['content-length', '18'],
+    ],
+    ';created=1618884473;keyid="test-key-ed25519"',
+  )
+  const signature = 'wqcAqbmYJ2ji2glfAMaRy4gruYYnx2nEFN2HN6jrnDnQCK1u02Gb04v9EDgwUPiu4A0w6vuQv5lIp5WPpBKRCw=='
+
+  it('gives the signature of the example in RFC 9421, B.2.6', () => {
+    expect(sign(null, Buffer.from(base), privateKey).toString('base64')).toBe(signature)
+    const key = verifyingKey(publicKeyOf(privateKey))!
+    expect(verify(null, Buffer.from(base), key, Buffer.from(signature, 'base64'))).toBe(true)
+  })
+
+  it('has the digest of a body as RFC 9530 writes it', () => {
+    expect(contentDigest(Buffer.from('{"hello": "world"}\n'))).toBe(
+      'sha-256=:RK/0qy18MlBSVnWgjwz6lZEWjP/lF5HF9bvEF8FabDg=:',
+    )
+  })
+})
+
+describe('a key of a cell', () => {
+  it('is read from a file, as PEM or as base64', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'holdfast-keys-'))
+    try {
+      const pem = newCellKey()
+      const der = pem.replace(/-----[^-]+-----|\s/g, '')
+      await writeFile(join(folder, 'pem'), pem)
+      await writeFile(join(folder, 'base64'), `${der}\n`)
+      const found = await Promise.all(['pem', 'base64'].map((name) => readCellKey(join(folder, name))))
+      expect(found.map(publicKeyOf)).toEqual(Array(2).fill(publicKeyOf(cellKeyOf(pem))))
+    } finally {
+      await rm(folder, { recursive: true })
+    }
+  })
+
+  it('that is none is told', () => {
+    expect(() => cellKeyOf('nonsense')).toThrow()
+    expect(verifyingKey('nonsense')).toBeUndefined()
+  })
+})
+
+describe('a request of a peer', () => {
+  it('is taken once, with the digest that its body must have', () => {
+    const verifier = verifierAt()
+    const first = received()
+    expect(verifier.senderOf(first)).toMatchObject({ ok: true, value: { from: us1, digest: contentDigest(body) } })
+    expect(codeOf(verifier.senderOf(first))).toBe('peer_replayed')
+    expect(codeOf(verifier.senderOf(received()))).toBe('taken')
+  })
+
+  it('that forwards a client’s request needs no digest, and only there', () => {
+    const forwarded = (target: string) => received({ ...request, target, body: null })
+    expect(verifierAt().senderOf(forwarded('/v1/orders?limit=3'))).toMatchObject({ ok: true, value: { digest: null } })
+    expect(codeOf(verifierAt().senderOf(forwarded('/peer/v1/ask')))).toBe('peer_signature_invalid')
+  })
+
+  it.each([
+    ['of a cell that nobody knows', 'peer_unknown', () => received({ ...request, from: 'xx1' as CellName })],
+    ['that another cell signed', 'peer_signature_invalid', () => received(request, keys.ap1)],
+    ['for another cell', 'peer_wrong_receiver', () => received({ ...request, to: ap1 })],
+    ['without a signature', 'peer_signature_invalid', () => ({ ...received(), headers: {} })],
+    ['signed too long ago', 'peer_clock_skewed', () => received(request, keys.us1, addMs(now, -61_000))],
+    ['signed in the future', 'peer_clock_skewed', () => received(request, keys.us1, addMs(now, 62_000))],
+  ])('%s is refused', (_, code, make) => {
+    expect(codeOf(verifierAt().senderOf(make()))).toBe(code)
+  })
+
+  it('of a removed cell is refused, of a draining one taken', () => {
+    expect(codeOf(verifierAt(now, { us1: 'removed' }).senderOf(received()))).toBe('peer_unknown')
+    expect(codeOf(verifierAt(now, { us1: 'draining' }).senderOf(received()))).toBe('taken')
+  })
+
+  it('is refused when any bit of what was signed, or of its signature, is another', () => {
+    const sent = received({ ...request, target: '/peer/v1/ask?a=1' })
+    const fields = ['method', 'target', ...Object.keys(sent.headers)]
+    const verifier = verifierAt()
+    fc.assert(
+      fc.property(fc.constantFrom(...fields), fc.nat(), fc.nat(7), (field, at, bit) => {
+        const flip = (text: string): string => {
+          const bytes = Buffer.from(text, 'latin1')
+          bytes[at % bytes.length]! ^= 1 << bit
+          return bytes.toString('latin1')
+        }
+        const changed =
+          field === 'method' || field === 'target'
+            ? { ...sent, [field]: flip(sent[field]) }
+            : { ...sent, headers: { ...sent.headers, [field]: flip(sent.headers[field] as string) } }
+        expect(codeOf(verifier.senderOf(changed))).not.toBe('taken')
+      }),
+      { numRuns: 3_000 },
+    )
+    expect(codeOf(verifier.senderOf(sent))).toBe('taken')
+  })
+})
+
+describe('nonces', () => {
+  const second = now / 1000
+
+  it('are forgotten only when they are too old to be taken', () => {
+    const nonces = rememberNonces()
+    expect(nonces.isNew('a', second, second)).toBe(true)
+    const later = second + limits.peerSkewSecondsMax
+    nonces.isNew('b', later, later)
+    expect(nonces.isNew('a', second, later)).toBe(false)
+    nonces.isNew('c', later + 1, later + 1)
+    expect(nonces.isNew('a', second, later + 1)).toBe(false)
+  })
+
+  it('are few: of too many the oldest go, and what is as old is refused', () => {
+    const nonces = rememberNonces(3)
+    for (const at of [0, 1, 2]) expect(nonces.isNew(`n${at}`, second + at, second + 2)).toBe(true)
+    expect(nonces.isNew('n3', second + 2, second + 2)).toBe(true)
+    expect(nonces.isNew('n0', second, second + 2)).toBe(false)
+    expect(nonces.isNew('another', second, second + 2)).toBe(false)
+    expect(nonces.isNew('n2', second + 2, second + 2)).toBe(false)
+    expect(nonces.isNew('n4', second + 2, second + 2)).toBe(true)
+  })
+
+  it('of one second that has too many are all refused', () => {
+    const nonces = rememberNonces(2)
+    for (const name of ['a', 'b']) nonces.isNew(name, second, second)
+    expect(nonces.isNew('c', second, second)).toBe(false)
+    expect(nonces.isNew('d', second + 1, second + 1)).toBe(true)
+  })
+})
