@@ -36,6 +36,10 @@ export const limits = {
   bulkLineBytesMax: 256 * 1024,
   bulkInFlightMax: 1_024,
 
+  // Units between cells
+  shareFloor: 0.1, // of an equal part, for a cell that sold nothing lately
+  askAheadMs: 5_000, // of its sales: as much as a cell that runs low asks for
+
   // The engine
   orderPaymentsMax: 100, // attempts, so that nobody's tries make a life that every batch then carries
   orderPartsMax: 1_000, // shipments, returns and asked refunds, each

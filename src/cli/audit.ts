@@ -125,6 +125,7 @@ const sumNames = [
   'received',
   'returned',
   'corrections',
+  'transferred',
   'on_hand',
   'reserved',
   'committed',

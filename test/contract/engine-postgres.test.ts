@@ -20,7 +20,7 @@ engineContract('PostgreSQL', async (): Promise<EngineBench> => {
     async readState() {
       const [rows, orders, holds, keys, events] = await Promise.all([
         read<EngineState['rows'][number]>(
-          `select id, sku, location, tracking, on_hand as "onHand", reserved, committed, shipped, allowance, version from stock.rows`,
+          `select id, sku, location, tracking, on_hand as "onHand", reserved, committed, shipped, allowance, missing, version from stock.rows`,
         ),
         read<EngineState['orders'][number]>('select id, status, version from orders.states'),
         read<EngineState['holds'][number]>('select id, status, version from stock.holds'),

@@ -8,6 +8,7 @@ import { dueContract } from './engine-due.contract.ts'
 import { cancel, extend, handsOn, keyless, release, sku } from './engine-hands.ts'
 import { lanesContract } from './engine-lanes.contract.ts'
 import { stockContract } from './engine-stock.contract.ts'
+import { transfersContract } from './engine-transfers.contract.ts'
 
 /** The bench has the locations `main` and `east`, in this priority. */
 export function engineContract(storeName: string, open: () => Promise<EngineBench>): void {
@@ -335,6 +336,7 @@ export function engineContract(storeName: string, open: () => Promise<EngineBenc
       })
     })
 
+    transfersContract(() => bench, hands)
     stockContract(() => bench, hands)
     dueContract(() => bench, hands)
     lanesContract(() => bench)

@@ -2111,6 +2111,7 @@ export interface operations {
                             received: number;
                             returned: number;
                             corrections: number;
+                            transferred: number;
                             on_hand: number;
                             reserved: number;
                             committed: number;
@@ -2121,7 +2122,7 @@ export interface operations {
                             sku: string;
                             location: string;
                             /** @enum {string} */
-                            counter: "on_hand" | "reserved" | "committed" | "shipped" | "origin";
+                            counter: "on_hand" | "reserved" | "committed" | "shipped" | "transferred" | "origin";
                             expected: number;
                             actual: number;
                         }[];

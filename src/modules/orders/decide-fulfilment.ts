@@ -2,7 +2,8 @@
 import { type LocationCode, toWireId, type Uuid } from '../../base/ids.ts'
 import type { MinorUnits } from '../../base/money.ts'
 import { accepted, type Outcome } from '../../base/result.ts'
-import { commitUnits, lose, moveUnits, sourceSome, takeUnits, uncommit, unreserve } from '../stock/decide.ts'
+import { commitUnits, moveUnits, sourceSome, takeUnits, uncommit, unreserve } from '../stock/decide.ts'
+import { lose } from '../stock/decide-adjust.ts'
 import type { Allocation } from '../stock/types.ts'
 import {
   type BatchState,

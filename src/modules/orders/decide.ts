@@ -7,11 +7,9 @@ import { accepted, type Outcome, type Refused, refused, refusedUnder, replayed }
 import { addMs } from '../../base/time.ts'
 import {
   allotToLines,
-  decideAdjustStock,
   decideExtendHold,
   decidePlaceHold,
   decideReleaseHold,
-  decideSetPolicy,
   endHold,
   expireHolds,
   moveUnits,
@@ -21,6 +19,8 @@ import {
   sourceLines,
   takeUnits,
 } from '../stock/decide.ts'
+import { decideAdjustStock, decideSetPolicy } from '../stock/decide-adjust.ts'
+import { decideReceiveUnits, decideSendUnits } from '../stock/decide-transfers.ts'
 import type { Allocation, Hold, RequestedLine } from '../stock/types.ts'
 import {
   type BatchState,
@@ -129,6 +129,10 @@ function decideCommand(state: BatchState, command: Exclude<Command, { kind: 'exp
       return valued(decideAdjustStock(state, command), (rows) => ({ kind: 'adjusted', rows }))
     case 'set_policy':
       return valued(decideSetPolicy(state, command), (policy) => ({ kind: 'policy', policy }))
+    case 'send_units':
+      return valued(decideSendUnits(state, command), (sent) => ({ kind: 'sent', sent }))
+    case 'receive_units':
+      return valued(decideReceiveUnits(state, command), (units) => ({ kind: 'received', units }))
     default:
       return unreachable(command)
   }

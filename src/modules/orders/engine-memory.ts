@@ -6,7 +6,7 @@ import { limits } from '../../base/limits.ts'
 import { type Instant, instantMax } from '../../base/time.ts'
 import { DatabaseUnavailable, StatementFailed } from '../../runtime/pg-failure.ts'
 import { skuKey } from '../stock/decide.ts'
-import type { DueQuery, Hold, ShopSku, ShopUuid, StockRow, StockRowId } from '../stock/types.ts'
+import type { DueQuery, Hold, ShopSku, ShopUuid, StockRow, StockRowId, Transfer } from '../stock/types.ts'
 import { type BatchState, type KeyRow, keyOf, type ReferenceRow, referenceKey, unitsOnRow } from './batch-state.ts'
 import type { EngineStore, EngineTx, Footprint, LookUp, NewRow } from './engine.ts'
 import { type MemoryCommit, type MemoryDatabase, type MemoryTables, publish } from './memory-database.ts'
@@ -91,6 +91,7 @@ function begin(database: MemoryDatabase, lane: number): Transaction {
       holds: [],
       rows: [],
       policies: [],
+      transfers: [],
       keys: [],
       references: [],
       parts: [],
@@ -302,6 +303,7 @@ const emptyRow = {
   committed: 0,
   shipped: 0,
   allowance: 0,
+  missing: 0,
   version: 0,
   countedAt: null,
 } as const
@@ -335,7 +337,13 @@ function lookUp(tables: MemoryTables, wanted: Footprint): LookUp {
       return orderId ? [{ shopId, reference, orderId }] : []
     }),
     policies: wanted.policies.flatMap(({ shopId, sku }) => tables.policies.get(skuKey(shopId, sku)) ?? []),
+    transfers: wanted.transfers.flatMap(({ shopId, sku }) => transfersOf(tables, skuKey(shopId, sku))),
   }
+}
+
+function transfersOf({ rowIds, transfers }: MemoryTables, key: string): Transfer[] {
+  const ids = new Set(rowIds.get(key))
+  return [...transfers.values()].filter(({ row }) => ids.has(row)).map((transfer) => ({ ...transfer }))
 }
 
 function ordersOn({ orders }: MemoryTables, row: StockRow, units: number): Uuid[] {
@@ -365,9 +373,10 @@ function writeThings(
   }))
   change.rows = [...state.dirtyRows].map((row) => ({ ...row }))
   change.policies = [...state.dirtyPolicies].map((policy) => ({ ...policy }))
+  change.transfers = [...state.dirtyTransfers].map((transfer) => ({ ...transfer }))
   for (const row of change.rows) {
     check(
-      Math.min(row.onHand, row.reserved, row.committed, row.shipped, row.allowance) >= 0,
+      Math.min(row.onHand, row.reserved, row.committed, row.shipped, row.missing) >= 0,
       `stock row ${row.id} below zero`,
     )
   }

@@ -158,11 +158,12 @@ async function checkNoneAdded<T extends { rows: StockRow[] }>(
 }
 
 async function lookUp(session: Session, footprint: Footprint): Promise<LookUp> {
-  const { keys, references, policies } = footprint
-  const [keyRecords, referenceRecords, policyRecords] = await Promise.all([
+  const { keys, references, policies, transfers } = footprint
+  const [keyRecords, referenceRecords, policyRecords, transferRecords] = await Promise.all([
     keys.length > 0 ? orders.lookUpKeys(session, keys) : [],
     references.length > 0 ? orders.lookUpReferences(session, references) : [],
     policies.length > 0 ? stock.readPolicies(session, policies) : [],
+    transfers.length > 0 ? stock.readTransfers(session, transfers) : [],
   ])
   return {
     keys: keyRecords.map(orders.keyRowOf),
@@ -172,6 +173,7 @@ async function lookUp(session: Session, footprint: Footprint): Promise<LookUp> {
       orderId: order_id,
     })),
     policies: policyRecords.map(stock.policyOf),
+    transfers: transferRecords.map(stock.transferOf),
   }
 }
 
@@ -233,6 +235,7 @@ function writeAll(
   write(newHolds, stock.insertHolds)
   write(changedHolds, stock.updateHolds)
   write([...state.dirtyRows], stock.updateRows)
+  write([...state.dirtyTransfers], stock.writeTransfers)
   write(unusedRows, stock.removeRows)
   for (const policy of state.dirtyPolicies) writes.push(stock.writePolicy(session, policy))
   write(newParts, orders.insertParts)

@@ -3,8 +3,8 @@
 import { type CellName, type LocationCode, type ShopId, type Sku, toWireId, type Uuid } from '../../base/ids.ts'
 import { limits } from '../../base/limits.ts'
 import { type Instant, laterOf } from '../../base/time.ts'
-import { skuKey } from '../stock/decide.ts'
-import type { DueQuery, Hold, Policy, ShopSku, ShopUuid, StockRow, StockRowId } from '../stock/types.ts'
+import { skuKey, transferKey } from '../stock/decide.ts'
+import type { DueQuery, Hold, Policy, ShopSku, ShopUuid, StockRow, StockRowId, Transfer } from '../stock/types.ts'
 import { type BatchState, emptyState, type KeyRow, keyOf, referenceKey, unitsOnRow } from './batch-state.ts'
 import { decideBatch } from './decide.ts'
 import type { CommandOutcome, Order, PlaceOrder, Submission } from './types.ts'
@@ -21,12 +21,15 @@ export type Footprint = {
   keys: { shopId: ShopId; hash: string }[]
   references: { shopId: ShopId; reference: string }[]
   policies: ShopSku[]
+  /** Whose totals of transfers are needed. */
+  transfers: ShopSku[]
 }
 
 export type LookUp = {
   keys: KeyRow[]
   references: { shopId: ShopId; reference: string; orderId: Uuid }[]
   policies: Policy[]
+  transfers: Transfer[]
 }
 
 /** One open transaction. Calls are issued in this order, without need to await the one before, and run in it. */
@@ -149,6 +152,8 @@ export function rowsOf({ command }: Submission): number {
       return 2 + command.lines.length
     case 'adjust_stock':
       return 1 + command.adjustments.length
+    case 'receive_units':
+      return 1 + command.totals.length
     case 'exchange_order':
       return 5 + command.order.lines.length
     case 'expire_due':
@@ -168,6 +173,7 @@ export function footprintOf(submissions: readonly Submission[]): Footprint {
     keys: [],
     references: [],
     policies: [],
+    transfers: [],
   }
   const skus = new Map<string, ShopSku>()
   for (const submission of submissions) addFootprint(footprint, skus, submission)
@@ -196,15 +202,28 @@ function addFootprint(footprint: Footprint, skus: Map<string, ShopSku>, { comman
       for (const line of command.lines) touch(line.sku)
       break
     case 'adjust_stock':
-      for (const { sku, location } of command.adjustments) {
+      for (const { sku, location, shares } of command.adjustments) {
         touch(sku)
         footprint.newRows.push({ shopId, sku, location })
+        footprint.transfers.push({ shopId, sku })
+        if (shares) footprint.policies.push({ shopId, sku })
+      }
+      break
+    case 'send_units':
+      touch(command.sku)
+      addTransfers(footprint, shopId, command.sku)
+      break
+    case 'receive_units':
+      for (const { sku, location } of command.totals) {
+        touch(sku)
+        footprint.newRows.push({ shopId, sku, location })
+        addTransfers(footprint, shopId, sku)
       }
       break
     case 'set_policy':
       touch(command.policy.sku)
       footprint.newRows.push({ shopId, sku: command.policy.sku, location: 'main' as LocationCode })
-      footprint.policies.push({ shopId, sku: command.policy.sku })
+      addTransfers(footprint, shopId, command.policy.sku)
       break
     case 'extend_hold':
     case 'release_hold':
@@ -213,6 +232,11 @@ function addFootprint(footprint: Footprint, skus: Map<string, ShopSku>, { comman
     default:
       footprint.orders.push({ shopId, id: command.orderId })
   }
+}
+
+function addTransfers(footprint: Footprint, shopId: ShopId, sku: Sku): void {
+  footprint.policies.push({ shopId, sku })
+  footprint.transfers.push({ shopId, sku })
 }
 
 function addPlaced(footprint: Footprint, { shopId, lines, holdId, reference }: PlaceOrder, touch: (sku: Sku) => void) {
@@ -255,6 +279,7 @@ function loadState(cell: CellName, now: Instant, loaded: Loaded): BatchState {
     state.references.set(referenceKey(shopId, reference), orderId)
   }
   for (const policy of loaded.found.policies) state.policies.set(skuKey(policy.shopId, policy.sku), policy)
+  for (const transfer of loaded.found.transfers) state.transfers.set(transferKey(transfer.row, transfer.peer), transfer)
   return state
 }
 

@@ -2,8 +2,8 @@
 import { present } from '../../base/assert.ts'
 import type { LocationCode, ShopId, Uuid } from '../../base/ids.ts'
 import type { Instant } from '../../base/time.ts'
-import { type EngineEvent, skuKey } from '../stock/decide.ts'
-import type { Hold, Policy, Site, StockRow, StockRowId } from '../stock/types.ts'
+import { type EngineEvent, skuKey, transferKey } from '../stock/decide.ts'
+import type { Hold, Policy, Site, StockRow, StockRowId, Transfer } from '../stock/types.ts'
 import { type KeyRow, keyOf, type PartRow, type ReferenceRow, referenceKey } from './batch-state.ts'
 import { createLocks, type LockOwner, type Locks } from './memory-locks.ts'
 import type { Order } from './types.ts'
@@ -19,6 +19,7 @@ export type MemoryCommit = {
   holds: Hold[]
   rows: StockRow[]
   policies: Policy[]
+  transfers: Transfer[]
   keys: KeyRow[]
   references: ReferenceRow[]
   parts: PartRow[]
@@ -38,6 +39,8 @@ export type MemoryTables = {
   /** The orders of shipments and returns, by shop and id. */
   parts: Map<string, Uuid>
   policies: Map<string, Policy>
+  /** By `transferKey`. */
+  transfers: Map<string, Transfer>
   locations: Map<string, Site>
   /** In the order of their numbers. */
   events: LoggedEvent[]
@@ -71,6 +74,7 @@ export function createMemoryDatabase(options: {
       references: new Map(),
       parts: new Map(),
       policies: new Map(),
+      transfers: new Map(),
       locations: new Map(),
       events: [],
       rowIds: new Map(),
@@ -113,6 +117,7 @@ export function publish(tables: MemoryTables, change: MemoryCommit, made: Iterab
     tables.rows.set(row.id, row)
   }
   for (const policy of change.policies) tables.policies.set(skuKey(policy.shopId, policy.sku), policy)
+  for (const transfer of change.transfers) tables.transfers.set(transferKey(transfer.row, transfer.peer), transfer)
   for (const key of change.keys) tables.keys.set(keyOf(key.shopId, key.hash), key)
   for (const { shopId, reference, orderId } of change.references) {
     tables.references.set(referenceKey(shopId, reference), orderId)

@@ -3,7 +3,7 @@ import type { LocationCode, ShopId, Sku, Uuid } from '../../base/ids.ts'
 import type { Currency, MinorUnits } from '../../base/money.ts'
 import type { Outcome } from '../../base/result.ts'
 import type { Instant } from '../../base/time.ts'
-import type { AdjustedRow, Allocation, Hold, Policy, RequestedLine, StockCommand } from '../stock/types.ts'
+import type { AdjustedRow, Allocation, Hold, Policy, RequestedLine, Sent, StockCommand } from '../stock/types.ts'
 import type { Dispute, Life, Terms } from './life.ts'
 import type { OrderStatus } from './states.ts'
 
@@ -205,6 +205,8 @@ export type Value =
   | { kind: 'hold'; hold: Hold }
   | { kind: 'adjusted'; rows: AdjustedRow[] }
   | { kind: 'policy'; policy: Policy }
+  | { kind: 'sent'; sent: Sent }
+  | { kind: 'received'; units: number }
   | { kind: 'expired'; count: number }
   /** The key's first request made this; read it for its present state. */
   | { kind: 'earlier'; resultId: Uuid | null }

@@ -7,11 +7,13 @@ import { keepLatest, type Latest } from '../../runtime/latest.ts'
 import type { Database } from '../../runtime/pg.ts'
 import { StatementFailed } from '../../runtime/pg-failure.ts'
 
-/** Units over all rows of a shop. on_hand = received + returned + corrections − shipped. */
+/** Units over all rows of a shop. on_hand = received + returned + corrections + transferred − shipped. */
 export type AuditSums = {
   received: number
   returned: number
   corrections: number
+  /** From other cells, less what was sent to them. */
+  transferred: number
   on_hand: number
   reserved: number
   committed: number
@@ -23,8 +25,8 @@ export type AuditDifference = {
   /** Null when the log knows of a row that the table has lost. */
   sku: string | null
   location: string | null
-  counter: 'on_hand' | 'reserved' | 'committed' | 'shipped' | 'origin'
-  /** By the log. `origin`: on_hand does not follow from what was received, returned, corrected and shipped. */
+  counter: 'on_hand' | 'reserved' | 'committed' | 'shipped' | 'transferred' | 'origin'
+  /** By the log. `origin`: on_hand does not follow from what was received, returned, corrected, transferred and shipped. */
   expected: number
   actual: number | null
 }
@@ -51,20 +53,21 @@ const movesIn = (range: string): string => `
     sum(e.moves[i + 3]) as committed, sum(e.moves[i + 4]) as shipped,
     coalesce(sum(e.moves[i + 1]) filter (where e.reason = 'received'), 0) as received,
     coalesce(sum(e.moves[i + 1]) filter (where e.reason = 'returned'), 0) as returned,
-    coalesce(sum(e.moves[i + 1]) filter (where e.reason in ('correction', 'counted', 'damaged', 'lost')), 0) as corrected
+    coalesce(sum(e.moves[i + 1]) filter (where e.reason in ('correction', 'counted', 'damaged', 'lost')), 0) as corrected,
+    coalesce(sum(e.moves[i + 1]) filter (where e.reason = 'transferred'), 0) as transferred
   from (
-    select e.moves || '{}'::bigint[] as moves, case e.type when 'stock.adjusted' then e.data ->> 'reason' when 'return.received' then 'returned' end as reason
+    select e.moves || '{}'::bigint[] as moves, case e.type when 'stock.adjusted' then e.data ->> 'reason' when 'return.received' then 'returned' when 'stock.transferred' then 'transferred' end as reason
     from runtime.events e where ${range} offset 0
   ) e cross join lateral generate_series(1, cardinality(e.moves), 5) i group by 1`
 
 const lockPositionSql = 'select closed_seq from stock.balance_position for update'
 const closeSliceSql = `
-  insert into stock.balances as b (row_id, on_hand, reserved, committed, shipped, received, returned, corrected)
+  insert into stock.balances as b (row_id, on_hand, reserved, committed, shipped, received, returned, corrected, transferred)
   select * from (${movesIn('e.seq > $1 and e.seq <= $2')}) m
   on conflict (row_id) do update set on_hand = b.on_hand + excluded.on_hand, reserved = b.reserved + excluded.reserved,
     committed = b.committed + excluded.committed, shipped = b.shipped + excluded.shipped,
     received = b.received + excluded.received, returned = b.returned + excluded.returned,
-    corrected = b.corrected + excluded.corrected`
+    corrected = b.corrected + excluded.corrected, transferred = b.transferred + excluded.transferred`
 const movePositionSql = 'update stock.balance_position set closed_seq = $1'
 
 /** Closes balances over the log up to `seq`, in slices; answers how far they are closed. */
@@ -99,18 +102,20 @@ const isTimeout = (error: unknown): boolean => error instanceof StatementFailed 
 const positionSql = 'select closed_seq from stock.balance_position'
 const expectedSql = `
   select row_id, sum(on_hand) as on_hand, sum(reserved) as reserved, sum(committed) as committed, sum(shipped) as shipped,
-    sum(received) as received, sum(returned) as returned, sum(corrected) as corrected
+    sum(received) as received, sum(returned) as returned, sum(corrected) as corrected, sum(transferred) as transferred
   from (select * from stock.balances union all select * from (${movesIn('e.seq > $1')}) m) parts group by 1`
 const compareSql = `
   with expected as materialized (${expectedSql}), compared as (
     select r.shop_id, r.sku, r.location, r.on_hand, r.reserved, r.committed, r.shipped,
       coalesce(e.on_hand, 0) as e_on_hand, coalesce(e.reserved, 0) as e_reserved,
       coalesce(e.committed, 0) as e_committed, coalesce(e.shipped, 0) as e_shipped,
-      coalesce(e.received, 0) as received, coalesce(e.returned, 0) as returned, coalesce(e.corrected, 0) as corrected
-    from stock.rows r full join expected e on e.row_id = r.id)`
+      coalesce(e.received, 0) as received, coalesce(e.returned, 0) as returned, coalesce(e.corrected, 0) as corrected,
+      coalesce(e.transferred, 0) as transferred, coalesce(t.units, 0) as by_totals
+    from stock.rows r full join expected e on e.row_id = r.id left join (
+      select row_id, sum(received_units - sent_units) as units from stock.transfers group by 1) t on t.row_id = r.id)`
 const sumsSql = `${compareSql}
   select shop_id, sum(received)::bigint as received, sum(returned)::bigint as returned,
-    sum(corrected)::bigint as corrections, sum(on_hand)::bigint as on_hand, sum(reserved)::bigint as reserved,
+    sum(corrected)::bigint as corrections, sum(transferred)::bigint as transferred, sum(on_hand)::bigint as on_hand, sum(reserved)::bigint as reserved,
     sum(committed)::bigint as committed, sum(shipped)::bigint as shipped, 0::bigint as in_flight
   from compared where shop_id is not null group by 1`
 const differencesSql = `${compareSql}
@@ -120,7 +125,8 @@ const differencesSql = `${compareSql}
   from compared c cross join lateral (values
     ('on_hand', c.e_on_hand, c.on_hand), ('reserved', c.e_reserved, c.reserved),
     ('committed', c.e_committed, c.committed), ('shipped', c.e_shipped, c.shipped),
-    ('origin', c.received + c.returned + c.corrected - c.e_shipped, c.e_on_hand)) d(counter, expected, actual)
+    ('transferred', c.transferred, c.by_totals),
+    ('origin', c.received + c.returned + c.corrected + c.transferred - c.e_shipped, c.e_on_hand)) d(counter, expected, actual)
   where d.expected is distinct from d.actual) found
   where place <= ${limits.auditDifferencesMax} order by shop_id nulls first, place`
 

@@ -2,14 +2,11 @@
 // A command is checked whole before it changes anything, so a refusal leaves no trace. Command n sees what n−1 did.
 import { assert } from '../../base/assert.ts'
 import { type CellName, type LocationCode, type ShopId, type Sku, toWireId, type Uuid } from '../../base/ids.ts'
-import { limits } from '../../base/limits.ts'
 import { accepted, type Outcome, type Refused, refused } from '../../base/result.ts'
 import { addMs, type Instant, toRfc3339 } from '../../base/time.ts'
-import { availableInRow, availableOf, shortOf, sourceUnits } from './sourcing.ts'
+import { availableInRow, availableOf, sourceUnits } from './sourcing.ts'
 import type {
-  AdjustedRow,
   Adjustment,
-  AdjustStock,
   Allocation,
   Destination,
   ExtendHold,
@@ -19,9 +16,9 @@ import type {
   Policy,
   ReleaseHold,
   RequestedLine,
-  SetPolicy,
   StockRow,
   StockRowId,
+  Transfer,
 } from './types.ts'
 
 /** A fact to append to the log. `moves` are groups of five: row id, and the change of on hand, reserved, committed, shipped. */
@@ -45,18 +42,22 @@ export type StockState = {
   made: Set<StockRowId>
   holds: Map<Uuid, Hold>
   policies: Map<string, Policy>
+  /** Of the rows that this batch adjusts, sends from or receives to; by `transferKey`. */
+  transfers: Map<string, Transfer>
   // What the batch will write
   dirtyRows: Set<StockRow>
   newHolds: Hold[]
   dirtyHolds: Set<Hold>
   dirtyPolicies: Set<Policy>
+  dirtyTransfers: Set<Transfer>
   events: EngineEvent[]
   /** `stock.short` events whose `data.orders` the shell fills with the orders that cannot be served. */
   shorts: { event: EngineEvent; row: StockRow; units: number }[]
 }
 
+export const transferKey = (row: StockRowId, peer: CellName): string => `${row} ${peer}`
 export const skuKey = (shopId: ShopId, sku: Sku): string => `${shopId} ${sku}`
-const stockSubject = (row: { location: LocationCode; sku: Sku }): string => `stock:${row.location}:${row.sku}`
+export const stockSubject = (row: { location: LocationCode; sku: Sku }): string => `stock:${row.location}:${row.sku}`
 
 /** Two lines of one SKU must not each see all of it. */
 export function quantityBySku(lines: readonly RequestedLine[]): Map<Sku, number> {
@@ -153,7 +154,7 @@ export function sourceSome(
 }
 
 /** A refused adjustment must not make its SKU known to its neighbours. */
-const areUnused = (state: StockState, rows: readonly StockRow[]): boolean =>
+export const areUnused = (state: StockState, rows: readonly StockRow[]): boolean =>
   state.made.size > 0 && rows.every((row) => state.made.has(row.id) && !state.dirtyRows.has(row))
 
 function problemsAt(
@@ -259,114 +260,10 @@ export function refusalOfHold(status: Exclude<HoldStatus, 'active'>) {
   return ({ consumed: 'hold_consumed', released: 'hold_released', expired: 'hold_expired' } as const)[status]
 }
 
-/** All or nothing: rows are changed as drafts, and only when every adjustment fits do the drafts become the rows. */
-export function decideAdjustStock(state: StockState, command: AdjustStock): Outcome<AdjustedRow[]> {
-  const drafts = new Map<StockRow, StockRow>()
-  const results: Omit<AdjustedRow, 'siblings'>[] = []
-  const applied: Applied[] = []
-  for (const [index, adjustment] of command.adjustments.entries()) {
-    const rows = state.rows.get(skuKey(command.shopId, adjustment.sku))
-    const row = rows?.find((candidate) => candidate.location === adjustment.location)
-    if (!rows?.[0] || !row) return refusedAt(index, adjustment.sku, refused('location_not_found'))
-    const draft = drafts.get(row) ?? { ...row, tracking: rows[0].tracking }
-    drafts.set(row, draft)
-    const siblings = rows.filter((sibling) => sibling !== row).map((sibling) => drafts.get(sibling) ?? sibling)
-    const step = adjustDraft(draft, adjustment, { now: state.now, siblings })
-    if ('code' in step) return refusedAt(index, row.sku, step)
-    if (!step.ignored) applied.push({ row, delta: step.delta, onHand: draft.onHand, reason: adjustment.reason })
-    results.push({ row: draft, ignored: step.ignored })
-  }
-  const before = new Map([...drafts.keys()].map((row) => [row.id, availableInRow(row)]))
-  for (const [row, draft] of drafts) {
-    Object.assign(row, draft)
-    state.dirtyRows.add(row)
-  }
-  for (const step of applied) adjustedEvent(state, step)
-  for (const row of drafts.keys()) announceShort(state, row, before.get(row.id)!)
-  return accepted(
-    results.map(({ row, ignored }) => {
-      const siblings = state.rows.get(skuKey(row.shopId, row.sku))!.map((sibling) => ({ ...sibling }))
-      return { row: siblings.find((sibling) => sibling.id === row.id)!, siblings, ignored }
-    }),
-  )
-}
-
-/** Facts (counted, damaged, lost) may leave a row or a SKU short; decisions may not. */
-function adjustDraft(
-  draft: StockRow,
-  { change, reason }: Adjustment,
-  { now, siblings }: { now: Instant; siblings: readonly StockRow[] },
-): { ignored: boolean; delta: number } | Refused {
-  if ('set' in change) {
-    const asOf = Math.min(change.asOf ?? now, now) as Instant // a clock that is ahead must not make the next count late
-    if (draft.countedAt !== null && asOf < draft.countedAt) return { ignored: true, delta: 0 }
-    draft.countedAt = asOf
-  }
-  const delta = 'set' in change ? change.set - draft.onHand : change.delta
-  const onHand = draft.onHand + delta
-  if (onHand < 0) return refused('insufficient_stock')
-  if (onHand > limits.unitsMax) return refused('units_too_large')
-  draft.onHand = onHand
-  const isFact = reason === 'counted' || reason === 'damaged' || reason === 'lost'
-  const leavesShort = availableInRow(draft) < 0 || shortOf([draft, ...siblings]) > 0
-  if (!isFact && delta < 0 && leavesShort) return refused('insufficient_stock')
-  return { ignored: false, delta }
-}
-
-/** The shell makes the rows of known locations before it locks them, so a missing row means an unknown location. */
-const refusedAt = (index: number, sku: Sku, refusal: Refused): Refused => ({
-  ...refusal,
-  errors: [{ pointer: `/adjustments/${index}`, code: refusal.code, sku }],
-})
-
-/** Tracking goes to every row; the allowance to the first, so that it is never granted twice. */
-export function decideSetPolicy(state: StockState, command: SetPolicy): Outcome<Policy> {
-  const key = skuKey(command.shopId, command.policy.sku)
-  const earlier = state.policies.get(key)
-  if (command.ifVersion !== null && command.ifVersion !== (earlier?.version ?? 0)) return refused('precondition_failed')
-  const rows = state.rows.get(key)
-  assert(rows?.[0], `no stock row of ${command.policy.sku}`)
-  const policy: Policy = { shopId: command.shopId, ...command.policy, version: (earlier?.version ?? 0) + 1 }
-  for (const [index, row] of rows.entries()) {
-    const before = availableInRow(row)
-    row.tracking = policy.tracking
-    row.allowance = index === 0 ? policy.allowance : 0
-    state.dirtyRows.add(row)
-    announceShort(state, row, before)
-  }
-  state.policies.set(key, policy)
-  state.dirtyPolicies.add(policy)
-  const { sku, tracking, allowance, regions, group, version } = policy
-  state.events.push({
-    shopId: command.shopId,
-    subject: `sku:${sku}`,
-    subjectVersion: version,
-    type: 'stock.policy_set',
-    data: { sku, tracking, allowance, regions, group },
-    moves: [],
-  })
-  return accepted(policy)
-}
-
-/** Units that were to be picked and are not there; those that no count has on hand are not lost again. */
-export function lose(state: StockState, allocations: readonly Allocation[]): void {
-  for (const { row: id, quantity } of allocations) {
-    const row = state.rowById.get(id)
-    assert(row, `stock row ${id} was not locked`)
-    const units = Math.min(quantity, row.onHand)
-    if (row.tracking === 'none' || units === 0) continue
-    const before = availableInRow(row)
-    row.onHand -= units
-    state.dirtyRows.add(row)
-    adjustedEvent(state, { row, delta: -units, onHand: row.onHand, reason: 'lost' })
-    announceShort(state, row, before)
-  }
-}
-
 /** One step of an adjustment, and what it left on hand. */
-type Applied = { row: StockRow; delta: number; onHand: number; reason: Adjustment['reason'] }
+export type Applied = { row: StockRow; delta: number; onHand: number; reason: Adjustment['reason'] }
 
-function adjustedEvent(state: StockState, { row, delta, onHand, reason }: Applied): void {
+export function adjustedEvent(state: StockState, { row, delta, onHand, reason }: Applied): void {
   state.events.push({
     shopId: row.shopId,
     subject: stockSubject(row),
@@ -378,7 +275,7 @@ function adjustedEvent(state: StockState, { row, delta, onHand, reason }: Applie
 }
 
 /** Says so when a row has become short, or shorter than it was. */
-function announceShort(state: StockState, row: StockRow, availableBefore: number): void {
+export function announceShort(state: StockState, row: StockRow, availableBefore: number): void {
   const available = availableInRow(row)
   if (available >= 0 || available >= availableBefore) return
   const event: EngineEvent = {

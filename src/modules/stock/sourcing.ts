@@ -5,7 +5,9 @@ import type { Allocation, Destination, Site, StockRow } from './types.ts'
 
 /** Units the row can still give; negative when it is short. Rows that are not counted never run out. */
 export const availableInRow = (row: StockRow): number =>
-  row.tracking === 'none' ? Number.MAX_SAFE_INTEGER : row.onHand + row.allowance - row.reserved - row.committed
+  row.tracking === 'none'
+    ? Number.MAX_SAFE_INTEGER
+    : row.onHand + row.allowance - row.reserved - row.committed - row.missing
 
 /** Units of the SKU that may still be sold: a short row lowers what the others may give. Never below 0. */
 export function availableOf(rows: readonly StockRow[]): number {

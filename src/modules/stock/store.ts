@@ -1,6 +1,6 @@
 // The statements of stock and holds that run inside a batch: lock and load, then write. All set-based: arrays in and out.
 // Locked rows are sorted by id; a joined row that is not locked (the location) decides nothing about counts.
-import type { LocationCode, ShopId, Sku, Uuid } from '../../base/ids.ts'
+import type { CellName, LocationCode, ShopId, Sku, Uuid } from '../../base/ids.ts'
 import type { Instant } from '../../base/time.ts'
 import type { Rows, Session } from '../../runtime/pg-session.ts'
 import { bareArray, jsonLines, textArray } from '../../runtime/pg-values.ts'
@@ -15,6 +15,7 @@ import type {
   StockRow,
   StockRowId,
   Tracking,
+  Transfer,
 } from './types.ts'
 
 const shopIds = (items: readonly { shopId: ShopId }[]): string => bareArray(items.map((item) => item.shopId))
@@ -108,7 +109,7 @@ export const removeRows = (session: Session, rowIds: readonly StockRowId[]) =>
   session.run(removeRowsSql, [bareArray(rowIds)])
 
 const rowColumns = `r.shop_id, r.sku, r.location, r.id, r.tracking, r.on_hand, r.reserved, r.committed, r.shipped,
-  r.allowance, r.version, r.counted_at, l.priority, l.country, l.lat, l.lon`
+  r.allowance, r.missing, r.version, r.counted_at, l.priority, l.country, l.lat, l.lon`
 
 const lockRowsSql = `
   select ${rowColumns} from unnest($1::integer[], $2::text[]) u(shop_id, sku)
@@ -129,6 +130,7 @@ type RowRecord = {
   committed: number
   shipped: number
   allowance: number
+  missing: number
   version: number
   counted_at: Instant | null
   priority: number
@@ -148,6 +150,7 @@ export const rowOf = (record: RowRecord): StockRow => ({
   committed: record.committed,
   shipped: record.shipped,
   allowance: record.allowance,
+  missing: record.missing,
   version: record.version,
   countedAt: record.counted_at,
   site: { priority: record.priority, country: record.country, lat: record.lat, lon: record.lon },
@@ -168,12 +171,12 @@ export async function readRows(
 const updateRowsSql = `
   with updated as (
     update stock.rows r set tracking = u.tracking, on_hand = u.on_hand, reserved = u.reserved, committed = u.committed,
-      shipped = u.shipped, allowance = u.allowance, version = u.version, counted_at = to_timestamp(u.counted_at / 1000.0)
+      shipped = u.shipped, allowance = u.allowance, missing = u.missing, version = u.version, counted_at = to_timestamp(u.counted_at / 1000.0)
     from unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],
-      $8::integer[], $9::bigint[])
-      u(id, tracking, on_hand, reserved, committed, shipped, allowance, version, counted_at)
+      $8::bigint[], $9::integer[], $10::bigint[])
+      u(id, tracking, on_hand, reserved, committed, shipped, allowance, missing, version, counted_at)
     where r.id = u.id returning 1)
-  select runtime.expect_rows(count(*), $10) from updated`
+  select runtime.expect_rows(count(*), $11) from updated`
 
 export const updateRows = (session: Session, rows: readonly StockRow[]) =>
   session.run(updateRowsSql, [
@@ -184,6 +187,7 @@ export const updateRows = (session: Session, rows: readonly StockRow[]) =>
     bareArray(rows.map((row) => row.committed)),
     bareArray(rows.map((row) => row.shipped)),
     bareArray(rows.map((row) => row.allowance)),
+    bareArray(rows.map((row) => row.missing)),
     bareArray(rows.map((row) => row.version)),
     bareArray(rows.map((row) => row.countedAt ?? 'null')),
     rows.length,
@@ -268,4 +272,46 @@ export const writePolicy = (session: Session, policy: Policy) =>
     policy.regions === null ? null : JSON.stringify(policy.regions),
     policy.group,
     policy.version,
+  ])
+
+// Whoever writes a transfer holds the lock of its row.
+const readTransfersSql = `
+  select t.row_id, t.peer, t.sent_units, t.sent_allowance, t.received_units, t.received_allowance
+  from (select distinct * from unnest($1::integer[], $2::text[])) u(shop_id, sku)
+  join stock.rows r using (shop_id, sku) join stock.transfers t on t.row_id = r.id`
+const writeTransfersSql = `
+  insert into stock.transfers (row_id, peer, sent_units, sent_allowance, received_units, received_allowance)
+  select * from unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[])
+  on conflict (row_id, peer) do update set sent_units = excluded.sent_units, sent_allowance = excluded.sent_allowance,
+    received_units = excluded.received_units, received_allowance = excluded.received_allowance`
+
+type TransferRecord = {
+  row_id: StockRowId
+  peer: CellName
+  sent_units: number
+  sent_allowance: number
+  received_units: number
+  received_allowance: number
+}
+
+export const transferOf = (record: TransferRecord): Transfer => ({
+  row: record.row_id,
+  peer: record.peer,
+  sentUnits: record.sent_units,
+  sentAllowance: record.sent_allowance,
+  receivedUnits: record.received_units,
+  receivedAllowance: record.received_allowance,
+})
+
+export const readTransfers = (session: Session, of: readonly ShopSku[]) =>
+  session.run<TransferRecord>(readTransfersSql, shopSkus(of))
+
+export const writeTransfers = (session: Session, transfers: readonly Transfer[]) =>
+  session.run(writeTransfersSql, [
+    bareArray(transfers.map(({ row }) => row)),
+    textArray(transfers.map(({ peer }) => peer)),
+    bareArray(transfers.map(({ sentUnits }) => sentUnits)),
+    bareArray(transfers.map(({ sentAllowance }) => sentAllowance)),
+    bareArray(transfers.map(({ receivedUnits }) => receivedUnits)),
+    bareArray(transfers.map(({ receivedAllowance }) => receivedAllowance)),
   ])

@@ -1,6 +1,6 @@
 // Words of stock: rows that count units, holds that reserve them, and the commands that move them.
-// Per row: available = onHand + allowance − reserved − committed; a SKU may sell the sum over its rows and never more.
-import type { LocationCode, ShopId, Sku, Uuid } from '../../base/ids.ts'
+// Per row: available = onHand + allowance − reserved − committed − missing; a SKU may sell the sum over its rows and never more.
+import type { CellName, LocationCode, ShopId, Sku, Uuid } from '../../base/ids.ts'
 import type { Instant } from '../../base/time.ts'
 
 export type StockRowId = number & { readonly __brand: 'StockRowId' }
@@ -17,7 +17,10 @@ export type StockRow = {
   reserved: number
   committed: number
   shipped: number
+  /** This cell's share of the policy's allowance; below zero where it was lowered and others still hold theirs. */
   allowance: number
+  /** Units that a count did not find and to which other cells hold the right; they are gathered and written off. */
+  missing: number
   /** Counts the events of this row; also its subject version. */
   version: number
   countedAt: Instant | null
@@ -63,9 +66,11 @@ export type AdjustReason = 'received' | 'returned' | 'correction' | 'counted' | 
 export type Adjustment = {
   sku: Sku
   location: LocationCode
-  /** Relative, or an absolute count as of an instant (null: of now). */
-  change: { delta: number } | { set: number; asOf: Instant | null }
+  /** Relative, or an absolute count as of an instant (null: of now). `elsewhere`: units of the location with other cells. */
+  change: { delta: number } | { set: number; asOf: Instant | null; elsewhere?: number }
   reason: AdjustReason
+  /** Between whom units are split that were received: this cell first. Left out: they stay. */
+  shares?: readonly CellShare[]
 }
 
 /** A row after its adjustment, with all rows of its SKU; `ignored` when a later count stands. */
@@ -83,7 +88,70 @@ export type SetPolicy = {
 export type PlaceHold = { kind: 'place_hold'; shopId: ShopId; holdId: Uuid; lines: RequestedLine[]; ttlMs: number }
 export type ExtendHold = { kind: 'extend_hold'; shopId: ShopId; holdId: Uuid; ttlMs: number }
 export type ReleaseHold = { kind: 'release_hold'; shopId: ShopId; holdId: Uuid }
-export type StockCommand = AdjustStock | SetPolicy | PlaceHold | ExtendHold | ReleaseHold
+/** All units and allowance of a SKU at a location that one cell ever sent another. */
+export type Total = { sku: Sku; location: LocationCode; units: number; allowance: number }
+
+/** How much of what is received goes to a cell, by comparison with the others' weights. */
+export type CellShare = { cell: CellName; weight: number }
+
+/** What a cell tells another of its want. `rate`: units a second that it sells; `available`: units it has left. */
+export type Ask = {
+  /** Units that somebody is waiting for. */
+  need: number
+  /** Units for the near future, as far as the other can spare them. */
+  wanted: number
+  rate: number
+  available: number
+  /** Only what lies there, and goods instead of a right to sell what is still to come. */
+  location: LocationCode | null
+  /** Units of a group may go too: somebody orders over groups of several cells. */
+  evenIfGrouped: boolean
+}
+
+/** The giver's side of it. */
+export type Stand = {
+  rate: number
+  /** Units that stay, unless somebody waits for them. */
+  safety: number
+  /** It is in want itself, and was first. */
+  isElder: boolean
+}
+
+/** Gives another cell the right to sell units, as far as its ask and the stand of this cell go. */
+export type SendUnits = { kind: 'send_units'; shopId: ShopId; sku: Sku; to: CellName; ask: Ask; own: Stand }
+/** Credits what another cell has sent, by its totals. */
+export type ReceiveUnits = {
+  kind: 'receive_units'
+  shopId: ShopId
+  from: CellName
+  totals: Total[]
+  tracking: Tracking
+}
+export type StockCommand = AdjustStock | SetPolicy | PlaceHold | ExtendHold | ReleaseHold | SendUnits | ReceiveUnits
+
+/** Of one stock row and one other cell: all units and allowance that ever went each way. Totals only grow. */
+export type Transfer = {
+  row: StockRowId
+  peer: CellName
+  sentUnits: number
+  sentAllowance: number
+  receivedUnits: number
+  receivedAllowance: number
+}
+
+/** Answer to an ask. */
+export type Sent = {
+  /** Not known here: no row and no policy. */
+  isKnown: boolean
+  /** Its group's units are in this cell and stay together. */
+  livesHere: boolean
+  /** Units that were given now, and what the SKU has left here. */
+  given: number
+  left: number
+  /** All that was ever sent to the asker, by location. */
+  totals: Total[]
+  tracking: Tracking
+}
 
 /** What GET /v1/stock tells of one SKU in this cell. */
 export type StockLevel = { sku: Sku; rows: StockRow[]; asOf: Instant }

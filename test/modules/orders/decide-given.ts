@@ -28,7 +28,7 @@ export function freshState(): BatchState {
   for (const sku of ['A', 'B'] as Sku[]) {
     for (const [priority, location] of (['main', 'east'] as LocationCode[]).entries()) {
       const site = { priority, country: null, lat: null, lon: null }
-      const counters = { onHand: 5, reserved: 0, committed: 0, shipped: 0, allowance: 0, version: 0 }
+      const counters = { onHand: 5, reserved: 0, committed: 0, shipped: 0, allowance: 0, missing: 0, version: 0 }
       addRow(state, {
         id: ++id as StockRowId,
         shopId,

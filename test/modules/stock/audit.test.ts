@@ -49,6 +49,7 @@ test('sums are what was received, sold, held and shipped', async () => {
       received: 150,
       returned: 0,
       corrections: 0,
+      transferred: 0,
       on_hand: 148,
       reserved: 11,
       committed: 2,

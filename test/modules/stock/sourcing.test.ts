@@ -19,6 +19,7 @@ function row(id: number, more: Partial<StockRow> = {}): StockRow {
     committed: 0,
     shipped: 0,
     allowance: 0,
+    missing: 0,
     version: 0,
     countedAt: null,
     site: nowhere,

@@ -1,0 +1,190 @@
+// What becomes of units between cells: the giver lowers its row and raises its total in one batch, the taker credits what is new
+// in that total. So a message may be lost, doubled or late, and a unit is at every moment in one row or under way. Pure.
+import type { CellName } from '../../base/ids.ts'
+import { accepted, type Outcome } from '../../base/result.ts'
+import {
+  adjustedEvent,
+  announceShort,
+  areUnused,
+  type StockState,
+  skuKey,
+  stockSubject,
+  transferKey,
+} from './decide.ts'
+import { newInTotal, unitsToGive } from './escrow.ts'
+import { availableInRow, availableOf } from './sourcing.ts'
+import type { Ask, ReceiveUnits, SendUnits, Sent, StockRow, Total, Transfer } from './types.ts'
+
+/** Gives what the ask needs and the stand of this cell allows; every total is told, so that an answer that was lost is made good. */
+export function decideSendUnits(state: StockState, command: SendUnits): Outcome<Sent> {
+  const { shopId, sku, to, ask, own } = command
+  const key = skuKey(shopId, sku)
+  const rows = state.rows.get(key)
+  const policy = state.policies.get(key)
+  const tracking = rows?.[0]?.tracking ?? policy?.tracking ?? 'counted'
+  const nothing = { livesHere: false, given: 0, left: 0, totals: [], tracking }
+  if (!rows || areUnused(state, rows)) return accepted({ isKnown: policy !== undefined, ...nothing })
+  if (policy && policy.group !== null && !ask.evenIfGrouped)
+    return accepted({ ...nothing, isKnown: true, livesHere: true })
+  const given =
+    tracking === 'none' ? 0 : giveUnits(state, rows, { to, ask, units: unitsToGive(freeOf(rows, ask), ask, own) })
+  const totals = rows.map((row) => totalOf(row, transferOf(state, row, to)))
+  return accepted({ isKnown: true, livesHere: false, given, left: availableOf(rows), totals, tracking })
+}
+
+/** Units that may go: of one place, goods that nobody has bought; of any, whatever may be sold. */
+function freeOf(rows: readonly StockRow[], { location }: Ask): number {
+  const all = availableOf(rows)
+  if (location === null) return all
+  const row = rows.find((one) => one.location === location)
+  return row ? Math.min(all, goodsFree(row)) : 0
+}
+
+/** Goods first: what is sold on an allowance has to be backed by goods later. */
+function giveUnits(
+  state: StockState,
+  rows: readonly StockRow[],
+  { to, ask, units }: { to: CellName; ask: Ask; units: number },
+): number {
+  let left = units
+  const parts = new Map<StockRow, { units: number; allowance: number }>()
+  const from = ask.location === null ? rows : rows.filter((row) => row.location === ask.location)
+  for (const row of from) {
+    const goods = Math.min(left, goodsFree(row))
+    parts.set(row, { units: goods, allowance: 0 })
+    left -= goods
+  }
+  for (const row of ask.location === null ? from : []) {
+    const part = parts.get(row)!
+    part.allowance = Math.min(left, Math.max(0, row.allowance), Math.max(0, availableInRow(row) - part.units))
+    left -= part.allowance
+  }
+  for (const [row, part] of parts) sendFromRow(state, row, [{ to, ...part }])
+  return units - left
+}
+
+/** Goods of a row that nobody has reserved or bought. */
+const goodsFree = (row: StockRow): number => {
+  const goods = row.onHand - row.reserved - row.committed - row.missing
+  return Math.max(0, Math.min(goods, availableInRow(row)))
+}
+
+type Parcel = { to: CellName; units: number; allowance: number }
+
+/** The row goes down and the totals up, in one batch and one event. */
+export function sendFromRow(state: StockState, row: StockRow, parcels: readonly Parcel[]): void {
+  const moving = parcels.filter(({ units, allowance }) => units > 0 || allowance > 0)
+  if (moving.length === 0) return
+  let gone = 0
+  for (const { to, units, allowance } of moving) {
+    const transfer = transferOf(state, row, to)
+    transfer.sentUnits += units
+    transfer.sentAllowance += allowance
+    state.dirtyTransfers.add(transfer)
+    row.onHand -= units
+    row.allowance -= allowance
+    gone += units
+  }
+  transferredEvent(state, row, -gone, {
+    sent: moving.map(({ to, units, allowance }) => {
+      const { sentUnits, sentAllowance } = transferOf(state, row, to)
+      return { cell: to, units, allowance, units_total: sentUnits, allowance_total: sentAllowance }
+    }),
+  })
+}
+
+/** Each unit is credited once, however often and in whatever order totals arrive. */
+export function decideReceiveUnits(state: StockState, command: ReceiveUnits): Outcome<number> {
+  const { shopId, from, totals, tracking } = command
+  let credited = 0
+  for (const total of totals) {
+    const key = skuKey(shopId, total.sku)
+    const rows = state.rows.get(key)
+    const row = rows?.find((one) => one.location === total.location)
+    if (!rows || !row) continue // its place is not known here yet: the total comes again
+    if (state.made.has(row.id)) {
+      // A SKU that its shop sells is known from now on, units or not.
+      row.tracking =
+        state.policies.get(key)?.tracking ?? rows.find((one) => !state.made.has(one.id))?.tracking ?? tracking
+      state.dirtyRows.add(row)
+    }
+    credited += credit(state, row, from, total)
+  }
+  return accepted(credited)
+}
+
+function credit(state: StockState, row: StockRow, from: CellName, total: Total): number {
+  const transfer = transferOf(state, row, from)
+  const units = newInTotal(total.units, transfer.receivedUnits)
+  const allowance = newInTotal(total.allowance, transfer.receivedAllowance)
+  if (units === 0 && allowance === 0) return 0
+  transfer.receivedUnits += units
+  transfer.receivedAllowance += allowance
+  state.dirtyTransfers.add(transfer)
+  row.onHand += units
+  row.allowance += allowance
+  transferredEvent(state, row, units, {
+    received: [
+      {
+        ...{ cell: from, units, allowance },
+        ...{ units_total: transfer.receivedUnits, allowance_total: transfer.receivedAllowance },
+      },
+    ],
+  })
+  writeOffMissing(state, row)
+  return units + allowance
+}
+
+/** Units that a count did not find have come back as rights: they are written off now. */
+function writeOffMissing(state: StockState, row: StockRow): void {
+  const units = Math.min(row.missing, row.onHand)
+  if (units === 0) return
+  const before = availableInRow(row)
+  row.missing -= units
+  row.onHand -= units
+  adjustedEvent(state, { row, delta: -units, onHand: row.onHand, reason: 'counted' })
+  announceShort(state, row, before)
+}
+
+/** Of this location's units, those that other cells hold or are under way; shipped ones too, which only they know of. */
+export const unitsElsewhere = (state: StockState, row: StockRow): number =>
+  sumOf(state, row, ({ sentUnits, receivedUnits }) => sentUnits - receivedUnits)
+
+export const allowanceElsewhere = (state: StockState, row: StockRow): number =>
+  sumOf(state, row, ({ sentAllowance, receivedAllowance }) => sentAllowance - receivedAllowance)
+
+function sumOf(state: StockState, row: StockRow, units: (transfer: Transfer) => number): number {
+  let sum = 0
+  for (const transfer of state.transfers.values()) if (transfer.row === row.id) sum += units(transfer)
+  return sum
+}
+
+/** Made when it is first needed; written only if it changes. */
+function transferOf(state: StockState, row: StockRow, peer: CellName): Transfer {
+  const key = transferKey(row.id, peer)
+  const known = state.transfers.get(key)
+  if (known) return known
+  const none = { sentUnits: 0, sentAllowance: 0, receivedUnits: 0, receivedAllowance: 0 }
+  const transfer: Transfer = { row: row.id, peer, ...none }
+  state.transfers.set(key, transfer)
+  return transfer
+}
+
+const totalOf = ({ sku, location }: StockRow, { sentUnits, sentAllowance }: Transfer): Total => ({
+  sku,
+  location,
+  units: sentUnits,
+  allowance: sentAllowance,
+})
+
+function transferredEvent(state: StockState, row: StockRow, onHand: number, data: Record<string, unknown>): void {
+  state.dirtyRows.add(row)
+  state.events.push({
+    shopId: row.shopId,
+    subject: stockSubject(row),
+    subjectVersion: ++row.version,
+    type: 'stock.transferred',
+    data: { sku: row.sku, location: row.location, ...data },
+    moves: onHand === 0 ? [] : [row.id, onHand, 0, 0, 0],
+  })
+}

@@ -1,0 +1,183 @@
+// The part of the engine's contract that concerns units between cells: totals, what is credited once, what is split, and what a
+// count finds missing that others hold the right to.
+import { describe, expect, test } from 'vitest'
+import type { CellName, LocationCode, Sku } from '../../src/base/ids.ts'
+import type { Ask, CellShare, ReceiveUnits, SendUnits, Sent, Stand } from '../../src/modules/stock/types.ts'
+import { placeOrder, receive, shopId, told } from '../support/engine.ts'
+import type { EngineBench } from './engine-bench.ts'
+import { adjust, type Hands, policy, sku } from './engine-hands.ts'
+
+const [eu1, us1, ap1] = ['eu1', 'us1', 'ap1'] as CellName[] as [CellName, CellName, CellName]
+const nothingAsked: Ask = { need: 0, wanted: 0, rate: 0, available: 0, location: null, evenIfGrouped: false }
+const atRest: Stand = { rate: 0, safety: 0, isElder: false }
+
+const send = (of: string, ask: Partial<Ask>, own: Partial<Stand> = {}, to = us1): SendUnits => ({
+  ...{ kind: 'send_units', shopId, sku: of as Sku, to },
+  ...{ ask: { ...nothingAsked, ...ask }, own: { ...atRest, ...own } },
+})
+const take = (of: string, units: number, { allowance = 0, location = 'main', from = us1 } = {}): ReceiveUnits => ({
+  ...{ kind: 'receive_units', shopId, from, tracking: 'counted' },
+  totals: [{ sku: of as Sku, location: location as LocationCode, units, allowance }],
+})
+
+export function transfersContract(bench: () => EngineBench, { run, row, counters, types, given }: Hands): void {
+  async function sent(command: SendUnits): Promise<Sent> {
+    const [outcome] = await run(command)
+    if (!outcome?.ok || outcome.value.kind !== 'sent') throw new Error(`not sent: ${JSON.stringify(outcome)}`)
+    return outcome.value.sent
+  }
+  async function credited(command: ReceiveUnits): Promise<number> {
+    const [outcome] = await run(command)
+    if (!outcome?.ok || outcome.value.kind !== 'received') throw new Error(`refused: ${JSON.stringify(outcome)}`)
+    return outcome.value.units
+  }
+  const split = (of: string, delta: number, shares: CellShare[]) => {
+    const command = receive({ [of]: delta })
+    command.adjustments[0]!.shares = shares
+    return command
+  }
+  const even = [eu1, us1, ap1].map((cell) => ({ cell, weight: 1 }))
+
+  describe('units between cells', () => {
+    test('what is given leaves the row, and every answer tells all that ever left it', async () => {
+      const a = sku()
+      await given({ [a]: 5 })
+      expect(await sent(send(a, { need: 2 }))).toMatchObject({ given: 2, left: 3, totals: [{ units: 2 }] })
+      expect(await sent(send(a, { need: 1 }))).toMatchObject({ given: 1, left: 2, totals: [{ units: 3 }] })
+      expect(await sent(send(a, {}))).toMatchObject({ given: 0, totals: [{ units: 3, location: 'main' }] })
+      expect(await counters(a)).toEqual([2, 0, 0])
+    })
+
+    test('units that are reserved or sold stay, and nobody gives what is not there', async () => {
+      const a = sku()
+      await given({ [a]: 5 })
+      await run(placeOrder({ [a]: 2 }), placeOrder({ [a]: 1 }, { provider: 'none' }))
+      expect(await sent(send(a, { need: 10 }))).toMatchObject({ given: 2, left: 0 })
+      expect(await sent(send(a, { need: 1 }))).toMatchObject({ given: 0, left: 0 })
+      expect(await counters(a)).toEqual([3, 2, 1])
+    })
+
+    test('a total is credited once, however often and in whatever order it comes', async () => {
+      const a = sku()
+      expect(await credited(take(a, 3))).toBe(3)
+      expect(await credited(take(a, 3))).toBe(0)
+      expect(await credited(take(a, 5))).toBe(2)
+      expect(await credited(take(a, 4))).toBe(0)
+      expect(await credited(take(a, 1, { from: ap1 }))).toBe(1)
+      expect(await counters(a)).toEqual([6, 0, 0])
+    })
+
+    test('totals of one message and of one batch are credited one after the other', async () => {
+      const a = sku()
+      const twice = take(a, 2)
+      twice.totals.push({ ...twice.totals[0]!, units: 3 })
+      expect(told(await run(twice, take(a, 3)))).toEqual(['received', 'received'])
+      expect(await counters(a)).toEqual([3, 0, 0])
+    })
+
+    test('a SKU that others sell is known here from the first message on, units or not', async () => {
+      const a = sku()
+      expect(told(await run(placeOrder({ [a]: 1 })))).toEqual(['sku_not_found'])
+      await credited(take(a, 0))
+      expect(told(await run(placeOrder({ [a]: 1 })))).toEqual(['insufficient_stock'])
+    })
+
+    test('a total for a place that is not known here yet is left for later', async () => {
+      const a = sku()
+      expect(await credited(take(a, 2, { location: 'nowhere' }))).toBe(0)
+      expect(await row(a, 'nowhere')).toBeUndefined()
+    })
+
+    test('a SKU that nobody sells is not known, and an ask makes none', async () => {
+      const a = sku()
+      expect(await sent(send(a, { need: 1 }))).toMatchObject({ isKnown: false, given: 0, totals: [] })
+      expect(await row(a)).toBeUndefined()
+    })
+
+    test('what is received is split at once, and what does not divide stays', async () => {
+      const a = sku()
+      await run(split(a, 100, even))
+      expect(await counters(a)).toEqual([34, 0, 0])
+      expect(await sent(send(a, {}, {}, ap1))).toMatchObject({ totals: [{ units: 33 }] })
+      expect(await types(`stock:main:${a}`)).toEqual(['stock.adjusted', 'stock.transferred'])
+    })
+
+    test('units of a group stay together, and are given away only to an order over several groups', async () => {
+      const a = sku()
+      const grouped = policy(a, 0)
+      await run({ ...grouped, policy: { ...grouped.policy, group: 'event-7' } }, split(a, 9, even))
+      expect(await counters(a)).toEqual([9, 0, 0])
+      expect(await sent(send(a, { need: 1 }))).toMatchObject({ livesHere: true, given: 0 })
+      expect(await sent(send(a, { need: 1, evenIfGrouped: true }))).toMatchObject({ given: 1 })
+    })
+
+    test('units that a count did not find here are written off when the others give theirs back', async () => {
+      const a = sku()
+      await run(split(a, 9, even))
+      expect(told(await run(adjust(a, { delta: -5 }, 'lost')))).toEqual(['adjusted'])
+      expect(await row(a)).toMatchObject({ onHand: 0, missing: 2 })
+      expect(told(await run(placeOrder({ [a]: 1 })))).toEqual(['insufficient_stock'])
+      await credited(take(a, 3))
+      expect(await row(a)).toMatchObject({ onHand: 1, missing: 0 })
+      expect(told(await run(placeOrder({ [a]: 1 })))).toEqual(['order'])
+    })
+
+    test('nothing is missing beyond what others hold, and what is found again is missing no more', async () => {
+      const a = sku()
+      await run(split(a, 9, even))
+      expect(told(await run(adjust(a, { delta: -10 }, 'lost')))).toEqual(['insufficient_stock'])
+      await run(adjust(a, { delta: -5 }, 'lost'), adjust(a, { delta: 1 }, 'counted'))
+      expect(await row(a)).toMatchObject({ onHand: 0, missing: 1 })
+    })
+
+    test('a count compares with what lies there, whoever may sell it', async () => {
+      const a = sku()
+      await run(split(a, 9, even))
+      const count = adjust(a, { set: 10 }, 'counted')
+      Object.assign(count.adjustments[0]!.change, { elsewhere: 6 })
+      await run(count)
+      expect(await row(a)).toMatchObject({ onHand: 4, missing: 0 })
+    })
+
+    test('the allowance moves by totals too, and is never granted twice', async () => {
+      const a = sku()
+      await run(policy(a, 4))
+      expect(await sent(send(a, { need: 3 }))).toMatchObject({ given: 3, totals: [{ units: 0, allowance: 3 }] })
+      expect(told(await run(placeOrder({ [a]: 2 }), placeOrder({ [a]: 1 })))).toEqual(['insufficient_stock', 'order'])
+      await run(policy(a, 2))
+      expect(await row(a)).toMatchObject({ allowance: -1, reserved: 1 })
+      await credited(take(a, 0, { allowance: 3 }))
+      expect(await row(a)).toMatchObject({ allowance: 2 })
+    })
+
+    test('of one place only goods are given, not the right to sell what is still to come', async () => {
+      const a = sku()
+      await given({ [a]: 2 }, 'east')
+      await run(policy(a, 5))
+      const east = 'east' as LocationCode
+      expect(await sent(send(a, { need: 4, location: east }))).toMatchObject({ given: 2 })
+      expect(await row(a, 'east')).toMatchObject({ onHand: 0 })
+    })
+
+    test('who is in want itself and was first keeps what it has', async () => {
+      const a = sku()
+      await given({ [a]: 1 })
+      expect(await sent(send(a, { need: 1 }, { isElder: true }))).toMatchObject({ given: 0, left: 1 })
+    })
+
+    test('holds that are over free their units for an ask in the same batch', async () => {
+      const a = sku()
+      await given({ [a]: 1 })
+      await run({
+        kind: 'place_hold',
+        shopId,
+        holdId: placeOrder({}).orderId,
+        lines: [{ sku: a as Sku, quantity: 1 }],
+        ttlMs: 50,
+      })
+      expect(await sent(send(a, { need: 1 }))).toMatchObject({ given: 0 })
+      await bench().elapse(100)
+      expect(await sent(send(a, { need: 1 }))).toMatchObject({ given: 1 })
+    })
+  })
+}
