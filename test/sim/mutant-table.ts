@@ -15,6 +15,7 @@ const payments = 'src/modules/payments/decide.ts'
 const paymentsConsumer = 'src/modules/payments/consumer.ts'
 const prompt = 'src/modules/payments/prompt.ts'
 const stock = 'src/modules/stock/decide.ts'
+const adjust = 'src/modules/stock/decide-adjust.ts'
 const sourcing = 'src/modules/stock/sourcing.ts'
 const batch = 'src/runtime/batch.ts'
 const inbox = 'src/runtime/inbox.ts'
@@ -200,7 +201,7 @@ export const mutants: Mutant[] = [
   {
     name: 'a refused adjustment leaves its first half behind',
     guard: 'all or nothing',
-    edits: [edit(stock, 'drafts.get(row) ?? {', 'drafts.get(row) ?? row.version > 0 ? row : {')],
+    edits: [edit(adjust, 'drafts.get(row) ?? {', 'drafts.get(row) ?? row.version > 0 ? row : {')],
   },
   {
     name: 'rows made in vain are kept',
@@ -211,7 +212,11 @@ export const mutants: Mutant[] = [
     name: 'a correction may leave a SKU short',
     guard: 'decisions leave nothing short',
     edits: [
-      edit(stock, 'if (!isFact && delta < 0 && leavesShort)', 'if (!isFact && delta < 0 && leavesShort && onHand < 0)'),
+      edit(
+        adjust,
+        'if (!isFact && delta < 0 && leavesShort)',
+        'if (!isFact && delta < 0 && leavesShort && onHand < 0)',
+      ),
     ],
   },
   {
