@@ -28,7 +28,7 @@ export async function runCell({ config, cell, databaseUrl, log }: CellOptions): 
     const parts = await buildCell({ cell, database, config, log })
     const port = await listen(parts, config)
     return {
-      url: `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${port}`,
+      url: originOf(config.host, port),
       async stop() {
         await parts.stop()
         await database.close()
@@ -50,6 +50,10 @@ async function listen({ app, stop }: CellParts, { host, port }: Config): Promise
   }
   return (app.server.address() as AddressInfo).port
 }
+
+/** Of an address to listen on, as URLs say it. */
+export const originOf = (host: string, port: number): string =>
+  new URL(`http://${host.includes(':') ? `[${host}]` : host}:${port}`).origin
 
 /** One line for what keeps a server from listening; anything else is a fault of ours. */
 export function listenFailure(error: unknown, { host, port }: { host: string; port: number }): unknown {

@@ -18,6 +18,10 @@ const commands: Record<string, Entry> = {
     summary: 'Runs Holdfast: the API and, unless --database-url is given, its PostgreSQL',
     load: () => import('./start.ts').then(({ start, startHelp }) => ({ run: start, help: startHelp })),
   },
+  cells: {
+    summary: 'Lists the cells, and stops and starts one while the others go on',
+    load: () => import('./cells-control.ts').then(({ cells, cellsHelp }) => ({ run: cells, help: cellsHelp })),
+  },
   cell: { load: () => import('./cell.ts').then(({ cell }) => ({ run: cell })) },
   migrate: {
     summary: 'Brings a database to the schema of this version',

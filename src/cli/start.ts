@@ -1,9 +1,11 @@
 // `holdfast start`: starts the processes of its cells side by side, tells the user where they are, keeps each running, and
 // stops them. Nothing that it started is left running when it ends.
 import { join, resolve } from 'node:path'
-import { optionsHelp, readConfig } from '../runtime/config.ts'
+import { type Config, optionsHelp, readConfig } from '../runtime/config.ts'
 import { openLog } from '../runtime/log.ts'
 import type { CellReady } from './cell.ts'
+import { type ControlledCell, type ControlRequest, openControl } from './control.ts'
+import { CommandFailure } from './failure.ts'
 import { findPorts } from './ports.ts'
 import { type SupervisedCell, superviseCell } from './supervise.ts'
 import { welcome } from './welcome.ts'
@@ -17,10 +19,26 @@ Each option is also a variable: --json-logs is HOLDFAST_JSON_LOGS.`
 export async function start(args: string[]): Promise<number> {
   const config = readConfig(args, process.env)
   const startedAt = performance.now()
-  const stopping = new AbortController()
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => stopping.abort())
+  const controller = new AbortController()
+  const stopping = controller.signal
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => controller.abort())
+  const cells: SupervisedCell[] = []
+  const control = await openControl(resolve(config.data), (request) => carryOut(request, cells, stopping))
+  try {
+    cells.push(...(await makeCells(config)))
+    stopping.addEventListener('abort', () => void stopAll(cells))
+    const ready = await startAll(cells)
+    if (!stopping.aborted) process.stdout.write(welcome({ config, ready, ms: performance.now() - startedAt }))
+    await aborted(stopping)
+    return (await stopAll(cells)).killed ? 1 : 0
+  } finally {
+    await control.close()
+  }
+}
+
+async function makeCells(config: Config): Promise<SupervisedCell[]> {
   const ports = await findPorts({ ...config, count: config.cells.length })
-  const cells = config.cells.map((name, at) =>
+  return config.cells.map((name, at) =>
     superviseCell({
       name,
       folder: join(resolve(config.data), name),
@@ -28,11 +46,6 @@ export async function start(args: string[]): Promise<number> {
       log: openLog({ level: config.logLevel, json: config.jsonLogs, name }),
     }),
   )
-  stopping.signal.addEventListener('abort', () => void stopAll(cells))
-  const ready = await startAll(cells)
-  if (!stopping.signal.aborted) process.stdout.write(welcome({ config, ready, ms: performance.now() - startedAt }))
-  await aborted(stopping.signal)
-  return (await stopAll(cells)).killed ? 1 : 0
 }
 
 /** Whole or not at all. Cells that were stopped before they were ready are not among the answers. */
@@ -50,6 +63,27 @@ async function stopAll(cells: readonly SupervisedCell[]): Promise<{ killed: bool
   const stopped = await Promise.all(cells.map((cell) => cell.stop()))
   return { killed: stopped.some(({ killed }) => killed) }
 }
+
+/** What `holdfast cells` asks of us. */
+async function carryOut(
+  request: ControlRequest,
+  cells: readonly SupervisedCell[],
+  stopping: AbortSignal,
+): Promise<ControlledCell[]> {
+  if (request.do === 'list') return cells.map(told)
+  const cell = cells.find(({ name }) => name === request.cell)
+  if (!cell)
+    throw new CommandFailure(
+      'cell_unknown',
+      `No cell ${request.cell} is run here; there are ${cells.map(({ name }) => name).join(', ')}.`,
+    )
+  if (stopping.aborted) throw new CommandFailure('stopping', 'All cells are being stopped.')
+  if (request.do === 'stop') await cell.stop()
+  else await cell.start()
+  return [told(cell)]
+}
+
+const told = (cell: SupervisedCell): ControlledCell => ({ cell: cell.name, state: cell.state(), url: cell.url })
 
 const aborted = (signal: AbortSignal): Promise<void> =>
   new Promise((resolved) =>

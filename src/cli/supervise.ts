@@ -6,6 +6,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { CellName } from '../base/ids.ts'
 import { limits } from '../base/limits.ts'
+import { originOf } from '../main.ts'
 import { type Config, configFlags } from '../runtime/config.ts'
 import type { Log } from '../runtime/log.ts'
 import { StartFailure } from '../runtime/start-failure.ts'
@@ -15,7 +16,8 @@ export type CellState = 'stopped' | 'starting' | 'running' | 'stopping'
 
 export type SupervisedCell = {
   readonly name: CellName
-  readonly port: number
+  /** Where it listens while it runs. */
+  readonly url: string
   state(): CellState
   /** Resolves when it is ready; with undefined when it was stopped before. Throws StartFailure when it cannot start. */
   start(): Promise<CellReady | undefined>
@@ -40,7 +42,7 @@ export function superviseCell(supervision: Supervision): SupervisedCell {
   }
   return {
     name: supervision.name,
-    port: supervision.config.port,
+    url: originOf(supervision.config.host, supervision.config.port),
     state() {
       if (!life) return 'stopped'
       if (life.stopping.signal.aborted) return 'stopping'

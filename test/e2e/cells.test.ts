@@ -1,6 +1,18 @@
+// Several cells by one command, on real processes: each stands and falls alone, and what keeps them from starting is said before
+// anything runs.
+import { readdir } from 'node:fs/promises'
+import { createServer } from 'node:net'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { isAlive } from '../../src/runtime/embedded-postmaster.ts'
 import { eventually } from '../support/eventually.ts'
-import { cellProcess, makeDataFolder, postmasterPid, type Running, startHoldfast } from '../support/holdfast.ts'
+import {
+  cellProcess,
+  makeDataFolder,
+  postmasterPid,
+  type Running,
+  runHoldfast,
+  startHoldfast,
+} from '../support/holdfast.ts'
 
 const cells = ['eu1', 'us1', 'ap1'] as const
 
@@ -51,5 +63,49 @@ describe('three cells started by one command', () => {
     await eventually(async () => (await answersAs(urls().us1!)) === 'us1', 20_000)
     expect((await processesOf('us1')).node).not.toBe(killed.node)
     expect(await Promise.all(['eu1', 'ap1'].map(processesOf))).toEqual(before)
+  })
+
+  test('are stopped and started one by one, by a command that finds them through their data folder', async () => {
+    const cell = async (...args: string[]) => {
+      const ended = await runHoldfast(['cells', ...args, `--data=${data}`, '--json'])
+      expect(ended.stderr).toBe('')
+      return JSON.parse(ended.stdout.trimEnd().split('\n').at(-1)!)
+    }
+    const stopped = await processesOf('us1')
+    expect((await cell('stop', 'us1')).cells).toEqual([{ cell: 'us1', state: 'stopped', url: urls().us1 }])
+    expect(isAlive(stopped.node!) || isAlive(stopped.postgres!)).toBe(false)
+    expect(await Promise.all(cells.map((name) => answersAs(urls()[name]!)))).toEqual(['eu1', undefined, 'ap1'])
+    const states = (await cell('list')).cells.map(({ state }: { state: string }) => state)
+    expect(states).toEqual(['running', 'stopped', 'running'])
+    await cell('start', 'us1')
+    expect(await answersAs(urls().us1!)).toBe('us1')
+    const again = await cell('start', 'us1') // it runs already
+    expect(again.cells[0].state).toBe('running')
+    const unknown = await runHoldfast(['cells', 'stop', 'us2', `--data=${data}`])
+    expect(unknown.stderr).toMatch(/No cell us2 is run here; there are eu1, us1, ap1/)
+  })
+
+  test('keep a second start from their folder, which touches nothing of it', async () => {
+    const ended = await runHoldfast(['start', '--port=0', `--data=${data}`])
+    expect(ended.stderr).toMatch(
+      new RegExp(`^holdfast start: Another Holdfast \\(pid ${server.child.pid}\\) runs on ${data}`),
+    )
+    expect(ended.code).toBe(1)
+    expect(await Promise.all(cells.map((name) => answersAs(urls()[name]!)))).toEqual([...cells])
+  })
+})
+
+describe('nothing is started', () => {
+  test('when the port of any cell is taken', async () => {
+    const other = createServer().listen(0, '127.0.0.1')
+    await eventually(() => other.listening)
+    const { port } = other.address() as { port: number }
+    const folder = await makeDataFolder()
+    const ended = await runHoldfast(['start', `--port=${port - 2}`, `--data=${folder.data}`])
+    expect(ended.stderr).toMatch(/Port \d+ on 127.0.0.1 is in use/)
+    expect(ended.code).toBe(1)
+    expect(await readdir(folder.data)).toEqual([])
+    other.close()
+    await folder.remove()
   })
 })
