@@ -78,6 +78,7 @@ export const limits = {
   zonesMax: 64,
   zoneRegionsMax: 64,
   cellUrlCharactersMax: 200,
+  topologyPollMs: 1_000, // until the other processes of a cell know
   topologyVersionMax: 999_999_999, // as many digits as an ETag of ours has
 
   // Payments

@@ -56,6 +56,7 @@ export type TopologyProblemCode =
   | 'name_used'
   | 'name_dropped'
   | 'not_draining'
+  | 'key_changed'
 
 /** `httpAnywhere`: cells may call each other without TLS beyond loopback, as in a private network. */
 export type TopologyRules = { httpAnywhere?: boolean }
@@ -146,7 +147,7 @@ function changed(topology: Topology, change: TopologyChange): Topology {
 }
 
 /** The region in the zone of this name, which is made when there is none. */
-function withRegion(zones: readonly Zone[], name: string, region: Region): Zone[] {
+export function withRegion(zones: readonly Zone[], name: string, region: Region): Zone[] {
   if (!zones.some((zone) => zone.name === name)) return [...zones, { name, regions: [region] }]
   return zones.map((zone) => (zone.name === name ? { name, regions: [...zone.regions, region] } : zone))
 }
@@ -178,7 +179,7 @@ function orderProblems(before: Topology, next: Topology): TopologyProblem[] {
     if (earlier?.state === 'removed') {
       if (!isSameCell(earlier, cell))
         problems.push(problem(`${pointer}/name`, 'name_used', `${cell.name} was removed: its name is not used again.`))
-    } else if (cell.state === 'removed' && earlier?.state !== 'draining')
+    } else if (cell.state === 'removed' && earlier?.state === 'active')
       problems.push(problem(`${pointer}/state`, 'not_draining', `${cell.name} is not draining: only that is removed.`))
   }
   return problems
@@ -278,7 +279,7 @@ const publicKey = {
   pattern: topologyPatterns.publicKey,
   told: 'an Ed25519 key: 32 bytes in base64url, without padding',
 }
-const url = { pattern: `^.{1,${limits.cellUrlCharactersMax}}$`, told: 'an address' }
+const url = { pattern: `^[!-~]{1,${limits.cellUrlCharactersMax}}$`, told: 'an address' }
 
 function readTopology(value: Json, problems: TopologyProblem[]): Topology | undefined {
   const fields = fieldsOf(value, '', ['version', 'by', 'zones', 'cells'], problems)

@@ -13,6 +13,7 @@ export type StartFailureCode =
   | 'database_unreachable'
   | 'postgres_missing'
   | 'postgres_failed'
+  | 'topology_refused'
   | 'cell_ended'
 
 export class StartFailure extends Error {

@@ -1,0 +1,58 @@
+// What the topology becomes when cells are started side by side: the first one, or the next, in which they are where they listen
+// now. Cells that start from equal topologies find equal ones, so that none of them has to be first.
+import type { CellName } from './ids.ts'
+import { cellNamed, regionOf, type Topology, type TopologyCell, type TopologyProblem, withRegion } from './topology.ts'
+
+/** What is known of a cell before it runs. */
+export type StartedCell = Pick<TopologyCell, 'name' | 'url' | 'publicKey'>
+
+/** One cell at least. `stored` is what the cell at hand knows; undefined for one that has never run. */
+export function topologyAtStart(
+  stored: Topology | undefined,
+  started: readonly StartedCell[],
+): Topology | TopologyProblem[] {
+  const by = started[0]!.name
+  if (!stored) return { version: 1, by, zones: zonesWith([], started), cells: started.map(activeCell) }
+  const problems = started.flatMap((cell, at) => problemsOf(stored, cell, `/cells/${at}`))
+  if (problems.length > 0) return problems
+  const isChanged = started.some(({ name, url }) => cellNamed(stored, name)?.url !== url)
+  if (!isChanged) return stored
+  const added = started.filter(({ name }) => !cellNamed(stored, name))
+  const moved = stored.cells.map((cell) => {
+    const now = started.find(({ name }) => name === cell.name)
+    return now ? { ...cell, url: now.url } : cell
+  })
+  return {
+    version: stored.version + 1,
+    by,
+    zones: zonesWith(stored.zones, added),
+    cells: [...moved, ...added.map(activeCell)],
+  }
+}
+
+function problemsOf(stored: Topology, { name, publicKey }: StartedCell, pointer: string): TopologyProblem[] {
+  const known = cellNamed(stored, name)
+  if (known?.state === 'removed') {
+    const detail = `${name} was removed, for good: its name is not used again.`
+    return [{ pointer: `${pointer}/name`, code: 'name_used', detail }]
+  }
+  if (!known || known.publicKey === publicKey) return []
+  const detail = `${name} has another key than the topology says: its data is not what it was.`
+  return [{ pointer: `${pointer}/public_key`, code: 'key_changed', detail }]
+}
+
+const activeCell = (cell: StartedCell): TopologyCell => ({
+  ...cell,
+  state: 'active',
+  durability: 'local',
+  onIsolation: 'sell',
+  standby: null,
+})
+
+/** Regions that are in no zone yet are in `world`, which has no borders. */
+function zonesWith(zones: Topology['zones'], cells: readonly { name: CellName }[]): Topology['zones'] {
+  return cells.reduce((all, { name }) => {
+    const region = regionOf(name)
+    return all.some(({ regions }) => regions.includes(region)) ? all : withRegion(all, 'world', region)
+  }, zones)
+}

@@ -1,0 +1,115 @@
+// The topology as a process has it: kept in the database, so that the processes of a cell agree and a restart remembers it. In
+// the table, in memory and for every listener it only ever becomes newer.
+import type { CellName } from '../base/ids.ts'
+import { parseJson } from '../base/json.ts'
+import { limits } from '../base/limits.ts'
+import {
+  canonicalTopology,
+  cellNamed,
+  checkTopology,
+  newerTopology,
+  type Topology,
+  type TopologyProblem,
+} from '../base/topology.ts'
+import { every } from './every.ts'
+import type { Database } from './pg.ts'
+import { StartFailure } from './start-failure.ts'
+
+export type TopologyKeeper = {
+  current(): Topology
+  /** Stores it and adopts it if it is newer and knows this cell; one that does not is another system's. */
+  offer(topology: Topology): Promise<void>
+  /** Makes `next` of `before`. False when `before` is not what is stored any more, and nothing was done. */
+  change(before: Topology, next: Topology): Promise<boolean>
+  /** Told of each one that is adopted from now on. Answers how to be told no more. */
+  onChange(listener: (topology: Topology) => void): () => void
+  stop(): Promise<void>
+}
+
+export type KeepTopologyOptions = {
+  cell: CellName
+  database: Pick<Database, 'query' | 'transaction'>
+  /** What counts from now on, given what is stored; what is wrong with it keeps the cell from starting. */
+  atStart(stored: Topology | undefined): Topology | TopologyProblem[]
+  onError(error: unknown): void
+}
+
+const readSql = 'select topology from runtime.topology'
+const offerSql = `
+  insert into runtime.topology as kept (version, made_by, topology) values ($1, $2, $3)
+  on conflict (one_row) do update set version = excluded.version, made_by = excluded.made_by,
+    topology = excluded.topology, changed_at = clock_timestamp()
+  where (kept.version, kept.made_by, kept.topology) < (excluded.version, excluded.made_by, excluded.topology)`
+const changeSql = `
+  update runtime.topology set version = $1, made_by = $2, topology = $3, changed_at = clock_timestamp()
+  where (version, made_by, topology) = ($4, $5, $6) returning version`
+
+export async function keepTopology(options: KeepTopologyOptions): Promise<TopologyKeeper> {
+  const { cell, database, atStart, onError } = options
+  const listeners = new Set<(topology: Topology) => void>()
+  let current = await begin()
+
+  async function begin(): Promise<Topology> {
+    const found = atStart(await readStored(database))
+    if (Array.isArray(found)) throw new StartFailure('topology_refused', found[0]!.detail)
+    if (!cellNamed(found, cell))
+      throw new StartFailure(
+        'topology_refused',
+        `There is no cell ${cell} in the topology: its data is another cell’s.`,
+      )
+    await store(database, found)
+    return (await readStored(database)) ?? found // another process may have known better
+  }
+
+  function adopt(topology: Topology): void {
+    if (newerTopology(current, topology) === current) return
+    current = topology
+    for (const listener of listeners) listener(topology)
+  }
+
+  /** A database that was set back is told what this process knows. */
+  async function agree(): Promise<void> {
+    const stored = await readStored(database)
+    if (!stored || isNewer(current, stored)) await store(database, current)
+    else adopt(stored)
+  }
+
+  const watching = every(limits.topologyPollMs, agree, onError)
+  return {
+    current: () => current,
+    async offer(topology) {
+      if (!cellNamed(topology, cell) || !isNewer(topology, current)) return
+      await store(database, topology)
+      adopt(topology)
+    },
+    async change(before, next) {
+      const params = [...paramsOf(next), ...paramsOf(before)]
+      const changed = await database.transaction((session) => session.run(changeSql, params))
+      if (changed.length === 0) await agree()
+      else adopt(next)
+      return changed.length > 0
+    },
+    onChange(listener) {
+      listeners.add(listener)
+      return () => void listeners.delete(listener)
+    },
+    stop: watching.stop,
+  }
+}
+
+const store = (database: Pick<Database, 'transaction'>, topology: Topology) =>
+  database.transaction((session) => session.run(offerSql, paramsOf(topology)))
+
+/** As it was checked when it was stored; whether http was allowed then is not asked again. */
+async function readStored(database: Pick<Database, 'query'>): Promise<Topology | undefined> {
+  const [row] = await database.query<{ topology: string }>(readSql)
+  if (!row) return undefined
+  const parsed = parseJson(row.topology)
+  const found = parsed.ok ? checkTopology(parsed.value, { httpAnywhere: true }) : []
+  if (Array.isArray(found)) throw new Error(`the stored topology is none: ${JSON.stringify(found)}`)
+  return found
+}
+
+const isNewer = (one: Topology, other: Topology): boolean => one !== other && newerTopology(other, one) === one
+
+const paramsOf = (topology: Topology) => [topology.version, topology.by, canonicalTopology(topology)]
