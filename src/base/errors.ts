@@ -206,6 +206,14 @@ export const errorTable = {
     nothing,
   ),
 
+  cell_claimed_twice: kind(
+    409,
+    'Another database has spoken for this cell since',
+    false,
+    nothing,
+    'Stop one of the two that run under this name; the newer one is taken for the cell.',
+  ),
+
   // 422: fits the schema, breaks a rule or names what does not exist
   idempotency_key_reused: kind(
     422,

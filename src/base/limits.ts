@@ -250,4 +250,15 @@ export const limits = {
   peerSkewSecondsMax: 60, // between the clocks of two cells, and for so long a signature is taken
   peerNoncesMax: 200_000, // about 20 MiB; more requests than that in peerSkewSecondsMax make the time shorter
   peerKeysRememberedMax: 1_000,
+  peerLivesRememberedMax: 100,
+  peerGreetEveryMs: 500,
+  peerGreetMsMax: 1_000, // half the world away, a connection and a question take 700
+  peerGreetingsMax: 3, // under way at once, so that a peer that is silent is known to be so after two of them: 1.5 s
+  peerFailuresMax: 2, // in a row; then it is down
+  peerConnectMsMax: 2_000,
+  peerConnectionsMax: 64,
+  peerKeepAliveMs: 60_000, // less than keepAliveMs, so that whoever asks closes first
+  peerInFlightMax: 256,
+  peerBodyBytesMax: 4 * 1024 * 1024,
+  peerAnswerBytesMax: 16 * 1024 * 1024,
 } as const

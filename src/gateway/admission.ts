@@ -50,7 +50,7 @@ export function createDoor(handler: RequestListener, exchange: Exchange, door: D
     (request, response) => {
       if (isOpenAlways(request.url!)) return handler(request, response)
       if (exchange.draining) return refuse(response, 'draining', 1)
-      if (isTooMuch(request)) return refuseTooMuch(response)
+      if (!isOfPeer(request.url!) && isTooMuch(request)) return refuseTooMuch(response)
       handler(request, response)
     },
   )
@@ -82,6 +82,12 @@ export function createDoor(handler: RequestListener, exchange: Exchange, door: D
 
 /** Probes and scrapers are answered whatever happens. */
 const isOpenAlways = (url: string): boolean => url === '/healthz' || url.startsWith('/readyz') || url === '/metrics'
+
+/**
+ * Peers are few and bound what they have in flight. Refused here, a busy cell would look like a dead one to them and keep its
+ * events to itself; what they ask of the engine is refused by its queue like everybody else's.
+ */
+const isOfPeer = (url: string): boolean => url.startsWith('/peer/v1/')
 
 const problems = {
   overloaded: problemJson(refused('overloaded')),

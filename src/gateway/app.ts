@@ -39,6 +39,7 @@ import { answerBrokenHttp, answerUnknownRoutes, refusalOrFault, sendFailure } fr
 import { createGuard } from './guard.ts'
 import { type HealthOptions, healthRoutes } from './health.ts'
 import { describeApi } from './openapi.ts'
+import { type PeerRoutesOptions, peerRoutes } from './peers.ts'
 import type { Traffic } from './traffic.ts'
 
 declare module 'fastify' {
@@ -69,6 +70,8 @@ export type AppOptions = Omit<HealthOptions, 'guard' | 'position'> & {
   log: Pick<Log, 'error' | 'warn'>
   traffic: Traffic
   clock: { now(): Instant; elapsedMs(): number }
+  /** None for a cell that is alone. */
+  peers?: Omit<PeerRoutesOptions, 'elapsedMs'> | undefined
   /** Distinguishes this process's request ids: a few random characters. */
   requestPrefix: string
 }
@@ -133,6 +136,8 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   fulfilmentRoutes(app, { ...ordersShared, workOf })
   await app.register(async (lines) => bulkOrderRoute(lines, ordersShared))
   await app.register(async (lines) => bulkStockRoute(lines, { ...shared, submissionOf }))
+  const { peers } = options
+  if (peers) await app.register(async (bytes) => peerRoutes(bytes, { ...peers, elapsedMs: clock.elapsedMs }))
   if (options.testProvider) {
     const submit = settlingThrough(commands, clock.now)
     testProviderRoutes(app, { ...shared, provider: options.testProvider, submit })

@@ -5,7 +5,7 @@ import type { CellName, ShopId } from '../../src/base/ids.ts'
 import { limits } from '../../src/base/limits.ts'
 import { accepted, refused } from '../../src/base/result.ts'
 import { instant } from '../../src/base/time.ts'
-import { createApp } from '../../src/gateway/app.ts'
+import { type AppOptions, createApp } from '../../src/gateway/app.ts'
 import { countTraffic } from '../../src/gateway/traffic.ts'
 import { createDeadLetters } from '../../src/modules/deadletters/service.ts'
 import { createWaiting } from '../../src/modules/orders/waiting.ts'
@@ -13,6 +13,7 @@ import { createKeys, developmentPrincipals } from '../../src/modules/shops/servi
 import { Overloaded } from '../../src/runtime/batch.ts'
 import { manualClock } from '../../src/runtime/clock.ts'
 import { openMetrics } from '../../src/runtime/metrics.ts'
+import { contentDigest } from '../../src/runtime/peer-signature.ts'
 import { DatabaseUnavailable } from '../../src/runtime/pg-failure.ts'
 import { orderBody } from '../support/http-cell.ts'
 
@@ -28,7 +29,7 @@ async function* brokenPages(): AsyncGenerator<never, void> {
   throw new DatabaseUnavailable('ECONNRESET', 'gone')
 }
 
-async function openDoor() {
+async function openDoor(peers?: AppOptions['peers']) {
   const clock = manualClock(instant(Date.UTC(2026, 0, 1)))
   const metrics = openMetrics()
   const database = { query: async () => Object.assign([], { count: 0, command: 'SELECT' }), transaction: never }
@@ -62,6 +63,7 @@ async function openDoor() {
     traffic: countTraffic(metrics, clock.elapsedMs),
     clock,
     requestPrefix: 'test',
+    peers,
     unreadyReasons: () => [],
     metrics,
     audit: never,
@@ -72,6 +74,8 @@ async function openDoor() {
   const url = `http://127.0.0.1:${(app.server.address() as AddressInfo).port}`
   const headers = { authorization: 'Bearer sk_dev', 'content-type': 'application/json', 'idempotency-key': 'k' }
   return {
+    app,
+    url,
     state,
     clock,
     metrics,
@@ -91,6 +95,20 @@ it('full lanes answer 503 with Retry-After before the body is read', async () =>
   expect(await answer.json()).toMatchObject({ code: 'overloaded', status: 503 })
   expect(state.submitted).toBe(0)
   expect(await metrics.text()).toContain('holdfast_http_refused_total{code="overloaded"} 1')
+})
+
+it('peers are heard while the lanes are full, and no more once the server drains', async () => {
+  const senderOf = () => accepted({ from: 'us1' as CellName, digest: contentDigest(Buffer.from('1')) })
+  const { state, app, url } = await openDoor({
+    verifier: { senderOf },
+    handlers: new Map([['echo', async (_, body) => body]]),
+  })
+  const headers = { 'content-type': 'application/json' }
+  const ask = () => fetch(`${url}/peer/v1/echo`, { method: 'POST', body: '1', headers })
+  state.full = true
+  expect(await (await ask()).text()).toBe('1')
+  app.beginDrain()
+  expect(await (await ask()).json()).toMatchObject({ code: 'draining' })
 })
 
 it('checkouts come back at once, browsing a moment later', async () => {

@@ -1,0 +1,64 @@
+// What cells say to each other every half second: which life of its database the speaker is, what time it is there, and which
+// topology it has. When two have different ones both say theirs whole, and the newer is kept on both sides.
+import { hash } from 'node:crypto'
+import type { CellName, Uuid } from '../base/ids.ts'
+import type { Json } from '../base/json.ts'
+import { type Instant, instant } from '../base/time.ts'
+import { canonicalTopology, checkTopology, type Topology, type TopologyRules, topologyJson } from '../base/topology.ts'
+import type { Clock } from './clock.ts'
+import type { Log } from './log.ts'
+
+/** `topology` is the wire form, not checked yet; absent while the two have the same. */
+export type Greeting = { incarnation: Uuid; now: Instant; topologyHash: string; topology: Json | undefined }
+
+export type GreetingOptions = {
+  topology: { current(): Topology; offer(topology: Topology): Promise<void> }
+  /** For what a peer offers. */
+  rules?: TopologyRules
+  /** The present life of this cell's database. */
+  incarnation(): Uuid
+  clock: Pick<Clock, 'now'>
+  log: Pick<Log, 'warn'>
+}
+
+const hashes = new WeakMap<Topology, string>()
+
+/** Of equal topologies equal, whatever their version says: a cell that was set back may have made a version a second time. */
+export function hashOfTopology(topology: Topology): string {
+  const known = hashes.get(topology)
+  if (known !== undefined) return known
+  const made = hash('sha256', canonicalTopology(topology), 'base64url')
+  hashes.set(topology, made)
+  return made
+}
+
+export function greetingJson({ topology, incarnation, clock }: GreetingOptions, isWhole: boolean): Json {
+  const current = topology.current()
+  return {
+    incarnation: incarnation(),
+    now: clock.now(),
+    topology_version: current.version,
+    topology_hash: hashOfTopology(current),
+    ...(isWhole ? { topology: topologyJson(current) } : {}),
+  }
+}
+
+/** Undefined when it is none. What a later version says besides is left out. */
+export function readGreeting(value: Json): Greeting | undefined {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined
+  const { incarnation, now, topology_hash: topologyHash, topology } = value
+  if (typeof incarnation !== 'string' || typeof now !== 'number' || typeof topologyHash !== 'string') return undefined
+  return { incarnation: incarnation as Uuid, now: instant(now), topologyHash, topology }
+}
+
+/** Takes what the greeting brings, if it is newer. What cannot be taken is told, and offered again with the next greeting. */
+export async function adoptTopology(options: GreetingOptions, from: CellName, said: Greeting): Promise<void> {
+  if (said.topology === undefined) return
+  const found = checkTopology(said.topology, options.rules)
+  if (Array.isArray(found)) return void options.log.warn({ peer: from, problems: found }, 'a topology with faults')
+  try {
+    await options.topology.offer(found)
+  } catch (err) {
+    options.log.warn({ err, peer: from }, 'a newer topology could not be stored')
+  }
+}

@@ -1,0 +1,258 @@
+// The other cells as this one knows them: who is up, how far away, and whether its clock goes right. Each is greeted every
+// half second; a cell that does not answer its greetings is down, calls to it fail at once, and the first greeting that is
+// answered brings it back.
+import type { KeyObject } from 'node:crypto'
+import type { CellName, Uuid } from '../base/ids.ts'
+import type { Json } from '../base/json.ts'
+import { limits } from '../base/limits.ts'
+import { refused } from '../base/result.ts'
+import type { Instant } from '../base/time.ts'
+import { cellNamed } from '../base/topology.ts'
+import type { Clock } from './clock.ts'
+import { RefusedRequest } from './http.ts'
+import type { Log } from './log.ts'
+import type { Metrics } from './metrics.ts'
+import {
+  adoptTopology,
+  type Greeting,
+  type GreetingOptions,
+  greetingJson,
+  hashOfTopology,
+  readGreeting,
+} from './peer-greeting.ts'
+import { rememberPeerLives } from './peer-lives.ts'
+import { openPeerRequests, PeerRefused, PeerUnreachable } from './peer-requests.ts'
+
+export type PeerCallOptions = { deadlineMs: number; signal?: AbortSignal }
+
+export type Peers = {
+  readonly self: CellName
+  /** Active and draining cells other than this one, nearest first; those whose round trip is not known come last. */
+  others(): readonly CellName[]
+  /** Answered its last greetings, or was not greeted yet. */
+  isUp(cell: CellName): boolean
+  /** Of a round trip, smoothed; 0 when not known. */
+  rttMs(cell: CellName): number
+  /** How far its clock is ahead of ours, as far as half a round trip tells; null when not known. */
+  skewMs(cell: CellName): number | null
+  lastHeardAt(cell: CellName): Instant | null
+  /** Rejects with PeerUnreachable or PeerRefused. Whatever it asks for bears being done twice. */
+  call(cell: CellName, message: string, body: Json, options: PeerCallOptions): Promise<Json>
+  stop(): Promise<void>
+}
+
+/**
+ * Answers a message of a peer whose signature was found good. Refuses by throwing RefusedRequest. The signal aborts when the
+ * peer has gone or this cell stops, for whoever waits.
+ */
+export type PeerHandler = (from: CellName, body: Json, signal: AbortSignal) => Promise<Json>
+/** By the name of the message. */
+export type PeerHandlers = ReadonlyMap<string, PeerHandler>
+
+export type PeersOptions = GreetingOptions & {
+  self: CellName
+  key: KeyObject
+  clock: Clock
+  metrics: Pick<Metrics, 'counter' | 'gauge'>
+  log: Pick<Log, 'info' | 'warn' | 'error'>
+  /** For development: what a round trip takes longer than the network here does. */
+  latencyMs?: number
+}
+
+type Peer = {
+  isUp: boolean
+  /** In a row. */
+  failures: number
+  rttMs: number
+  skewMs: number | null
+  /** By its greetings too, which tell nothing of the way there. */
+  heardAt: Instant | null
+  /** On the clock that never goes back. */
+  answeredMs: number
+  inFlight: number
+  greetings: Set<Promise<void>>
+}
+
+const unknownPeer = (): Peer => ({
+  isUp: true,
+  failures: 0,
+  rttMs: 0,
+  skewMs: null,
+  heardAt: null,
+  answeredMs: Number.NEGATIVE_INFINITY,
+  inFlight: 0,
+  greetings: new Set(),
+})
+
+/** Greets from now on. `onGreeting` is the handler of the message `greet`, by which the others do the same. */
+export function createPeers(options: PeersOptions): Peers & { onGreeting: PeerHandler } {
+  const { self, topology, clock } = options
+  const requests = openPeerRequests(options)
+  const known = new Map<CellName, Peer>()
+  const stopping = new AbortController()
+  const report = reportsTo(options)
+  const lives = rememberPeerLives()
+
+  function peerOf(cell: CellName): Peer {
+    const peer = known.get(cell) ?? unknownPeer()
+    known.set(cell, peer)
+    return peer
+  }
+
+  function answered(cell: CellName): void {
+    const peer = peerOf(cell)
+    peer.heardAt = clock.now()
+    peer.answeredMs = clock.elapsedMs()
+    peer.failures = 0
+  }
+
+  function setUp(cell: CellName, isUp: boolean, why: string): void {
+    const peer = peerOf(cell)
+    if (peer.isUp !== isUp) report.turned(cell, isUp, why)
+    peer.isUp = isUp
+  }
+
+  /** A call in a hurry says nothing of the peer, nor does one that was slow while others were answered. */
+  function failed(cell: CellName, error: PeerUnreachable, call: { deadlineMs: number; sinceMs: number }): void {
+    const peer = peerOf(cell)
+    if (peer.answeredMs > call.sinceMs || (error.isLate && call.deadlineMs < limits.peerGreetMsMax)) return
+    if (++peer.failures >= limits.peerFailuresMax) setUp(cell, false, error.message)
+  }
+
+  async function send(cell: CellName, message: string, body: Json, { deadlineMs, signal }: PeerCallOptions) {
+    const found = cellNamed(topology.current(), cell)
+    if (!found || found.state === 'removed') throw new PeerUnreachable(cell, 'is no cell', {})
+    const sinceMs = clock.elapsedMs()
+    const ended = signal ? AbortSignal.any([stopping.signal, signal]) : stopping.signal
+    try {
+      const answer = await requests.post({ cell, url: found.url, message, body, deadlineMs, signal: ended })
+      answered(cell)
+      return answer
+    } catch (error) {
+      if (error instanceof PeerRefused) answered(cell)
+      else if (!ended.aborted) failed(cell, error as PeerUnreachable, { deadlineMs, sinceMs })
+      if (!ended.aborted) report.failed(cell, message, error)
+      throw error
+    }
+  }
+
+  async function call(cell: CellName, message: string, body: Json, how: PeerCallOptions): Promise<Json> {
+    const peer = peerOf(cell)
+    if (!peer.isUp) throw new PeerUnreachable(cell, 'is down', {})
+    if (peer.inFlight >= limits.peerInFlightMax) throw new PeerUnreachable(cell, 'has too much to answer', {})
+    peer.inFlight++
+    try {
+      return await send(cell, message, body, how)
+    } finally {
+      peer.inFlight--
+    }
+  }
+
+  /** Whether the cell is to be heard; what another life of it says is told to the operator. */
+  function isOfOneCell(cell: CellName, { incarnation, now }: Greeting): boolean {
+    const isTwice = lives.saw(cell, incarnation, now) === 'twice'
+    if (isTwice) report.claimedTwice(cell, incarnation)
+    return !isTwice
+  }
+
+  async function greet(cell: CellName, isWhole = false): Promise<void> {
+    const sent = { at: clock.now(), ms: clock.elapsedMs() }
+    const deadlineMs = limits.peerGreetMsMax + (options.latencyMs ?? 0)
+    const said = readGreeting(await send(cell, 'greet', greetingJson(options, isWhole), { deadlineMs }))
+    const ms = clock.elapsedMs() - sent.ms
+    if (!said) return setUp(cell, false, 'answers something else')
+    if (!isOfOneCell(cell, said)) return setUp(cell, false, 'an older life of it answers')
+    const peer = peerOf(cell)
+    peer.rttMs = peer.rttMs === 0 ? ms : peer.rttMs + (ms - peer.rttMs) / 4
+    peer.skewMs = said.now - (sent.at + ms / 2)
+    setUp(cell, true, '')
+    await adoptTopology(options, cell, said)
+    if (!isWhole && said.topologyHash !== hashOfTopology(topology.current())) await greet(cell, true)
+  }
+
+  function beginGreeting(cell: CellName): void {
+    const { greetings } = peerOf(cell)
+    if (stopping.signal.aborted || greetings.size >= limits.peerGreetingsMax) return
+    const one: Promise<void> = greet(cell)
+      .catch((error) => {
+        if (error instanceof PeerRefused) setUp(cell, false, error.message)
+        else if (!(error instanceof PeerUnreachable)) report.fault(cell, error)
+      })
+      .finally(() => {
+        greetings.delete(one)
+        report.greeted(cell, peerOf(cell))
+      })
+    greetings.add(one)
+  }
+
+  const distanceOf = (cell: CellName): number => known.get(cell)?.rttMs || Number.POSITIVE_INFINITY
+  const others = (): CellName[] =>
+    topology
+      .current()
+      .cells.filter(({ name, state }) => name !== self && state !== 'removed')
+      .map(({ name }) => name)
+      .sort((a, b) => (distanceOf(a) === distanceOf(b) ? 0 : distanceOf(a) - distanceOf(b)))
+
+  const greeting = (async () => {
+    while (!stopping.signal.aborted) {
+      for (const cell of others()) beginGreeting(cell)
+      await clock.sleep(limits.peerGreetEveryMs, stopping.signal)
+    }
+  })()
+
+  return {
+    self,
+    others,
+    isUp: (cell) => known.get(cell)?.isUp ?? true,
+    rttMs: (cell) => known.get(cell)?.rttMs ?? 0,
+    skewMs: (cell) => known.get(cell)?.skewMs ?? null,
+    lastHeardAt: (cell) => known.get(cell)?.heardAt ?? null,
+    call,
+    async onGreeting(from, body) {
+      const said = readGreeting(body)
+      if (!said) throw new RefusedRequest(refused('invalid_body', 'It is no greeting.'))
+      if (!isOfOneCell(from, said)) throw new RefusedRequest(refused('cell_claimed_twice'))
+      const peer = peerOf(from)
+      peer.heardAt = clock.now()
+      if (!peer.isUp) beginGreeting(from)
+      await adoptTopology(options, from, said)
+      return greetingJson(options, said.topology !== undefined)
+    },
+    async stop() {
+      stopping.abort()
+      await greeting
+      await Promise.all([...known.values()].flatMap(({ greetings }) => [...greetings]))
+      await requests.close()
+    },
+  }
+}
+
+function reportsTo({ metrics, log }: Pick<PeersOptions, 'metrics' | 'log'>) {
+  const up = metrics.gauge('holdfast_peer_up', 'Whether the peer answers: 1 or 0', ['peer'])
+  const roundTrip = metrics.gauge('holdfast_peer_round_trip_seconds', 'Of a greeting, smoothed', ['peer'])
+  const skew = metrics.gauge('holdfast_peer_clock_skew_seconds', 'How far its clock is ahead', ['peer'])
+  const failures = metrics.counter('holdfast_peer_failures_total', 'Calls without success', ['peer', 'message', 'why'])
+  const twice = metrics.counter('holdfast_cells_claimed_twice_total', 'Heard of two lives of one cell', ['peer'])
+  const told = new Set<Uuid>()
+  return {
+    turned(peer: CellName, isUp: boolean, why: string): void {
+      if (isUp) log.info({ peer }, 'a peer is back')
+      else log.warn({ peer, why }, 'a peer is down')
+    },
+    failed(peer: CellName, message: string, error: unknown): void {
+      failures.inc({ peer, message, why: error instanceof PeerRefused ? error.code : 'unreachable' })
+    },
+    greeted(peer: CellName, { isUp, rttMs, skewMs }: Peer): void {
+      up.set({ peer }, isUp ? 1 : 0)
+      if (rttMs > 0) roundTrip.set({ peer }, rttMs / 1000)
+      if (skewMs !== null) skew.set({ peer }, skewMs / 1000)
+    },
+    claimedTwice(peer: CellName, incarnation: Uuid): void {
+      twice.inc({ peer })
+      if (told.has(incarnation) || told.size >= limits.peerLivesRememberedMax) return
+      told.add(incarnation)
+      log.error({ peer, incarnation }, 'two databases claim to be one cell: stop one of them')
+    },
+    fault: (peer: CellName, err: unknown): void => log.warn({ err, peer }, 'greeting'),
+  }
+}
