@@ -16,6 +16,9 @@ import { openLog } from '../src/runtime/log.ts'
 import { openMetrics } from '../src/runtime/metrics.ts'
 
 const cell = 'eu1' as CellName
+const noCell = (): never => {
+  throw new Error('the noop server knows no cells')
+}
 const noLog = (): Promise<never> => Promise.reject(new Error('the noop server has no log'))
 const noDatabase = {
   query: () => Promise.reject(new Error('the noop server has no database')),
@@ -68,6 +71,12 @@ const app = await createApp({
   deadLetters: createDeadLetters(noDatabase, []),
   lives: () => [],
   consumersChanged: async () => {},
+  cells: {
+    topology: { current: noCell, change: noCell },
+    peers: { isUp: noCell, rttMs: noCell, lastHeardAt: noCell },
+    isEmptied: noCell,
+    rules: {},
+  },
   database: noDatabase,
   providers: new Map(),
   webhooks: { webhooks: { beginAt: noLog, poke: noLog }, urlRules: { publicOnly: true, ports: [] } },

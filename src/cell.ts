@@ -5,7 +5,9 @@ import type { FastifyInstance } from 'fastify'
 import type { CellName } from './base/ids.ts'
 import { limits } from './base/limits.ts'
 import { addMs, type Instant, instant } from './base/time.ts'
+import type { StartedCell } from './base/topology-start.ts'
 import { openProviders, startCellPayments } from './cell-payments.ts'
+import { startCellTopology } from './cell-topology.ts'
 import { startCellWebhooks } from './cell-webhooks.ts'
 import { createApp, drainApp } from './gateway/app.ts'
 import { countTraffic } from './gateway/traffic.ts'
@@ -54,9 +56,12 @@ export type CellParts = { app: FastifyInstance; stop(): Promise<void> }
 export type CellDeps = {
   cell: CellName
   database: Database
-  config: Pick<Config, 'lanes' | 'profile'> & Partial<Pick<Config, 'batchRowsMax' | 'stripe' | 'webhookPorts'>>
+  config: Pick<Config, 'lanes' | 'profile'> &
+    Partial<Pick<Config, 'batchRowsMax' | 'stripe' | 'webhookPorts' | 'port' | 'httpBetweenCells'>>
   log: Log
   clock?: Clock
+  /** Those that are started together, this one among them. */
+  started?: readonly StartedCell[]
 }
 
 /** What has to be there before the first command. */
@@ -70,7 +75,9 @@ async function prepare(database: Database, cell: CellName, clock: Clock) {
 }
 
 /** On a migrated database. `app` is ready to listen; `stop` answers what is in flight and closes all but the database. */
-export async function buildCell({ cell, database, config, log, clock = systemClock }: CellDeps): Promise<CellParts> {
+export async function buildCell(deps: CellDeps): Promise<CellParts> {
+  const { cell, database, config, log, clock = systemClock, started = [] } = deps
+  const cells = await startCellTopology({ cell, started, database, config, onError: warn(log, 'topology') })
   const { lives, shop } = await prepare(database, cell, clock)
   const metrics = openMetrics({ fixed: { cell }, process: true })
   const store = createPostgresStore((lane) => database.openSession(`lane ${lane}`))
@@ -112,19 +119,12 @@ export async function buildCell({ cell, database, config, log, clock = systemClo
 
   const settledSeq = async () => reader.horizon
   const auditor = createAuditor({ database, settledSeq, now: clock.now })
-  const ledger = startLedger({
-    database,
-    bus,
-    settledSeq,
-    clock,
-    metrics,
-    providers: providers.testProvider ? [{ name: 'test', sums: () => readTestCharges(database) }] : [],
-    underWay: () => readUnderWay(database),
-  })
+  const ledger = startLedger({ ...shared, settledSeq, ...moneyElsewhere(database, providers) })
   bus.consume(fulfilmentConsumer(readOrderWork))
   const webhooks = startCellWebhooks({ ...shared, onError: warn(log, 'webhooks') })
   const app = await createApp({
     cell,
+    cells,
     webhooks,
     commands: batcher,
     providers: providers.byName,
@@ -163,10 +163,17 @@ export async function buildCell({ cell, database, config, log, clock = systemClo
       await bus.close()
       await batcher.stop()
       await reader.stop()
+      await cells.topology.stop()
       await store.close()
     },
   }
 }
+
+/** What the audit of money compares the ledger with. */
+const moneyElsewhere = (database: Database, { testProvider }: ReturnType<typeof openProviders>) => ({
+  providers: testProvider ? [{ name: 'test', sums: () => readTestCharges(database) }] : [],
+  underWay: () => readUnderWay(database),
+})
 
 /** A database that is gone is told by one line a few seconds apart, not by a stack trace for each try. */
 function warn(log: Log, what: string) {

@@ -2,6 +2,7 @@
 // starts it stops in reverse, so that nothing is asked of a part that is gone.
 import type { AddressInfo } from 'node:net'
 import type { CellName } from './base/ids.ts'
+import type { StartedCell } from './base/topology-start.ts'
 import { buildCell, type CellParts } from './cell.ts'
 import type { Config } from './runtime/config.ts'
 import type { DatabaseUrl } from './runtime/database-url.ts'
@@ -11,7 +12,13 @@ import { openDatabase } from './runtime/pg.ts'
 import { StartFailure } from './runtime/start-failure.ts'
 import { migrationSources } from './units.ts'
 
-export type CellOptions = { config: Config; cell: CellName; databaseUrl: DatabaseUrl; log: Log }
+export type CellOptions = {
+  config: Config
+  cell: CellName
+  databaseUrl: DatabaseUrl
+  log: Log
+  started?: readonly StartedCell[]
+}
 
 export type RunningCell = {
   /** Where it listens, for people: http://127.0.0.1:8080 */
@@ -20,12 +27,12 @@ export type RunningCell = {
   stop(): Promise<void>
 }
 
-export async function runCell({ config, cell, databaseUrl, log }: CellOptions): Promise<RunningCell> {
+export async function runCell({ config, cell, databaseUrl, log, started }: CellOptions): Promise<RunningCell> {
   const database = openDatabase({ url: databaseUrl, applicationName: `holdfast ${cell}` })
   try {
     const applied = await migrate(database, await readMigrations(migrationSources))
     if (applied.length > 0) log.info({ migrations: applied.length }, 'migrated')
-    const parts = await buildCell({ cell, database, config, log })
+    const parts = await buildCell({ cell, database, config, log, started })
     const port = await listen(parts, config)
     return {
       url: originOf(config.host, port),

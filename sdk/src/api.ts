@@ -101,6 +101,10 @@ export type DeadLetterList = AnswerBody<'/v1/dead-letters', 'get', 200>
 export type DeadLetterQuery = Query<'/v1/dead-letters', 'get'>
 export type DroppedLetterList = AnswerBody<'/v1/dead-letters/dropped', 'get', 200>
 
+export type CellList = AnswerBody<'/v1/cells', 'get', 200>
+export type Topology = AnswerBody<'/v1/topology', 'put', 200>
+export type PutTopology = RequestBody<'/v1/topology', 'put'>
+
 export type Consumer = AnswerBody<'/v1/consumers/{name}/pause', 'post', 200>
 export type ConsumerList = AnswerBody<'/v1/consumers', 'get', 200>
 export type RewindConsumer = RequestBody<'/v1/consumers/{name}/rewind', 'post'>

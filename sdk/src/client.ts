@@ -14,7 +14,7 @@ import {
 } from './connection.ts'
 import { type StreamOptions, streamEvents } from './events.ts'
 import { limits } from './limits.ts'
-import { consumers, deadLetters, ledger, settings, webhookDeliveries, webhookEndpoints } from './operator.ts'
+import { cells, consumers, deadLetters, ledger, settings, webhookDeliveries, webhookEndpoints } from './operator.ts'
 
 export type * from './api.ts'
 export type { Answered, BulkAnswer, BulkOptions } from './bulk.ts'
@@ -84,6 +84,7 @@ export function createClient(options: ClientOptions) {
     settings: settings(connection),
     deadLetters: deadLetters(connection),
     consumers: consumers(connection),
+    cells: cells(connection),
     /** Compares the counters with the log. `fresh` runs it now; else the last one that ran is answered. */
     audit: ({ fresh = false }: { fresh?: boolean } = {}, call_?: CallOptions) =>
       call<api.Audit>(connection, { method: 'GET', path: '/v1/audit', query: { fresh: fresh || undefined } }, call_),

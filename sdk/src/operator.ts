@@ -1,5 +1,5 @@
-// The calls of those who run a shop: who is told of events, what was booked, the settings, what was given up, and the
-// consumers of the log.
+// The calls of those who run a shop: who is told of events, what was booked, the settings, what was given up, the
+// consumers of the log, and the cells.
 import type * as api from './api.ts'
 import { type CallOptions, type Connection, call, cellOf, type IfVersion, present, segment } from './connection.ts'
 
@@ -123,5 +123,19 @@ export function consumers(connection: Connection) {
     resume: (name: string, options?: CallOptions) => step(name, 'resume', undefined, options),
     /** Reads again from a position, or from `start`; what was applied is not applied again. */
     rewind: (name: string, body: api.RewindConsumer, options?: CallOptions) => step(name, 'rewind', body, options),
+  }
+}
+
+export function cells(connection: Connection) {
+  return {
+    /** The topology, and what the cell that answers knows of each. */
+    list: (options?: CallOptions) => call<api.CellList>(connection, { method: 'GET', path: '/v1/cells' }, options),
+    /** The next version, whole, over the one that `ifMatch` names; the other cells hear of it by themselves. */
+    putTopology: (body: api.PutTopology, { ifMatch, ...options }: CallOptions & Required<IfVersion>) =>
+      call<api.Topology>(
+        connection,
+        { method: 'PUT', path: '/v1/topology', body, headers: { 'if-match': ifMatch } },
+        options,
+      ),
   }
 }

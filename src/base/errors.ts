@@ -54,7 +54,7 @@ export const errorTable = {
 
   malformed_request: kind(400, 'The request is not HTTP as we speak it', false, fix, nothing),
 
-  // 401, 403, 404, 405, 408, 410, 412, 413, 415, 421, 431
+  // 401, 403, 404, 405, 408, 410, 412, 413, 415, 421, 428, 431
   unauthorized: kind(
     401,
     'No valid key',
@@ -118,6 +118,7 @@ export const errorTable = {
     nothing,
     'Compare the URLs in the topology with where the cells listen.',
   ),
+  precondition_required: kind(428, 'If-Match is missing', false, 'Read it, and send its ETag as If-Match.', nothing),
   headers_too_large: kind(431, 'The headers are too large', false, fix, nothing),
 
   // 409: conflicts with the state of stock or of the thing
@@ -191,6 +192,20 @@ export const errorTable = {
     'Look at the consumer `ledger`.',
   ),
   write_off_too_large: kind(409, 'More than the order owes, or is owed', false, 'Read its entries.', nothing),
+  cell_not_here: kind(
+    409,
+    'A cell is removed by a request to itself',
+    false,
+    'Send it to the URL of that cell.',
+    'Use holdfast cells remove.',
+  ),
+  cell_not_emptied: kind(
+    409,
+    'Something of the cell is in flight',
+    true,
+    'Wait until GET /v1/cells says `emptied`.',
+    'Look at its stock, holds, open orders and payments.',
+  ),
   idempotency_key_in_flight: kind(
     409,
     'A request with this key is under way',
@@ -225,6 +240,7 @@ export const errorTable = {
   order_not_found: kind(422, 'The order does not exist', false, fix, nothing),
   sku_not_found: kind(422, 'The SKU does not exist', false, fix, 'Receive stock for it or set its policy.'),
   location_not_found: kind(422, 'The location does not exist', false, fix, 'PUT /v1/locations/{code} first.'),
+  topology_invalid: kind(422, 'The topology does not hold together', false, fix, nothing),
   cell_not_found: kind(422, 'The cell does not exist', false, fix, nothing),
   hold_not_found: kind(422, 'The hold does not exist', false, fix, nothing),
   hold_too_small: kind(422, 'The hold does not cover the order', false, 'Hold what you order.', nothing),

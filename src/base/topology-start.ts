@@ -1,7 +1,17 @@
 // What the topology becomes when cells are started side by side: the first one, or the next, in which they are where they listen
 // now. Cells that start from equal topologies find equal ones, so that none of them has to be first.
 import type { CellName } from './ids.ts'
-import { cellNamed, regionOf, type Topology, type TopologyCell, type TopologyProblem, withRegion } from './topology.ts'
+import {
+  cellNamed,
+  checkTopology,
+  regionOf,
+  type Topology,
+  type TopologyCell,
+  type TopologyProblem,
+  type TopologyRules,
+  topologyJson,
+  withRegion,
+} from './topology.ts'
 
 /** What is known of a cell before it runs. */
 export type StartedCell = Pick<TopologyCell, 'name' | 'url' | 'publicKey'>
@@ -10,9 +20,13 @@ export type StartedCell = Pick<TopologyCell, 'name' | 'url' | 'publicKey'>
 export function topologyAtStart(
   stored: Topology | undefined,
   started: readonly StartedCell[],
+  rules: TopologyRules = {},
 ): Topology | TopologyProblem[] {
   const by = started[0]!.name
-  if (!stored) return { version: 1, by, zones: zonesWith([], started), cells: started.map(activeCell) }
+  if (!stored) {
+    const first = { version: 1, by, zones: zonesWith([], started), cells: started.map(activeCell) }
+    return checkTopology(topologyJson(first), rules)
+  }
   const problems = started.flatMap((cell, at) => problemsOf(stored, cell, `/cells/${at}`))
   if (problems.length > 0) return problems
   const isChanged = started.some(({ name, url }) => cellNamed(stored, name)?.url !== url)
@@ -22,12 +36,9 @@ export function topologyAtStart(
     const now = started.find(({ name }) => name === cell.name)
     return now ? { ...cell, url: now.url } : cell
   })
-  return {
-    version: stored.version + 1,
-    by,
-    zones: zonesWith(stored.zones, added),
-    cells: [...moved, ...added.map(activeCell)],
-  }
+  const cells = [...moved, ...added.map(activeCell)]
+  const next = { version: stored.version + 1, by, zones: zonesWith(stored.zones, added), cells }
+  return checkTopology(topologyJson(next), rules)
 }
 
 function problemsOf(stored: Topology, { name, publicKey }: StartedCell, pointer: string): TopologyProblem[] {

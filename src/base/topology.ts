@@ -24,10 +24,10 @@ export type Zone = { name: string; regions: Region[] }
 /** `by`: the cell at which this version was made. */
 export type Topology = { version: number; by: CellName; zones: Zone[]; cells: TopologyCell[] }
 
-const cellStates = ['active', 'draining', 'removed'] as const
-const durabilities = ['local', 'geo'] as const
+export const cellStates = ['active', 'draining', 'removed'] as const
+export const durabilities = ['local', 'geo'] as const
 type Durability = (typeof durabilities)[number]
-const onIsolations = ['sell', 'stop'] as const
+export const onIsolations = ['sell', 'stop'] as const
 type OnIsolation = (typeof onIsolations)[number]
 
 /** What is wrong, with a JSON pointer (RFC 6901) into the wire form and a sentence. The codes are stable. */
@@ -61,7 +61,7 @@ export type TopologyProblemCode =
 /** `httpAnywhere`: cells may call each other without TLS beyond loopback, as in a private network. */
 export type TopologyRules = { httpAnywhere?: boolean }
 
-const topologyPatterns = {
+export const topologyPatterns = {
   name: cellNamePattern,
   region: '^[a-z]([a-z0-9]{0,14}[a-z])?$',
   zone: '^[a-z][a-z0-9-]{0,31}$',

@@ -10,7 +10,7 @@ import { CommandFailure, usage } from './failure.ts'
 import { formatTable } from './table.ts'
 
 /** For imports, and for whoever runs the cell: given only when they are named. */
-const unusual: Scope[] = ['import', 'consumers:write']
+const unusual: Scope[] = ['import', 'consumers:write', 'cells:write']
 
 export const keysHelp = `Usage: holdfast keys create --name NAME [--scopes A,B | --storefront] [options]
        holdfast keys list [options]

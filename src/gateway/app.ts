@@ -32,6 +32,7 @@ import type { Lives } from '../runtime/incarnation.ts'
 import type { Log } from '../runtime/log.ts'
 import type { Database } from '../runtime/pg.ts'
 import { createDoor } from './admission.ts'
+import { type CellRoutesOptions, cellRoutes } from './cells.ts'
 import { consumerRoutes } from './consumers.ts'
 import { docsRoutes } from './docs-page.ts'
 import { type EventRoutesOptions, eventRoutes } from './events.ts'
@@ -65,6 +66,7 @@ export type AppOptions = Omit<HealthOptions, 'guard' | 'position'> & {
   deadLetters: DeadLetters
   lives(): Lives
   consumersChanged(): Promise<void>
+  cells: Pick<CellRoutesOptions, 'topology' | 'peers' | 'isEmptied' | 'rules'>
   database: Pick<Database, 'query' | 'transaction'>
   keys: Keys
   log: Pick<Log, 'error' | 'warn'>
@@ -126,6 +128,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   webhookRoutes(app, { ...shared, ...options.webhooks, bodyOf: (event) => eventJson(event, cell) })
   deadLetterRoutes(app, { ...shared, deadLetters: options.deadLetters })
   consumerRoutes(app, { guard, database: options.database, lives: options.lives, changed: options.consumersChanged })
+  cellRoutes(app, { ...shared, ...options.cells })
   settingsRoutes(app, { guard, database: options.database, keys: options.keys })
   stockRoutes(app, { ...shared, submissionOf })
   orderRoutes(app, ordersShared)

@@ -12,6 +12,7 @@ import * as settings from '../modules/shops/settings.ts'
 import { scopes, storefrontScopes } from '../modules/shops/types.ts'
 import * as stock from '../modules/stock/schemas.ts'
 import * as webhooks from '../modules/webhooks/schemas.ts'
+import * as cells from './cells.ts'
 import * as consumers from './consumers.ts'
 import * as events from './events.ts'
 
@@ -29,6 +30,7 @@ const Problem = Type.Object(
         Type.Object({
           pointer: Type.String({ description: 'A JSON pointer into the body, or into what `in` names.' }),
           code: Type.String(),
+          detail: Type.Optional(Type.String()),
           in: Type.Optional(Type.Unsafe<string>({ type: 'string', enum: ['query', 'path'] })),
           sku: Type.Optional(Type.String()),
           requested: Type.Optional(Type.Integer()),
@@ -77,6 +79,7 @@ export async function describeApi(app: FastifyInstance): Promise<void> {
         { name: 'test-provider', description: 'What the test provider holds; development profile only.' },
         { name: 'dead letters', description: 'What was given up, to be tried again or dropped.' },
         { name: 'consumers', description: 'Readers of the log, steered by hand.' },
+        { name: 'cells', description: 'Which cells there are, where, and how they are.' },
         { name: 'settings', description: 'What the shop has decided.' },
         { name: 'ledger', description: 'Money: balanced double entries, made of the events.' },
         { name: 'health', description: 'For probes, scrapers and auditors.' },
@@ -99,6 +102,7 @@ export async function describeApi(app: FastifyInstance): Promise<void> {
           ...settings.components,
           ...deadLetters.components,
           ...consumers.components,
+          ...cells.components,
           ...payments.components,
           ...events.components,
           ...webhooks.components,

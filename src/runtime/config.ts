@@ -23,6 +23,8 @@ export type Config = {
   jsonLogs: boolean
   /** Of endpoints of webhooks, outside the development profile. */
   webhookPorts: number[]
+  /** Cells may call each other without TLS beyond loopback. */
+  httpBetweenCells: boolean
   /** Null: not offered. */
   stripe: StripeConfig | null
 }
@@ -118,6 +120,12 @@ export const optionTable = [
     problem: portsProblem,
   },
   {
+    flag: 'http-between-cells',
+    meaning:
+      'Cells may have plain http URLs that are not on loopback: for a private network. HOLDFAST_HTTP_BETWEEN_CELLS=true does the same.',
+    problem: (text) => oneOf(text, ['true', 'false']),
+  },
+  {
     flag: 'log-level',
     value: 'LEVEL',
     default: 'info',
@@ -195,6 +203,7 @@ export function readConfig(args: readonly string[], environment: Record<string, 
     logLevel: text('log-level') as LogLevel,
     jsonLogs: text('json-logs') === 'true',
     webhookPorts: text('webhook-ports')!.split(',').map(Number),
+    httpBetweenCells: text('http-between-cells') === 'true',
     stripe: readStripe(environment),
   }
   refuseTogether(config)
@@ -235,6 +244,7 @@ export function configFlags(config: Config): string[] {
     `--log-level=${config.logLevel}`,
     `--webhook-ports=${config.webhookPorts.join(',')}`,
   ]
+  if (config.httpBetweenCells) flags.push('--http-between-cells')
   return config.jsonLogs ? [...flags, '--json-logs'] : flags
 }
 

@@ -22,6 +22,9 @@ afterEach(async () => {
   for (const stop of stops.splice(0)) await stop()
 })
 
+const nobody = (): never => {
+  throw new Error('not asked in these tests')
+}
 const never = () => Promise.reject(new Error('not asked in these tests'))
 
 // biome-ignore lint/correctness/useYield: the log breaks before there is anything
@@ -53,6 +56,12 @@ async function openDoor(peers?: AppOptions['peers']) {
     deadLetters: createDeadLetters(database as never, []),
     lives: () => [],
     consumersChanged: async () => {},
+    cells: {
+      topology: { current: nobody, change: nobody },
+      peers: { isUp: nobody, rttMs: nobody, lastHeardAt: nobody },
+      isEmptied: nobody,
+      rules: {},
+    },
     database: database as never,
     keys: createKeys(
       { query: async () => [] as never }, // the shop has set nothing

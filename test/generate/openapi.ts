@@ -37,6 +37,12 @@ export async function openApiText(): Promise<string> {
     deadLetters: createDeadLetters({ query: nobody, transaction: nobody }, []),
     lives: nobody,
     consumersChanged: async () => {},
+    cells: {
+      topology: { current: nobody, change: nobody },
+      peers: { isUp: nobody, rttMs: nobody, lastHeardAt: nobody },
+      isEmptied: nobody,
+      rules: {},
+    },
     database: { query: nobody, transaction: nobody },
     keys: { known: nobody, find: nobody, forget: nobody },
     log: { error: nobody, warn: nobody },

@@ -130,3 +130,13 @@ test('a consumer is paused, resumed and rewound', async () => {
   await eventually(async () => (await client.consumers.list()).data.every(({ lag_events }) => lag_events === 0), 10_000)
   expect(await failureOf(client.consumers.pause('nobody'))).toBeInstanceOf(HoldfastError)
 })
+
+test('the topology is seen, and its next version put over the one that was seen', async () => {
+  const { topology, data } = await client.cells.list()
+  expect(data).toMatchObject([{ name: 'eu1', reachable: true, emptied: false }])
+  const { version, zones, cells } = topology
+  const moved = { zones, cells: cells.map((one) => ({ ...one, url: 'https://eu1.example.com' })) }
+  expect(await client.cells.putTopology(moved, { ifMatch: `"${version}"` })).toMatchObject({ version: version + 1 })
+  const late = await failureOf(client.cells.putTopology(moved, { ifMatch: `"${version}"` }))
+  expect(late.code).toBe('precondition_failed')
+})

@@ -366,6 +366,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/cells": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The topology, and what this cell knows of each
+         * @description Its ETag is that of the topology. Cells that were removed stand in the topology alone.
+         */
+        get: operations["listCells"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/topology": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Make the next version of the topology
+         * @description Whole, over the version that If-Match names; the other cells hear of it by themselves. A cell that goes is first set to `draining`; when it has `emptied`, it is set to `removed` by this request to itself.
+         */
+        put: operations["putTopology"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/settings": {
         parameters: {
             query?: never;
@@ -1157,11 +1197,12 @@ export interface components {
             status: number;
             detail?: string;
             /** @enum {string} */
-            code: "invalid_json" | "invalid_body" | "invalid_parameter" | "unknown_field" | "idempotency_key_required" | "idempotency_key_invalid" | "visitor_required" | "cursor_invalid" | "webhook_signature_invalid" | "webhook_too_old" | "malformed_request" | "unauthorized" | "peer_unknown" | "peer_signature_invalid" | "peer_clock_skewed" | "peer_replayed" | "forbidden" | "no_catalogue_price" | "not_found" | "method_not_allowed" | "request_timeout" | "position_expired" | "precondition_failed" | "body_too_large" | "unsupported_media_type" | "peer_wrong_receiver" | "headers_too_large" | "insufficient_stock" | "hold_expired" | "hold_consumed" | "hold_released" | "order_not_confirmed" | "order_shipped" | "order_not_paid" | "order_paid" | "payment_in_progress" | "nothing_to_capture" | "nothing_to_ship" | "units_in_parcel" | "shipment_not_packed" | "shipment_not_shipped" | "shipment_shipped" | "shipment_cancelled" | "not_shipped" | "return_received" | "refund_too_large" | "too_many_parts" | "nothing_to_refund" | "webhook_endpoints_full" | "webhook_endpoint_disabled" | "not_in_review" | "order_cancelled" | "dead_letter_blocked" | "ledger_behind" | "write_off_too_large" | "idempotency_key_in_flight" | "reference_taken" | "cell_claimed_twice" | "idempotency_key_reused" | "order_not_found" | "sku_not_found" | "location_not_found" | "cell_not_found" | "hold_not_found" | "hold_too_small" | "line_not_found" | "units_too_large" | "quantity_too_large" | "amount_and_lines" | "currency_mismatch" | "currency_unknown" | "country_unknown" | "amount_too_large" | "amount_mismatch" | "time_in_future" | "price_required" | "provider_unknown" | "payment_method_unknown" | "order_refused" | "position_ahead" | "not_available" | "reason_mismatch" | "url_not_allowed" | "event_type_unknown" | "overloaded" | "unavailable" | "outcome_unknown" | "provider_unavailable" | "draining" | "internal";
+            code: "invalid_json" | "invalid_body" | "invalid_parameter" | "unknown_field" | "idempotency_key_required" | "idempotency_key_invalid" | "visitor_required" | "cursor_invalid" | "webhook_signature_invalid" | "webhook_too_old" | "malformed_request" | "unauthorized" | "peer_unknown" | "peer_signature_invalid" | "peer_clock_skewed" | "peer_replayed" | "forbidden" | "no_catalogue_price" | "not_found" | "method_not_allowed" | "request_timeout" | "position_expired" | "precondition_failed" | "body_too_large" | "unsupported_media_type" | "peer_wrong_receiver" | "precondition_required" | "headers_too_large" | "insufficient_stock" | "hold_expired" | "hold_consumed" | "hold_released" | "order_not_confirmed" | "order_shipped" | "order_not_paid" | "order_paid" | "payment_in_progress" | "nothing_to_capture" | "nothing_to_ship" | "units_in_parcel" | "shipment_not_packed" | "shipment_not_shipped" | "shipment_shipped" | "shipment_cancelled" | "not_shipped" | "return_received" | "refund_too_large" | "too_many_parts" | "nothing_to_refund" | "webhook_endpoints_full" | "webhook_endpoint_disabled" | "not_in_review" | "order_cancelled" | "dead_letter_blocked" | "ledger_behind" | "write_off_too_large" | "cell_not_here" | "cell_not_emptied" | "idempotency_key_in_flight" | "reference_taken" | "cell_claimed_twice" | "idempotency_key_reused" | "order_not_found" | "sku_not_found" | "location_not_found" | "topology_invalid" | "cell_not_found" | "hold_not_found" | "hold_too_small" | "line_not_found" | "units_too_large" | "quantity_too_large" | "amount_and_lines" | "currency_mismatch" | "currency_unknown" | "country_unknown" | "amount_too_large" | "amount_mismatch" | "time_in_future" | "price_required" | "provider_unknown" | "payment_method_unknown" | "order_refused" | "position_ahead" | "not_available" | "reason_mismatch" | "url_not_allowed" | "event_type_unknown" | "overloaded" | "unavailable" | "outcome_unknown" | "provider_unavailable" | "draining" | "internal";
             errors?: {
                 /** @description A JSON pointer into the body, or into what `in` names. */
                 pointer: string;
                 code: string;
+                detail?: string;
                 /** @enum {string} */
                 in?: "query" | "path";
                 sku?: string;
@@ -1845,6 +1886,61 @@ export interface components {
         };
         ConsumerList: {
             data: components["schemas"]["Consumer"][];
+            /** @description All are on one page. */
+            next_cursor: null;
+        };
+        Topology: {
+            version: number;
+            /** @description Where it was made. */
+            by: string;
+            /** @description Personal data and its standbys stay in a zone. */
+            zones: {
+                name: string;
+                regions: string[];
+            }[];
+            cells: {
+                name: string;
+                /** @description Scheme, host and port, as clients and the other cells call it. */
+                url: string;
+                /** @description Ed25519, 32 bytes in base64url. */
+                public_key: string;
+                /**
+                 * @description `removed` stays, so that the name is never used again.
+                 * @enum {string}
+                 */
+                state: "active" | "draining" | "removed";
+                /**
+                 * @description `geo`: nothing is answered before a standby has it.
+                 * @enum {string}
+                 */
+                durability: "local" | "geo";
+                /**
+                 * @description What it does when it reaches nobody.
+                 * @enum {string}
+                 */
+                on_isolation: "sell" | "stop";
+                standby: {
+                    /** @description A cell’s name without its number. */
+                    region: string;
+                } | null;
+            }[];
+        };
+        CellStatus: {
+            name: string;
+            region: string;
+            zone: string;
+            /** @enum {string} */
+            state: "active" | "draining";
+            url: string;
+            /** @description As the answering cell finds it. */
+            reachable: boolean;
+            last_heard_at: string | null;
+            round_trip_ms: number | null;
+            emptied: boolean | null;
+        };
+        CellList: {
+            topology: components["schemas"]["Topology"];
+            data: components["schemas"]["CellStatus"][];
             /** @description All are on one page. */
             next_cursor: null;
         };
@@ -4000,6 +4096,238 @@ export interface operations {
                 };
             };
             /** @description `outcome_unknown`, `overloaded`, `unavailable`, `draining` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listCells: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CellList"];
+                };
+            };
+            /** @description `malformed_request` */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthorized` */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal` */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `overloaded`, `unavailable`, `draining` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    putTopology: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description An ETag: refuses when the thing has changed since. */
+                "if-match"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @description Personal data and its standbys stay in a zone. */
+                    zones: {
+                        name: string;
+                        regions: string[];
+                    }[];
+                    cells: {
+                        name: string;
+                        /** @description Scheme, host and port, as clients and the other cells call it. */
+                        url: string;
+                        /** @description Ed25519, 32 bytes in base64url. */
+                        public_key: string;
+                        /**
+                         * @description `removed` stays, so that the name is never used again.
+                         * @enum {string}
+                         */
+                        state: "active" | "draining" | "removed";
+                        /**
+                         * @description `geo`: nothing is answered before a standby has it.
+                         * @enum {string}
+                         */
+                        durability: "local" | "geo";
+                        /**
+                         * @description What it does when it reaches nobody.
+                         * @enum {string}
+                         */
+                        on_isolation: "sell" | "stop";
+                        standby: {
+                            /** @description A cell’s name without its number. */
+                            region: string;
+                        } | null;
+                    }[];
+                };
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Topology"];
+                };
+            };
+            /** @description `malformed_request`, `invalid_json`, `invalid_body`, `unknown_field` */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthorized` */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `request_timeout` */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `cell_not_here`, `cell_not_emptied` */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `precondition_failed` */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `body_too_large` */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unsupported_media_type` */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `topology_invalid` */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `precondition_required` */
+            428: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal` */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;

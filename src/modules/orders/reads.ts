@@ -15,6 +15,14 @@ const readOrdersByIdSql = `
   select ${orderColumns} from unnest($1::integer[], $2::uuid[]) u(shop_id, id)
   join ${orderTables} on s.shop_id = u.shop_id and s.id = u.id`
 
+// Reads all of them when there is none: for a cell that is to go.
+const hasOpenOrdersSql = `
+  select exists (select 1 from orders.states where status not in ('completed', 'cancelled')) as found`
+
+/** Of any shop: an order that is not over. */
+export const hasOpenOrders = async (database: Reader): Promise<boolean> =>
+  (await database.query<{ found: boolean }>(hasOpenOrdersSql))[0]!.found
+
 export type ReadOrder = (shopId: ShopId, id: Uuid) => Promise<Order | undefined>
 
 type WaitingRead = { shopId: ShopId; id: Uuid; resolve(order: Order | undefined): void; reject(error: unknown): void }

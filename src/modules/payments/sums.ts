@@ -22,6 +22,12 @@ export type UnderWaySum = { shopId: ShopId; provider: string; currency: Currency
 
 export const readUnderWay = (database: Pick<Database, 'query'>) => database.query<UnderWaySum>(underWaySql)
 
+const hasOperationsSql = 'select exists (select 1 from payments.operations) as found'
+
+/** Something was asked of a provider and is not answered for good; the dead letters count. */
+export const hasOperations = async (database: Pick<Database, 'query'>): Promise<boolean> =>
+  (await database.query<{ found: boolean }>(hasOperationsSql))[0]!.found
+
 const testChargesSql = `
   select shop_id as "shopId", currency, sum(captured)::bigint as captured, sum(refunded)::bigint as refunded
   from test_provider.charges group by 1, 2`

@@ -32,6 +32,8 @@ export const scopes = [
   'dead-letters:write',
   'consumers:read',
   'consumers:write',
+  'cells:read',
+  'cells:write',
   'webhooks:read',
   'webhooks:write',
 ] as const

@@ -43,6 +43,14 @@ export async function readHold(database: Reader, shopId: ShopId, id: Uuid): Prom
   return record && holdOf(record)
 }
 
+const hasUnitsSql = `
+  select exists (select 1 from stock.rows where on_hand <> 0 or reserved <> 0 or committed <> 0)
+    or exists (select 1 from stock.holds where status = 'active') as found`
+
+/** Of any shop: units that are there, sold and not shipped, or held. */
+export const hasUnits = async (database: Reader): Promise<boolean> =>
+  (await database.query<{ found: boolean }>(hasUnitsSql))[0]!.found
+
 const locationColumns = 'shop_id, code, name, cell, priority, address, lat, lon, version'
 const readLocationsSql = `select ${locationColumns} from stock.locations where shop_id = $1 order by priority, code`
 

@@ -1,0 +1,46 @@
+// The topology of a cell: what it is when the cell starts, and what tells whether the cell may leave it.
+import type { CellName } from './base/ids.ts'
+import type { TopologyRules } from './base/topology.ts'
+import { type StartedCell, topologyAtStart } from './base/topology-start.ts'
+import type { CellRoutesOptions } from './gateway/cells.ts'
+import { hasOpenOrders } from './modules/orders/reads.ts'
+import { hasOperations } from './modules/payments/sums.ts'
+import { hasUnits } from './modules/stock/reads.ts'
+import type { Config } from './runtime/config.ts'
+import { cellKeyOf, newCellKey, publicKeyOf } from './runtime/peer-keys.ts'
+import type { Database } from './runtime/pg.ts'
+import { keepTopology, type TopologyKeeper } from './runtime/topology.ts'
+
+export type CellTopologyOptions = {
+  cell: CellName
+  /** Those that are started together, this one among them; none when it was started alone and keeps what it knows. */
+  started: readonly StartedCell[]
+  database: Database
+  config: Partial<Pick<Config, 'port' | 'httpBetweenCells'>>
+  onError(error: unknown): void
+}
+
+export type CellTopology = Pick<CellRoutesOptions, 'isEmptied' | 'peers' | 'rules'> & { topology: TopologyKeeper }
+
+export async function startCellTopology(options: CellTopologyOptions): Promise<CellTopology> {
+  const { cell, started, database, config, onError } = options
+  const rules: TopologyRules = { httpAnywhere: config.httpBetweenCells ?? false }
+  const topology = await keepTopology({
+    cell,
+    database,
+    onError,
+    atStart: (stored) => (started.length === 0 && stored ? stored : topologyAtStart(stored, orAlone(options), rules)),
+  })
+  return { topology, rules, peers: { isUp: () => false, rttMs: () => 0, lastHeardAt: () => null }, isEmptied }
+
+  async function isEmptied(): Promise<boolean> {
+    return !(await hasUnits(database)) && !(await hasOpenOrders(database)) && !(await hasOperations(database))
+  }
+}
+
+/** A cell that was given no key has one for the topology only: it talks to no other. */
+function orAlone({ cell, started, config }: CellTopologyOptions): readonly StartedCell[] {
+  if (started.length > 0) return started
+  const url = new URL(`http://127.0.0.1:${config.port ?? 0}`).origin
+  return [{ name: cell, url, publicKey: publicKeyOf(cellKeyOf(newCellKey())) }]
+}
