@@ -6,6 +6,7 @@ import type { CellName } from './base/ids.ts'
 import { limits } from './base/limits.ts'
 import { addMs, type Instant, instant } from './base/time.ts'
 import type { StartedCell } from './base/topology-start.ts'
+import { openCellGate, startBatches } from './cell-batches.ts'
 import { openProviders, startCellPayments } from './cell-payments.ts'
 import { startCellTopology } from './cell-topology.ts'
 import { startCellWebhooks } from './cell-webhooks.ts'
@@ -16,9 +17,6 @@ import { deliverySource, eventSource, operationSource } from './modules/deadlett
 import { fulfilmentConsumer } from './modules/fulfilment/consumer.ts'
 import { closeLedger } from './modules/ledger/audit.ts'
 import { startLedger } from './modules/ledger/start.ts'
-import { keyOf } from './modules/orders/batch-state.ts'
-import { createEngine, rowsOf } from './modules/orders/engine.ts'
-import { createPostgresStore } from './modules/orders/engine-postgres.ts'
 import { makeMonthPartitions, sweep } from './modules/orders/housekeeping.ts'
 import { carryKeysOver, rotateKeys } from './modules/orders/key-tables.ts'
 import { createOrderReader } from './modules/orders/reads.ts'
@@ -36,12 +34,12 @@ import { closeBalances, createAuditor } from './modules/stock/audit.ts'
 import { ensureMainLocation } from './modules/stock/reads.ts'
 import { deadDeliveries } from './modules/webhooks/dead.ts'
 import { keepDeliveries } from './modules/webhooks/housekeeping.ts'
-import { createBatcher } from './runtime/batch.ts'
 import { postgresBus } from './runtime/bus-postgres.ts'
 import { type Clock, systemClock } from './runtime/clock.ts'
 import type { Config } from './runtime/config.ts'
 import { type LogEvent, newestEventSql } from './runtime/event-log.ts'
 import { every, type Recurring } from './runtime/every.ts'
+import type { Gate } from './runtime/gate.ts'
 import { trimInboxBehindLog } from './runtime/inbox.ts'
 import { ensureIncarnation } from './runtime/incarnation.ts'
 import type { Log } from './runtime/log.ts'
@@ -49,7 +47,7 @@ import { type LogReader, startLogReader } from './runtime/logreader.ts'
 import { type Metrics, openMetrics, secondsBuckets } from './runtime/metrics.ts'
 import { dropEventPartitions, ensureEventPartitions } from './runtime/partitions.ts'
 import type { Database } from './runtime/pg.ts'
-import { DatabaseUnavailable, failureClass } from './runtime/pg-failure.ts'
+import { DatabaseUnavailable } from './runtime/pg-failure.ts'
 import { forgetRequestKeys } from './runtime/request-keys.ts'
 
 export type CellParts = { app: FastifyInstance; stop(): Promise<void> }
@@ -57,7 +55,7 @@ export type CellDeps = {
   cell: CellName
   database: Database
   config: Pick<Config, 'lanes' | 'profile'> &
-    Partial<Pick<Config, 'batchRowsMax' | 'stripe' | 'webhookPorts' | 'port' | 'httpBetweenCells'>>
+    Partial<Pick<Config, 'batchRowsMax' | 'durability' | 'stripe' | 'webhookPorts' | 'port' | 'httpBetweenCells'>>
   log: Log
   clock?: Clock
   /** Those that are started together, this one among them. */
@@ -74,34 +72,40 @@ async function prepare(database: Database, cell: CellName, clock: Clock) {
   return { lives, shop }
 }
 
+/** What the parts of a cell stand on: the gate, the log's reader behind it, and the database as it is written through the gate. */
+async function openGround({ cell, database: own, config, log, clock = systemClock, started = [] }: CellDeps) {
+  const cells = await startCellTopology({ cell, started, database: own, config, onError: warn(log, 'topology') })
+  const { lives, shop } = await prepare(own, cell, clock)
+  const metrics = openMetrics({ fixed: { cell }, process: true })
+  const gating = { database: own, durability: config.durability, clock, metrics, log, onError: warn(log, 'gate') }
+  const { gate, gated: database } = openCellGate(gating)
+  const [newest] = await database.query<{ at: Instant }>(newestEventSql)
+  const reading = { database: own, gate, lives, now: clock.elapsedMs, onError: warn(log, 'log reader') }
+  const reader = await startLogReader(reading)
+  const bus = postgresBus({ database, reader, clock, ...busReports(metrics, log) })
+  return {
+    cells,
+    shop,
+    gate,
+    startedAt: newest?.at ?? instant(0),
+    shared: { cell, database, bus, reader, clock, config, metrics },
+  }
+}
+
 /** On a migrated database. `app` is ready to listen; `stop` answers what is in flight and closes all but the database. */
 export async function buildCell(deps: CellDeps): Promise<CellParts> {
-  const { cell, database, config, log, clock = systemClock, started = [] } = deps
-  const cells = await startCellTopology({ cell, started, database, config, onError: warn(log, 'topology') })
-  const { lives, shop } = await prepare(database, cell, clock)
-  const metrics = openMetrics({ fixed: { cell }, process: true })
-  const store = createPostgresStore((lane) => database.openSession(`lane ${lane}`))
-  const [newest] = await database.query<{ at: Instant }>(newestEventSql)
-  const engine = createEngine(store, { cell, startedAt: newest?.at ?? instant(0) })
-  const reader = await startLogReader({ database, lives, now: clock.elapsedMs, onError: warn(log, 'log reader') })
-  const bus = postgresBus({ database, reader, clock, ...busReports(metrics, log) })
-  const shared = { cell, database, bus, reader, clock, config, metrics }
+  const { cell, config, log } = deps
+  const { cells, shop, gate, startedAt, shared } = await openGround(deps)
+  const { database, bus, reader, clock, metrics } = shared
   const waiting = createWaiting(createOrderReader(database), reader)
-  const batcher = createBatcher<Submission, CommandOutcome>({
-    lanes: config.lanes,
-    batchRowsMax: config.batchRowsMax,
-    async run(lane, submissions, onWriting) {
-      const sinceMs = clock.elapsedMs()
-      const outcomes = await engine.run(lane, submissions, onWriting)
+  const batcher = startBatches({
+    ...shared,
+    startedAt,
+    gate,
+    onCommitted(submissions, outcomes, sinceMs) {
       waiting.saw(outcomes)
       payments.saw(submissions, outcomes, sinceMs)
-      return outcomes
     },
-    rowsOf,
-    keyOf: ({ key, command }) => (key && 'shopId' in command ? keyOf(command.shopId, key.hash) : null),
-    deadlineOf: ({ deadline }) => deadline,
-    failureClass,
-    time: { now: clock.now, sleep: clock.sleep, afterArrivals: setImmediate },
     ...batchMetrics(metrics, reader, log),
   })
   metrics.gaugeOf('holdfast_queue_rows', 'Rows that queued commands will touch', () => batcher.load().queuedRows)
@@ -141,7 +145,7 @@ export async function buildCell(deps: CellDeps): Promise<CellParts> {
     clock,
     traffic: countTraffic(metrics, clock.elapsedMs),
     requestPrefix: randomBytes(5).toString('hex'),
-    unreadyReasons: () => unreadyReasons(database, clock),
+    unreadyReasons: () => unreadyReasons(database, gate, clock),
     metrics,
     async audit(wanted) {
       const [units, money] = await Promise.all([auditor.result(wanted), ledger.audit.result(wanted)])
@@ -164,7 +168,8 @@ export async function buildCell(deps: CellDeps): Promise<CellParts> {
       await batcher.stop()
       await reader.stop()
       await cells.topology.stop()
-      await store.close()
+      await batcher.closeSessions()
+      await gate.stop()
     },
   }
 }
@@ -199,9 +204,9 @@ function openDeadLetters(database: Database, cell: CellName, submit: SubmitSettl
   ])
 }
 
-async function unreadyReasons(database: Database, clock: Clock): Promise<string[]> {
+async function unreadyReasons(database: Database, gate: Gate, clock: Clock): Promise<string[]> {
   const found = database.query('select 1').then(
-    () => [],
+    () => (gate.isShut ? ['standby_unreachable'] : []),
     () => ['database_unreachable'],
   )
   return Promise.race([found, clock.sleep(limits.readyMsMax).then(() => ['database_slow'])])

@@ -28,7 +28,11 @@ export type RunningCell = {
 }
 
 export async function runCell({ config, cell, databaseUrl, log, started }: CellOptions): Promise<RunningCell> {
-  const database = openDatabase({ url: databaseUrl, applicationName: `holdfast ${cell}` })
+  const database = openDatabase({
+    url: databaseUrl,
+    applicationName: `holdfast ${cell}`,
+    synchronousCommit: config.durability === 'geo' ? 'local' : undefined, // the gate waits, and COMMIT does not
+  })
   try {
     const applied = await migrate(database, await readMigrations(migrationSources))
     if (applied.length > 0) log.info({ migrations: applied.length }, 'migrated')

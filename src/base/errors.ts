@@ -305,6 +305,13 @@ export const errorTable = {
     'Send it again with the same key: the answer will be the one order.',
     'Look at /readyz and the database.',
   ),
+  standby_unreachable: kind(
+    503,
+    'The cell’s standby in another region is out of reach; nothing was done',
+    true,
+    'Wait Retry-After, then send it again with the same key, or order from another cell.',
+    'Look at the standby and at pg_stat_replication; a cell that may lose its region’s last orders runs with durability local.',
+  ),
   provider_unavailable: kind(
     503,
     'The payment provider does not answer',

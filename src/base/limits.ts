@@ -138,6 +138,12 @@ export const limits = {
   migrationLockMsMax: 3_000, // DDL that waits longer for a lock would block everyone behind it
   migrationLockAttemptsMax: 20,
 
+  // The gate of a `geo` cell
+  gateShutMs: 2_000, // nothing has reached a standby for so long
+  gatePollMs: 2, // between two readings while somebody waits
+  gateIdleMs: 100, // likewise, while nobody does
+  gateRetryMs: 50,
+
   // The event log
   eventPageMax: 500,
   eventPartitionSeqs: 5_000_000,

@@ -1,24 +1,18 @@
 // The process of one cell: its PostgreSQL, its engine, its HTTP server. Started by `holdfast start`, never by hand. It drains
 // and stops when its parent says so or is gone, and starts its PostgreSQL again when that dies.
 import { basename } from 'node:path'
-import { setTimeout as pause } from 'node:timers/promises'
 import type { CellName } from '../base/ids.ts'
-import { limits } from '../base/limits.ts'
 import { runCell } from '../main.ts'
-import { type Config, readConfig } from '../runtime/config.ts'
-import type { DatabaseUrl } from '../runtime/database-url.ts'
-import { type Embedded, startEmbedded } from '../runtime/embedded.ts'
-import { settingsBeside } from '../runtime/embedded-settings.ts'
+import { readConfig } from '../runtime/config.ts'
 import { type Log, openLog } from '../runtime/log.ts'
-import { checkServer } from '../runtime/preflight.ts'
+import { checkServer, checkStandbys } from '../runtime/preflight.ts'
 import { asStartFailure, type StartFailureCode } from '../runtime/start-failure.ts'
+import { type CellDatabase, embeddedPostgres, externalPostgres } from './cell-postgres.ts'
 
 export type CellReady = { cell: CellName; url: string; postgres: string; adopted: boolean }
 
 /** What a cell tells its parent. */
 export type CellReport = ({ type: 'ready' } & CellReady) | { type: 'failed'; code: StartFailureCode; line: string }
-
-type CellDatabase = { url: DatabaseUrl; adopted: boolean; stop(): Promise<void> }
 
 export async function cell([folder = '', ...args]: string[]): Promise<number> {
   const config = readConfig(args, process.env)
@@ -27,8 +21,11 @@ export async function cell([folder = '', ...args]: string[]): Promise<number> {
   const stopping = whenToldToStop(log)
   let database: CellDatabase | undefined
   try {
-    database = config.databaseUrl ? external(config.databaseUrl) : await embedded(folder, config, { log, stopping })
+    database = config.databaseUrl
+      ? externalPostgres(config.databaseUrl)
+      : await embeddedPostgres({ folder, config, log, stopping })
     const server = await checkServer(database.url)
+    if (config.durability === 'geo') await checkStandbys(database.url)
     const running = await runCell({ config, cell: name, databaseUrl: database.url, log })
     report({ type: 'ready', cell: name, url: running.url, postgres: server.version, adopted: database.adopted })
     await aborted(stopping)
@@ -44,41 +41,6 @@ export async function cell([folder = '', ...args]: string[]): Promise<number> {
     process.removeAllListeners('disconnect') // ours, not the parent's death
     if (process.connected) process.disconnect?.()
   }
-}
-
-const external = (url: DatabaseUrl): CellDatabase => ({ url, adopted: false, stop: async () => {} })
-
-async function embedded(
-  folder: string,
-  config: Config,
-  { log, stopping }: { log: Log; stopping: AbortSignal },
-): Promise<CellDatabase> {
-  const server: Embedded = await startEmbedded({
-    folder,
-    settings: settingsBeside(config.cells.length),
-    diskFreeMinMib: config.diskFreeMinMib,
-    signal: stopping,
-    onLost: () => void startAgain(server, log, stopping),
-  })
-  if (server.adopted) log.info('took over the PostgreSQL of an earlier run')
-  return server
-}
-
-/** At once, then with growing pauses; when nothing helps the process ends, and its parent starts another. */
-async function startAgain(server: Embedded, log: Log, stopping: AbortSignal): Promise<void> {
-  for (let attempt = 1; attempt <= limits.postgresStartsMax; attempt++) {
-    if (stopping.aborted) return
-    log.error({ attempt }, 'PostgreSQL is gone; starting it again')
-    try {
-      await server.restart()
-      log.info('PostgreSQL runs again')
-      return
-    } catch (error) {
-      log.error({ err: error }, 'PostgreSQL did not start')
-    }
-    await pause(limits.restartPauseMs * 2 ** attempt)
-  }
-  process.exit(1)
 }
 
 /** The parent's message, its death, or SIGTERM. Ctrl-C reaches the whole process group; the parent decides about it. */

@@ -7,6 +7,7 @@ import type { ErrorCode } from '../base/errors.ts'
 import { problemJson, statusOf } from '../base/problem.ts'
 import { type Refused, refused } from '../base/result.ts'
 import { Overloaded } from '../runtime/batch.ts'
+import { GateShut } from '../runtime/gate.ts'
 import { RefusedRequest, schemaRefusal, sendRefused } from '../runtime/http.ts'
 import type { Log } from '../runtime/log.ts'
 import { isStreaming } from '../runtime/ndjson.ts'
@@ -25,6 +26,9 @@ const fastifyCodes: Record<string, ErrorCode> = {
   FST_ERR_ASYNC_CONSTRAINT: 'malformed_request',
 }
 
+/** A second, and it may be over. */
+const asksToWait = new Set<ErrorCode>(['unavailable', 'outcome_unknown', 'standby_unreachable'])
+
 /** The database is there, but too many wait for it. */
 const fullCodes = new Set(['reads_full', 'transactions_full'])
 
@@ -32,6 +36,7 @@ const fullCodes = new Set(['reads_full', 'transactions_full'])
 function refusalOf(error: unknown): Refused | undefined {
   if (error instanceof RefusedRequest) return error.refusal
   if (error instanceof Overloaded) return refused('overloaded')
+  if (error instanceof GateShut && !error.mayHaveHappened) return refused('standby_unreachable')
   if (error instanceof DatabaseUnavailable && fullCodes.has(error.code)) return refused('overloaded')
   if (error instanceof DatabaseUnavailable) return refused(error.mayHaveHappened ? 'outcome_unknown' : 'unavailable')
   if (failureClass(error) === 'rerun') return refused('unavailable') // its reruns were used up
@@ -66,7 +71,7 @@ export function sendFailure(
 ): FastifyReply {
   const refusal = refusalOrFault(error, request, log)
   if (refusal.code === 'overloaded') reply.header('retry-after', retryAfterSeconds())
-  if (refusal.code === 'unavailable' || refusal.code === 'outcome_unknown') reply.header('retry-after', 1)
+  if (asksToWait.has(refusal.code)) reply.header('retry-after', 1)
   // What is too large is not read to its end, so the connection cannot be used again.
   if (refusal.code === 'body_too_large') reply.header('connection', 'close')
   return sendRefused(reply, refusal)

@@ -19,13 +19,16 @@ export type BatchTime = {
   afterArrivals(work: () => void): void
 }
 
+/** What is answered later than it was committed: the lane goes on meanwhile. All are rejected with what `mayLeave` rejects with. */
+export type Committed<O> = { outcomes: O[]; mayLeave: Promise<void> }
+
 export type BatcherOptions<C, O> = {
   lanes: number
   /**
    * Commits the whole batch, or rejects and leaves nothing behind (unless the error says `mayHaveHappened`). Calls
    * `onWriting` when it has decided and its writes are on their way.
    */
-  run(lane: number, commands: readonly C[], onWriting: () => void): Promise<O[]>
+  run(lane: number, commands: readonly C[], onWriting: () => void): Promise<O[] | Committed<O>>
   /** Rows a command touches: what bounds a batch and the queue. */
   rowsOf(command: C): number
   batchRowsMax?: number
@@ -156,6 +159,16 @@ export function createBatcher<C, O>(options: BatcherOptions<C, O>) {
     }
   }
 
+  async function giveOnce(mayLeave: Promise<void>, answers: Answer<C, O>[]): Promise<void> {
+    try {
+      await mayLeave
+    } catch (error) {
+      for (const { entry } of answers) fail(entry, error)
+      return
+    }
+    give(answers)
+  }
+
   /** The next batch: in order of arrival, bounded by rows; the first command always fits. Late ones are dropped here. */
   function take(): Entry<C, O>[] {
     const batch: Entry<C, O>[] = []
@@ -195,13 +208,17 @@ export function createBatcher<C, O>(options: BatcherOptions<C, O>) {
     }
   }
 
-  /** Runs until every entry has its outcome, which it answers with, or has been rejected. */
+  /** Runs until every entry has been rejected or has its outcome, which it answers with, unless that may not leave yet. */
   async function settle(entries: Entry<C, O>[], attempt: Attempt): Promise<Answer<C, O>[]> {
     try {
       const commands = entries.map((entry) => entry.command)
-      const outcomes = await options.run(attempt.lane, commands, attempt.onWriting)
+      const ran = await options.run(attempt.lane, commands, attempt.onWriting)
+      const { outcomes, mayLeave } = Array.isArray(ran) ? { outcomes: ran } : ran
       assert(outcomes.length === entries.length, 'a batch answered with another number of outcomes')
-      return entries.map((entry, index) => ({ entry, outcome: outcomes[index]! }))
+      const answers = entries.map((entry, index) => ({ entry, outcome: outcomes[index]! }))
+      if (!mayLeave) return answers
+      void giveOnce(mayLeave, answers)
+      return []
     } catch (error) {
       return settleFailed(entries, attempt, error)
     }

@@ -16,6 +16,10 @@ export type Config = {
   databaseUrl: string | undefined
   profile: Profile
   cells: CellName[]
+  /** Whether what a cell answers is on its own disk, or on a standby in another region as well. */
+  durability: 'local' | 'geo'
+  /** Of the embedded standby of a `geo` cell. */
+  standbyRegion: string
   lanes: number
   batchRowsMax: number
   diskFreeMinMib: number
@@ -90,6 +94,22 @@ export const optionTable = [
     default: 'eu1,us1,ap1',
     meaning: `The cells to run: a region and a number each. With --database-url and in production ${loneCell} alone, unless named.`,
     problem: cellsProblem,
+  },
+  {
+    flag: 'durability',
+    value: 'NAME',
+    default: 'local',
+    meaning:
+      'local (what is answered is on the cell’s own disk) or geo (it is on a synchronous standby in another region as well).',
+    problem: (text) => oneOf(text, ['local', 'geo']),
+  },
+  {
+    flag: 'standby-region',
+    value: 'REGION',
+    default: 'far',
+    meaning:
+      'The region that the standby of a geo cell stands for where PostgreSQL is embedded: DIR/<cell>/standby-<region>.',
+    problem: (text) => (/^[a-z]([a-z0-9]{0,14}[a-z])?$/.test(text) ? undefined : 'must be a region, such as us'),
   },
   {
     flag: 'lanes',
@@ -197,6 +217,8 @@ export function readConfig(args: readonly string[], environment: Record<string, 
     databaseUrl,
     profile,
     cells: text('cells', databaseUrl || profile === 'production' ? loneCell : undefined)!.split(',') as CellName[],
+    durability: text('durability') as Config['durability'],
+    standbyRegion: text('standby-region')!,
     lanes: Number(text('lanes')),
     batchRowsMax: Number(text('batch-rows-max')),
     diskFreeMinMib: Number(text('disk-free-min')),
@@ -238,6 +260,8 @@ export function configFlags(config: Config): string[] {
     `--data=${config.data}`,
     `--profile=${config.profile}`,
     `--cells=${config.cells.join(',')}`,
+    `--durability=${config.durability}`,
+    `--standby-region=${config.standbyRegion}`,
     `--lanes=${config.lanes}`,
     `--batch-rows-max=${config.batchRowsMax}`,
     `--disk-free-min=${config.diskFreeMinMib}`,

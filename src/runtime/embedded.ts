@@ -16,6 +16,7 @@ import {
   makeCellFolder,
   makeCluster,
   makeSocketFolder,
+  type NewCluster,
   postgresEnvironment,
   superuser,
 } from './embedded-folder.ts'
@@ -37,6 +38,8 @@ export type EmbeddedOptions = {
   diskFreeMinMib?: number
   /** Tests of logic only: initdb does not wait for the disk. */
   durable?: boolean
+  /** Makes the cluster and its password in the folder, whole or not at all; absent: an empty one. */
+  makeCluster?: (at: NewCluster) => Promise<void>
   /** Called when the server is gone without stop(); restart() is the answer. */
   onLost?: () => void
   /** Gives the start up; a server that was starting is stopped. */
@@ -99,7 +102,7 @@ async function preparePlace(options: EmbeddedOptions): Promise<Place> {
   const binaries = await postgresBinaries(account)
   await checkDiskSpace(cellFolder, options.diskFreeMinMib ?? 64)
   if (!(await hasCluster(cellFolder, binaries.major)))
-    await makeCluster({ cellFolder, binaries, account, durable: options.durable ?? true })
+    await (options.makeCluster ?? makeCluster)({ cellFolder, binaries, account, durable: options.durable ?? true })
   const password = (await readFile(join(cellFolder, 'password'), 'utf8')).trim()
   const conf = settingsText(binaries.packageVersion, options.settings)
   return { cellFolder, cluster, account, binaries, conf, password, signal: options.signal }

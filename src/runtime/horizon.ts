@@ -3,12 +3,14 @@
 //   1. read the sequence's last value L;
 //   2. in a later statement, list the transactions that hold RowExclusiveLock on the event table: whoever drew a seq ≤ L
 //      and has not ended is among them, because the INSERT locks the table before it draws;
-//   3. wait until all of those have gone.
+//   3. wait until all of those have gone, and then until what is committed by now may leave the cell.
 // The horizon is the newest *event* up to L, never L itself: seqs drawn by rolled back transactions may be given out again
 // after a crash, and a position beyond the last event would then skip them.
 import { setTimeout as delay } from 'node:timers/promises'
 import { limits } from '../base/limits.ts'
 import { lastSeqSql, newestSeqSql, type Read, readRange, writersSql } from './event-log.ts'
+import { type Gate, GateShut, openGate } from './gate.ts'
+import type { ServerLife } from './gate-state.ts'
 import { ensureIncarnation, type Lives, presentLife } from './incarnation.ts'
 import type { Database } from './pg.ts'
 import type { Session } from './pg-session.ts'
@@ -33,6 +35,7 @@ export type HorizonOptions = {
   /** What ensureIncarnation answered at the start of the process. */
   lives: Lives
   onError: (error: unknown) => void
+  gate?: Gate
   pollMs?: number
 }
 
@@ -63,7 +66,7 @@ export async function keepHorizon(options: HorizonOptions): Promise<Horizon> {
     poked: bell(),
   }
   await reopen(state, options.database)
-  await advance(state)
+  await advance(state, options)
   const looping = loop(state, options)
   return {
     get seq() {
@@ -98,7 +101,7 @@ async function loop(state: State, options: HorizonOptions): Promise<void> {
     const poked = state.poked.next() // taken before looking, so that no poke is missed
     try {
       if (!state.session || state.session.lost) await reopen(state, options.database)
-      await advance(state)
+      await advance(state, options)
     } catch (error) {
       if (!state.ended.signal.aborted) options.onError(error)
       await state.session?.close()
@@ -124,13 +127,14 @@ async function reopen(state: State, database: Database): Promise<void> {
   state.moved.ring()
 }
 
-async function advance(state: State): Promise<void> {
+async function advance(state: State, { gate = openGate }: HorizonOptions): Promise<void> {
   const session = state.session!
   const read: Read = (text, params) => session.run(text, params)
   const [row] = await read<{ last: number }>(lastSeqSql, [])
   const last = row!.last
   if (last <= state.looked) return
   await writersGone(read, state.ended.signal)
+  if (gate !== openGate && !(await passes(gate, session.life))) return // the next turn asks again
   if (state.ended.signal.aborted) return
   if (state.followers > 0) await readUpTo(state, read, last)
   else await skipTo(state, read, last)
@@ -149,6 +153,16 @@ async function writersGone(read: Read, signal: AbortSignal): Promise<void> {
     await pause(pauseMs, signal)
     const now = new Set(await list())
     waiting = waiting.filter((writer) => now.has(writer))
+  }
+}
+
+async function passes(gate: Gate, life: ServerLife): Promise<boolean> {
+  try {
+    await gate.pass(life)
+    return true
+  } catch (error) {
+    if (error instanceof GateShut) return false
+    throw error
   }
 }
 

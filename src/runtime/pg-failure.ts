@@ -10,7 +10,7 @@ export type FailureClass = 'rerun' | 'reconnect' | 'fail'
 
 /** The database cannot be reached, or the session was lost. */
 export class DatabaseUnavailable extends Error {
-  override readonly name = 'DatabaseUnavailable'
+  override readonly name: string = 'DatabaseUnavailable'
   readonly failureClass = 'reconnect'
   readonly code: string
   /** The loss came after COMMIT was sent and before its answer: nobody knows. */

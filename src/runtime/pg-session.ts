@@ -14,6 +14,7 @@
 import type postgres from 'postgres'
 import { limits } from '../base/limits.ts'
 import { openSql } from './database-url.ts'
+import type { ServerLife } from './gate-state.ts'
 import { asDatabaseError, DatabaseUnavailable } from './pg-failure.ts'
 import { driverTypes, type Param } from './pg-values.ts'
 
@@ -27,6 +28,8 @@ export type Session = {
   run<Row = Record<string, unknown>>(text: string, params?: readonly Param[]): Promise<Rows<Row>>
   /** Several statements in one text, without parameters (migrations); answers nothing. */
   script(text: string): Promise<void>
+  /** The server and its timeline. */
+  readonly life: ServerLife
   readonly lost: boolean
   readonly inFlight: number
   /** Waits for what is in flight, a second at most, and closes. */
@@ -40,11 +43,17 @@ export type SessionOptions = {
   statementMsMax?: number
   lockMsMax?: number
   replyMsMax?: number
+  /** What COMMIT waits for, where that is not the server's own choice. `local`: its own disk, whatever standbys there are. */
+  synchronousCommit?: 'local' | undefined
 }
 
 const openingSql = `
   select pg_is_in_recovery() as standby, current_setting('default_transaction_read_only') = 'on' as read_only,
-    current_setting('server_version_num')::int as version`
+    current_setting('server_version_num')::int as version,
+    case when not pg_is_in_recovery() then
+      (select system_identifier::text from pg_control_system()) || '/' || left(pg_walfile_name(pg_current_wal_lsn()), 8)
+    end as life`
+type Opening = { standby: boolean; read_only: boolean; version: number; life: ServerLife | null }
 
 /** Opens a session, or throws DatabaseUnavailable: not reachable, too old, a standby, or set to read only. */
 export async function openSession(options: SessionOptions): Promise<Session> {
@@ -54,14 +63,14 @@ export async function openSession(options: SessionOptions): Promise<Session> {
     driverOptions(options, () => onLoss()),
   )
   try {
-    const [server] = await driver.unsafe<{ standby: boolean; read_only: boolean; version: number }[]>(openingSql)
+    const [server] = await driver.unsafe<Opening[]>(openingSql)
     if (server!.version < 140_000) throw new DatabaseUnavailable('too_old', 'PostgreSQL 14 or newer is needed')
-    if (server!.standby) throw new DatabaseUnavailable('standby', 'the server is a standby')
+    if (server!.standby || server!.life === null) throw new DatabaseUnavailable('standby', 'the server is a standby')
     if (server!.read_only) throw new DatabaseUnavailable('read_only', 'the server is set to read only')
     await driver.unsafe('set default_transaction_read_only = on')
     const reserved = await driver.reserve()
     const replyMsMax = options.replyMsMax ?? Math.max(limits.databaseReplyMsMax, options.statementMsMax ?? 0)
-    const { session, lose } = guarded(driver, reserved, replyMsMax)
+    const { session, lose } = guarded(driver, reserved, { life: server!.life, replyMsMax })
     onLoss = lose
     return session
   } catch (error) {
@@ -92,12 +101,17 @@ function driverOptions(
       lock_timeout: options.lockMsMax ?? limits.databaseLockMsMax,
       idle_in_transaction_session_timeout: limits.databaseIdleInTransactionMsMax,
       client_min_messages: 'warning',
+      ...(options.synchronousCommit ? { synchronous_commit: options.synchronousCommit } : {}),
     },
   }
 }
 
 /** Puts the guard around a reserved connection; `lose` is called when the connection has closed. */
-function guarded(driver: postgres.Sql, reserved: postgres.ReservedSql, replyMsMax: number) {
+function guarded(
+  driver: postgres.Sql,
+  reserved: postgres.ReservedSql,
+  { life, replyMsMax }: { life: ServerLife; replyMsMax: number },
+) {
   const waiting = new Set<(error: DatabaseUnavailable) => void>()
   let loss: DatabaseUnavailable | undefined
   // Rearmed by each statement and each answer; while something waits and nothing comes, the server is taken for dead.
@@ -146,6 +160,7 @@ function guarded(driver: postgres.Sql, reserved: postgres.ReservedSql, replyMsMa
   const session: Session = {
     run: <Row>(text: string, params: readonly Param[] = []) =>
       send(() => reserved.unsafe(text, params as never[], prepared)) as unknown as Promise<Rows<Row>>,
+    life,
     script: (text) => send(async () => void (await reserved.unsafe(text))),
     get lost() {
       return loss !== undefined

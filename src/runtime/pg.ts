@@ -25,7 +25,14 @@ export type Database = {
 /** `snapshot` sees one state of the database in all its statements and writes nothing. */
 export type TransactionMode = 'write' | 'snapshot'
 
-export type DatabaseOptions = { url: string; applicationName: string; readersMax?: number; transactionsMax?: number }
+export type DatabaseOptions = {
+  url: string
+  applicationName: string
+  readersMax?: number
+  transactionsMax?: number
+  /** As in SessionOptions, for all sessions. */
+  synchronousCommit?: 'local' | undefined
+}
 
 const beginSql: Record<TransactionMode, string> = {
   write: 'begin read write',
@@ -34,8 +41,9 @@ const beginSql: Record<TransactionMode, string> = {
 
 /** Opens nothing until it is used, so that a database that is down is found by the first statement. */
 export function openDatabase(options: DatabaseOptions): Database {
+  const { url, applicationName, synchronousCommit } = options
   const open = (suffix: string, overrides?: Partial<SessionOptions>): Promise<Session> =>
-    openSession({ url: options.url, applicationName: `${options.applicationName} ${suffix}`, ...overrides })
+    openSession({ url, applicationName: `${applicationName} ${suffix}`, synchronousCommit, ...overrides })
   const readers = sharedSessions(() => open('read'), options.readersMax ?? limits.databaseReadersMax)
   const writers = lentSessions(() => open('transaction'), options.transactionsMax ?? limits.databaseTransactionsMax)
 
@@ -55,7 +63,7 @@ export function openDatabase(options: DatabaseOptions): Database {
   }
 
   return {
-    url: options.url,
+    url,
     async query<Row>(text: string, params?: readonly Param[]) {
       return (await readers.pick()).run<Row>(text, params)
     },

@@ -1,5 +1,6 @@
 // Looks at a database before anything relies on it: reachable, PostgreSQL 14 or newer, a writable primary, and durable.
 // A server that may lose what it has committed is refused, since promise P2 would be a lie.
+import type postgres from 'postgres'
 import { type DatabaseUrl, openSql, withoutPassword } from './database-url.ts'
 import { StartFailure } from './start-failure.ts'
 
@@ -21,6 +22,35 @@ export async function checkServer(url: DatabaseUrl): Promise<Server> {
   const failure = whyNot(server, withoutPassword(url))
   if (failure) throw failure
   return server
+}
+
+/** What a `geo` cell needs beyond that: somebody to wait for, and to be told how far they are. Throws StartFailure. */
+export async function checkStandbys(url: DatabaseUrl): Promise<void> {
+  const [found] = await ask<StandbySettings>(
+    url,
+    (sql) => sql<StandbySettings[]>`
+    select current_setting('synchronous_standby_names') as names, current_setting('synchronous_commit') as commits,
+      pg_has_role(current_user, 'pg_read_all_stats', 'usage') as "maySee"`,
+    { connection: { synchronous_commit: 'local' } },
+  )
+  const failure = whyNoGate(found!, withoutPassword(url))
+  if (failure) throw failure
+}
+
+type StandbySettings = { names: string; commits: string; maySee: boolean }
+
+export function whyNoGate({ names, commits, maySee }: StandbySettings, where: string): StartFailure | undefined {
+  const because = (line: string) => new StartFailure('not_durable', `--durability geo: ${line}`)
+  if (!maySee) return because(`the role at ${where} may not see how far standbys are: grant it pg_monitor.`)
+  if (names.trim() === '')
+    return because(
+      `PostgreSQL at ${where} has no synchronous standby: set synchronous_standby_names to one in another region.`,
+    )
+  if (commits !== 'local')
+    return because(
+      `sessions at ${where} cannot be set to synchronous_commit = local (it is ${commits}): connect without a pooler that drops it.`,
+    )
+  return undefined
 }
 
 export function whyNot(server: Server, where: string): StartFailure | undefined {
@@ -46,9 +76,9 @@ export function whyNot(server: Server, where: string): StartFailure | undefined 
 }
 
 async function lookAt(url: DatabaseUrl): Promise<Server> {
-  const sql = openSql(url, { max: 1, connect_timeout: 5, onnotice: () => {} })
-  try {
-    const [server] = await sql<Server[]>`
+  const [server] = await ask<Server>(
+    url,
+    (sql) => sql<Server[]>`
       select current_setting('server_version') as version,
         current_setting('server_version_num')::int as "versionNumber",
         pg_is_in_recovery() as standby,
@@ -56,8 +86,19 @@ async function lookAt(url: DatabaseUrl): Promise<Server> {
         json_build_object(
           'fsync', current_setting('fsync'),
           'full_page_writes', current_setting('full_page_writes'),
-          'synchronous_commit', current_setting('synchronous_commit')) as durability`
-    return server!
+          'synchronous_commit', current_setting('synchronous_commit')) as durability`,
+  )
+  return server!
+}
+
+async function ask<Row>(
+  url: DatabaseUrl,
+  statement: (sql: postgres.Sql) => Promise<Row[]>,
+  options = {},
+): Promise<Row[]> {
+  const sql = openSql(url, { max: 1, connect_timeout: 5, onnotice: () => {}, ...options })
+  try {
+    return await statement(sql)
   } catch (error) {
     throw new StartFailure(
       'database_unreachable',

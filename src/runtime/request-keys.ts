@@ -38,10 +38,16 @@ export async function once(
     if (polls > 0) await delay(limits.requestKeyPollMs)
     const [earlier] = await database.query<{ request: string; answer: string | null }>(findSql, [shopId, key.hash])
     if (earlier && earlier.request !== key.request) return refused('idempotency_key_reused')
-    if (earlier && earlier.answer !== null) return replayed(earlier.answer)
+    if (earlier && earlier.answer !== null) return replayed(await heldBack(database, keyed, earlier.answer))
     if (await take(database, keyed)) return workTaken(database, keyed, work)
   }
   return refused('idempotency_key_in_flight')
+}
+
+/** An answer that was committed a moment ago, and may not leave a `geo` cell yet: an empty write waits as it does. */
+async function heldBack(database: KeyDatabase, keyed: Keyed, answer: string): Promise<string> {
+  await take(database, keyed)
+  return answer
 }
 
 async function take(database: KeyDatabase, { shopId, key }: Keyed): Promise<boolean> {

@@ -286,3 +286,31 @@ describe('bounds', () => {
     await expect(batcher.submit({ name: 'b' })).rejects.toBeInstanceOf(Overloaded)
   })
 })
+
+describe('what may not leave yet', () => {
+  const held = (mayLeave: Promise<void>) =>
+    scripted({ run: async (_lane, commands) => ({ outcomes: commands.map(({ name }) => `did ${name}`), mayLeave }) })
+
+  test('is answered when it may, while the lane and its keys go on', async () => {
+    const gate = Promise.withResolvers<void>()
+    const { batcher, turn } = held(gate.promise)
+    const answered: string[] = []
+    for (const name of ['a', 'b']) void batcher.submit({ name, key: 'same' }).then((answer) => answered.push(answer))
+    for (let turns = 0; turns < 5; turns++) await turn()
+    expect(answered).toEqual([])
+    expect(batcher.load()).toMatchObject({ inFlight: 2, idleLanes: 1, queuedRows: 0 })
+    gate.resolve()
+    await turn()
+    expect(answered.toSorted()).toEqual(['did a', 'did b'])
+  })
+
+  test('is rejected, all of it, when it may not leave at all, and nothing is run again', async () => {
+    const gate = Promise.withResolvers<void>()
+    const { batcher, turn } = held(gate.promise)
+    const answers = Promise.allSettled(['a', 'b'].map((name) => batcher.submit({ name })))
+    await turn()
+    gate.reject(new DatabaseUnavailable('gate_shut', 'the standby is out of reach', true))
+    for (const answer of await answers) expect(answer).toMatchObject({ reason: { mayHaveHappened: true } })
+    expect(batcher.load().inFlight).toBe(0)
+  })
+})

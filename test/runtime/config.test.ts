@@ -11,8 +11,9 @@ import {
   readConfig,
   variableTable,
 } from '../../src/runtime/config.ts'
-import { type Server, whyNot } from '../../src/runtime/preflight.ts'
+import { checkStandbys, type Server, whyNoGate, whyNot } from '../../src/runtime/preflight.ts'
 import { StartFailure } from '../../src/runtime/start-failure.ts'
+import { createDatabase } from '../support/postgres.ts'
 
 const problem = (args: string[], environment: Record<string, string> = {}): string => {
   try {
@@ -131,6 +132,27 @@ describe('the configuration', () => {
       expect(optionsPage()).toContain(name)
     }
     expect(await readFile('docs/generated/CONFIG.md', 'utf8')).toBe(optionsPage())
+  })
+})
+
+describe('a database of a geo cell is refused', () => {
+  const good = { names: '"us"', commits: 'local', maySee: true }
+
+  test.each([
+    [{}, ''],
+    [{ names: ' ' }, 'set synchronous_standby_names'],
+    [{ maySee: false }, 'grant it pg_monitor'],
+    [{ commits: 'on' }, 'synchronous_commit = local'],
+  ])('for want of %o', (change, line) => {
+    expect(whyNoGate({ ...good, ...change }, 'there')?.message ?? '').toContain(line)
+  })
+
+  test('when nobody stands by', async () => {
+    await expect(checkStandbys(await createDatabase())).rejects.toMatchObject({
+      name: 'StartFailure',
+      code: 'not_durable',
+      message: expect.stringContaining('synchronous_standby_names'),
+    })
   })
 })
 

@@ -5,6 +5,7 @@ import { pino } from 'pino'
 import type { CellName } from '../../src/base/ids.ts'
 import { buildCell } from '../../src/cell.ts'
 import type { Config } from '../../src/runtime/config.ts'
+import type { DatabaseUrl } from '../../src/runtime/database-url.ts'
 import { migrate, readMigrations } from '../../src/runtime/migrate.ts'
 import { type Database, openDatabase } from '../../src/runtime/pg.ts'
 import { migrationSources } from '../../src/units.ts'
@@ -31,8 +32,12 @@ export type CallOptions = {
 // biome-ignore lint/suspicious/noExplicitAny: tests read what was answered and fail when it is not there
 export type Answer = { status: number; headers: Headers; text: string; json: any }
 
-export async function openHttpCell(config: Partial<Pick<Config, 'stripe'>> = {}): Promise<HttpCell> {
-  const database = openDatabase({ url: await createDatabase(), applicationName: 'test' })
+export async function openHttpCell(
+  config: Partial<Pick<Config, 'stripe' | 'durability'>> = {},
+  url?: DatabaseUrl,
+): Promise<HttpCell> {
+  const synchronousCommit = config.durability === 'geo' ? 'local' : undefined
+  const database = openDatabase({ url: url ?? (await createDatabase()), applicationName: 'test', synchronousCommit })
   await migrate(database, await readMigrations(migrationSources))
   const faults: Record<string, unknown>[] = []
   const log = pino({ level: 'warn' }, { write: (line: string) => void faults.push(JSON.parse(line)) })
@@ -44,14 +49,14 @@ export async function openHttpCell(config: Partial<Pick<Config, 'stripe'>> = {})
   })
   await parts.app.listen({ host: '127.0.0.1', port: 0 })
   const { port } = parts.app.server.address() as AddressInfo
-  const url = `http://127.0.0.1:${port}`
+  const origin = `http://127.0.0.1:${port}`
   return {
-    url,
+    url: origin,
     port,
     app: parts.app,
     database,
     faults,
-    call: (method, path, options) => call(`${url}${path}`, method, options),
+    call: (method, path, options) => call(`${origin}${path}`, method, options),
     async stop() {
       await parts.stop()
       await database.close()

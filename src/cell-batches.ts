@@ -1,0 +1,91 @@
+// The engine of a cell behind its queue, and the gate behind its commits: a batch commits locally and its lane goes on, while
+// its answers, and whoever acts on what it committed, wait until that may leave the cell.
+import type { CellName } from './base/ids.ts'
+import type { Instant } from './base/time.ts'
+import { keyOf } from './modules/orders/batch-state.ts'
+import { createEngine, rowsOf } from './modules/orders/engine.ts'
+import { createPostgresStore } from './modules/orders/engine-postgres.ts'
+import type { CommandOutcome, Submission } from './modules/orders/types.ts'
+import { type BatcherOptions, createBatcher } from './runtime/batch.ts'
+import type { Clock } from './runtime/clock.ts'
+import type { Config } from './runtime/config.ts'
+import { type Gate, GateShut, gatedDatabase, openGate, startGate } from './runtime/gate.ts'
+import type { ServerLife } from './runtime/gate-state.ts'
+import type { Log } from './runtime/log.ts'
+import type { Metrics } from './runtime/metrics.ts'
+import type { Database } from './runtime/pg.ts'
+import { failureClass } from './runtime/pg-failure.ts'
+
+export type CellGateOptions = {
+  database: Database
+  durability: Config['durability'] | undefined
+  clock: Clock
+  metrics: Metrics
+  log: Pick<Log, 'info' | 'error'>
+  onError: (error: unknown) => void
+}
+
+/** The gate, and the database as everything uses it that tells others what it has written. */
+export function openCellGate({ database, durability, clock, metrics, log, onError }: CellGateOptions) {
+  if (durability !== 'geo') return { gate: openGate, gated: database }
+  const gate = startGate({
+    database,
+    clock,
+    onError,
+    onChange: (isShut) =>
+      isShut
+        ? log.error('the standby is out of reach: nothing new is taken until it is back')
+        : log.info('the standby has what was committed: the gate is open'),
+  })
+  metrics.gaugeOf('holdfast_gate_shut', '1 while the standby is out of reach', () => (gate.isShut ? 1 : 0))
+  return { gate, gated: gatedDatabase(database, gate) }
+}
+
+export type BatchesOptions = Pick<BatcherOptions<Submission, CommandOutcome>, 'onBatch' | 'onRerun'> & {
+  cell: CellName
+  database: Pick<Database, 'openSession'>
+  config: Pick<Config, 'lanes'> & Partial<Pick<Config, 'batchRowsMax'>>
+  clock: Clock
+  /** The newest time that an event of the log has. */
+  startedAt: Instant
+  gate: Gate
+  /** Told of every batch that may leave. `sinceMs`: when it began, on the clock that never goes back. */
+  onCommitted(submissions: readonly Submission[], outcomes: readonly CommandOutcome[], sinceMs: number): void
+}
+
+export type Batches = ReturnType<typeof startBatches>
+
+export function startBatches({ cell, database, config, clock, gate, startedAt, onCommitted, ...told }: BatchesOptions) {
+  const lives = new Map<number, ServerLife>()
+  const store = createPostgresStore(async (lane) => {
+    const session = await database.openSession(`lane ${lane}`)
+    lives.set(lane, session.life)
+    return session
+  })
+  const engine = createEngine(store, { cell, startedAt })
+  const batcher = createBatcher<Submission, CommandOutcome>({
+    lanes: config.lanes,
+    batchRowsMax: config.batchRowsMax,
+    async run(lane, submissions, onWriting) {
+      const sinceMs = clock.elapsedMs()
+      const outcomes = await engine.run(lane, submissions, onWriting)
+      const leave = (): void => onCommitted(submissions, outcomes, sinceMs)
+      if (gate !== openGate) return { outcomes, mayLeave: gate.pass(lives.get(lane)!).then(leave) }
+      leave()
+      return outcomes
+    },
+    rowsOf,
+    keyOf: ({ key, command }) => (key && 'shopId' in command ? keyOf(command.shopId, key.hash) : null),
+    deadlineOf: ({ deadline }) => deadline,
+    failureClass,
+    time: { now: clock.now, sleep: clock.sleep, afterArrivals: setImmediate },
+    ...told,
+  })
+  return {
+    ...batcher,
+    /** Refused while nothing could be answered that it does. */
+    submit: (submission: Submission): Promise<CommandOutcome> =>
+      gate.isShut ? Promise.reject(new GateShut('the standby is out of reach', false)) : batcher.submit(submission),
+    closeSessions: store.close,
+  }
+}
