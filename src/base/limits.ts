@@ -79,6 +79,7 @@ export const limits = {
   zoneRegionsMax: 64,
   cellUrlCharactersMax: 200,
   topologyPollMs: 1_000, // until the other processes of a cell know
+  cellCommandMsMax: 10_000, // for a command about the topology to be answered
   topologyVersionMax: 999_999_999, // as many digits as an ETag of ours has
 
   // Payments

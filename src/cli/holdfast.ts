@@ -19,8 +19,8 @@ const commands: Record<string, Entry> = {
     load: () => import('./start.ts').then(({ start, startHelp }) => ({ run: start, help: startHelp })),
   },
   cells: {
-    summary: 'Lists the cells, and stops and starts one while the others go on',
-    load: () => import('./cells-control.ts').then(({ cells, cellsHelp }) => ({ run: cells, help: cellsHelp })),
+    summary: 'Lists, adds, drains and removes cells, and stops and starts those of this machine',
+    load: () => import('./cells.ts').then(({ cells, cellsHelp }) => ({ run: cells, help: cellsHelp })),
   },
   cell: { load: () => import('./cell.ts').then(({ cell }) => ({ run: cell })) },
   migrate: {

@@ -10,7 +10,7 @@ let cell: HttpCell
 
 beforeAll(async () => {
   servers = await startReplicated({ delayMs: 20 })
-  cell = await openHttpCell({ durability: 'geo' }, servers.primary.url)
+  cell = await openHttpCell({ durability: 'geo' }, { url: servers.primary.url })
   await isReady()
   await receive(cell, 'A', 1_000_000)
 }, 60_000)

@@ -34,7 +34,7 @@ export type Answer = { status: number; headers: Headers; text: string; json: any
 
 export async function openHttpCell(
   config: Partial<Pick<Config, 'stripe' | 'durability'>> = {},
-  url?: DatabaseUrl,
+  { url, name = 'eu1' }: { url?: DatabaseUrl; name?: string } = {},
 ): Promise<HttpCell> {
   const synchronousCommit = config.durability === 'geo' ? 'local' : undefined
   const database = openDatabase({ url: url ?? (await createDatabase()), applicationName: 'test', synchronousCommit })
@@ -42,7 +42,7 @@ export async function openHttpCell(
   const faults: Record<string, unknown>[] = []
   const log = pino({ level: 'warn' }, { write: (line: string) => void faults.push(JSON.parse(line)) })
   const parts = await buildCell({
-    cell: 'eu1' as CellName,
+    cell: name as CellName,
     database,
     config: { lanes: 2, profile: 'development', ...config },
     log,
