@@ -11,6 +11,7 @@ import { openProviders, startCellPayments } from './cell-payments.ts'
 import { startCellTopology } from './cell-topology.ts'
 import { startCellWebhooks } from './cell-webhooks.ts'
 import { createApp, drainApp } from './gateway/app.ts'
+import type { Routing } from './gateway/forwarding.ts'
 import { countTraffic } from './gateway/traffic.ts'
 import { createDeadLetters } from './modules/deadletters/service.ts'
 import { deliverySource, eventSource, operationSource } from './modules/deadletters/sources.ts'
@@ -60,6 +61,8 @@ export type CellDeps = {
   clock?: Clock
   /** Those that are started together, this one among them. */
   started?: readonly StartedCell[]
+  /** None for a lone cell. */
+  routing?: Routing | undefined
 }
 
 /** What has to be there before the first command. */
@@ -127,8 +130,9 @@ export async function buildCell(deps: CellDeps): Promise<CellParts> {
   bus.consume(fulfilmentConsumer(readOrderWork))
   const webhooks = startCellWebhooks({ ...shared, onError: warn(log, 'webhooks') })
   const app = await createApp({
-    cell,
+    ...shared,
     cells,
+    routing: deps.routing,
     webhooks,
     commands: batcher,
     providers: providers.byName,
@@ -139,14 +143,11 @@ export async function buildCell(deps: CellDeps): Promise<CellParts> {
     lives: () => reader.lives,
     consumersChanged: () => bus.look(),
     assessOrder: createRisk({ database, clock, assessors: [], metrics: riskMetrics(metrics) }),
-    database,
     keys: createKeys(database, clock.now, config.profile === 'development' ? developmentPrincipals(shop) : undefined),
     log,
-    clock,
     traffic: countTraffic(metrics, clock.elapsedMs),
     requestPrefix: randomBytes(5).toString('hex'),
     unreadyReasons: () => unreadyReasons(database, gate, clock),
-    metrics,
     async audit(wanted) {
       const [units, money] = await Promise.all([auditor.result(wanted), ledger.audit.result(wanted)])
       return { units, money }

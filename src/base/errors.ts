@@ -102,6 +102,13 @@ export const errorTable = {
     'Start again without a position.',
     'Keep events longer.',
   ),
+  cell_removed: kind(
+    410,
+    'The cell has left, and what it held with it',
+    false,
+    'Look for what you want elsewhere; for something new, use a key that names a cell that is there.',
+    'See GET /v1/cells.',
+  ),
   precondition_failed: kind(412, 'If-Match names another version', false, 'Read it again, then decide.', nothing),
   body_too_large: kind(413, 'The body is too large', false, 'Split it, or use the bulk endpoint.', nothing),
   unsupported_media_type: kind(
@@ -241,6 +248,13 @@ export const errorTable = {
   sku_not_found: kind(422, 'The SKU does not exist', false, fix, 'Receive stock for it or set its policy.'),
   location_not_found: kind(422, 'The location does not exist', false, fix, 'PUT /v1/locations/{code} first.'),
   topology_invalid: kind(422, 'The topology does not hold together', false, fix, nothing),
+  key_names_another_cell: kind(
+    422,
+    'The key names another cell than the hold’s',
+    false,
+    'Use a key that names the hold’s cell, or none.',
+    nothing,
+  ),
   cell_not_found: kind(422, 'The cell does not exist', false, fix, nothing),
   hold_not_found: kind(422, 'The hold does not exist', false, fix, nothing),
   hold_too_small: kind(422, 'The hold does not cover the order', false, 'Hold what you order.', nothing),
@@ -312,6 +326,13 @@ export const errorTable = {
     'Wait Retry-After, then send it again with the same key, or order from another cell.',
     'Look at the standby and at pg_stat_replication; a cell that may lose its region’s last orders runs with durability local.',
   ),
+  cell_unreachable: kind(
+    503,
+    'The cell that it belongs to is out of reach',
+    true,
+    'Send it again, to any cell, with the same key; with another only if may_have_happened is false.',
+    'Look at that cell, and at the network between.',
+  ),
   provider_unavailable: kind(
     503,
     'The payment provider does not answer',
@@ -320,6 +341,13 @@ export const errorTable = {
     'Look at the provider’s status page and the log.',
   ),
   draining: kind(503, 'The server is stopping', true, 'Send it again with the same key.', nothing),
+  too_many_hops: kind(
+    508,
+    'Cells forwarded it to each other',
+    true,
+    'Send it again with the same key.',
+    'Compare the topologies of the cells: they disagree for longer than a moment.',
+  ),
   internal: kind(500, 'A fault of ours', true, 'Send it again with the same key.', 'Find the request id in the log.'),
 } as const satisfies Record<string, ErrorKind>
 

@@ -147,6 +147,7 @@ export const limits = {
 
   // The event log
   eventPageMax: 500,
+  positionCharactersMax: 4_000, // a vector: 49 characters a cell
   eventPartitionSeqs: 5_000_000,
   eventPartitionsAhead: 2,
   eventDaysKept: 35,
@@ -233,6 +234,17 @@ export const limits = {
   postgresStopMsMax: 60_000,
   postgresWatchMs: 100,
   postgresLogBytesMax: 16 * 1024 * 1024,
+
+  // Requests that belong to another cell
+  hopsMax: 2,
+  forwardConnectMsMax: 2_000,
+  forwardReadMsMax: 5_000, // nothing moved for so long before the answer began
+  forwardWriteMsMax: 12_000, // commandDeadlineMs, and some
+  forwardStallMsMax: 60_000, // inside an answer; streams have their heartbeat
+  forwardsInFlightMax: 2_000, // to one cell
+  forwardLinesAtOnceMax: 64, // connections for lines of bulk requests, to one cell
+  forwardAnswerBytesMax: 16 * 1024 * 1024, // where it is read whole, as an order of a line is
+  keyOwnersSettleMs: 10 * 60 * 1000, // longer than clients try again
 
   // HTTP
   refusalsAtOncePerTenth: 100, // of a second; what is refused beyond that is held

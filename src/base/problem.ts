@@ -6,11 +6,11 @@ import { type FieldProblem, type Refused, refused } from './result.ts'
 const problemType = (code: ErrorCode): string => `/docs#${code}`
 
 /** `application/problem+json` text of a refusal (RFC 9457). */
-export function problemJson({ code, detail, errors }: Refused): string {
+export function problemJson({ code, detail, errors, mayHaveHappened = code === 'outcome_unknown' }: Refused): string {
   const { status, title } = errorTable[code]
   // Whoever may send it again wants to know whether it may have happened already.
-  const mayHaveHappened = status === 503 ? { may_have_happened: code === 'outcome_unknown' } : {}
-  return JSON.stringify({ type: problemType(code), title, status, detail, code, errors, ...mayHaveHappened })
+  const may = status === 503 ? { may_have_happened: mayHaveHappened } : {}
+  return JSON.stringify({ type: problemType(code), title, status, detail, code, errors, ...may })
 }
 
 export const statusOf = (code: ErrorCode): number => errorTable[code].status

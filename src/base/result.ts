@@ -3,7 +3,14 @@ import type { ErrorCode } from './errors.ts'
 
 export type Accepted<T> = { ok: true; value: T; replayed: boolean }
 export type FieldProblem = { pointer: string; code: string } & Record<string, unknown>
-export type Refused = { ok: false; code: ErrorCode; detail?: string; errors?: FieldProblem[] }
+export type Refused = {
+  ok: false
+  code: ErrorCode
+  detail?: string
+  errors?: FieldProblem[]
+  /** Of a 503, where its code does not say it. */
+  mayHaveHappened?: boolean
+}
 export type Outcome<T> = Accepted<T> | Refused
 
 export const accepted = <T>(value: T): Accepted<T> => ({ ok: true, value, replayed: false })

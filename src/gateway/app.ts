@@ -3,14 +3,14 @@
 import type { Server } from 'node:http'
 import type { Socket } from 'node:net'
 import { type FastifyInstance, type FastifyRequest, fastify } from 'fastify'
-import type { CellName } from '../base/ids.ts'
+import type { CellName, ShopId } from '../base/ids.ts'
 import { limits } from '../base/limits.ts'
-import type { Instant } from '../base/time.ts'
 import { deadLetterRoutes } from '../modules/deadletters/routes.ts'
 import type { DeadLetters } from '../modules/deadletters/service.ts'
 import { fulfilmentRoutes } from '../modules/fulfilment/routes.ts'
 import { ledgerRoutes } from '../modules/ledger/routes.ts'
 import { bulkOrderRoute } from '../modules/orders/bulk.ts'
+import { knowsKey } from '../modules/orders/key-tables.ts'
 import { lifeRoutes } from '../modules/orders/life-routes.ts'
 import { createOrderReader } from '../modules/orders/reads.ts'
 import { orderRoutes } from '../modules/orders/routes.ts'
@@ -27,6 +27,7 @@ import { settingsRoutes } from '../modules/shops/settings-routes.ts'
 import { bulkStockRoute } from '../modules/stock/bulk.ts'
 import { stockRoutes } from '../modules/stock/routes.ts'
 import { type WebhookRoutesOptions, webhookRoutes } from '../modules/webhooks/routes.ts'
+import type { Clock } from '../runtime/clock.ts'
 import { acceptJson, compileSchema, type Exchange } from '../runtime/http.ts'
 import type { Lives } from '../runtime/incarnation.ts'
 import type { Log } from '../runtime/log.ts'
@@ -37,6 +38,7 @@ import { consumerRoutes } from './consumers.ts'
 import { docsRoutes } from './docs-page.ts'
 import { type EventRoutesOptions, eventRoutes } from './events.ts'
 import { answerBrokenHttp, answerUnknownRoutes, refusalOrFault, sendFailure } from './failures.ts'
+import { createForwarding, type Forwarding, type Routing } from './forwarding.ts'
 import { createGuard } from './guard.ts'
 import { type HealthOptions, healthRoutes } from './health.ts'
 import { describeApi } from './openapi.ts'
@@ -71,11 +73,13 @@ export type AppOptions = Omit<HealthOptions, 'guard' | 'position'> & {
   keys: Keys
   log: Pick<Log, 'error' | 'warn'>
   traffic: Traffic
-  clock: { now(): Instant; elapsedMs(): number }
+  clock: Pick<Clock, 'now' | 'elapsedMs' | 'sleep'>
   /** None for a cell that is alone. */
   peers?: Omit<PeerRoutesOptions, 'elapsedMs'> | undefined
   /** Distinguishes this process's request ids: a few random characters. */
   requestPrefix: string
+  /** None for a lone cell. */
+  routing?: Routing | undefined
 }
 
 export async function createApp(options: AppOptions): Promise<FastifyInstance> {
@@ -119,12 +123,15 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
 
   await describeApi(app)
   const guard = createGuard(options.keys, clock.elapsedMs)
+  const forwarding = forwardingOf(app, options)
   const shared = { cell, guard, commands, database: options.database, now: clock.now }
   const { providers, waiting, assessOrder: assess = () => undefined } = options
-  const ordersShared = { ...shared, providers, waiting, assess, readOrder: createOrderReader(options.database) }
+  const readOrder = createOrderReader(options.database)
+  const elsewhere = forwarding?.elsewhere ?? null
+  const ordersShared = { ...shared, providers, waiting, assess, readOrder, elsewhere }
   docsRoutes(app)
   healthRoutes(app, { ...options, guard, position: options.events.position })
-  eventRoutes(app, { cell, guard, events: options.events })
+  eventRoutes(app, { cell, guard, events: options.events, elsewhere: forwarding?.events ?? null })
   webhookRoutes(app, { ...shared, ...options.webhooks, bodyOf: (event) => eventJson(event, cell) })
   deadLetterRoutes(app, { ...shared, deadLetters: options.deadLetters })
   consumerRoutes(app, { guard, database: options.database, lives: options.lives, changed: options.consumersChanged })
@@ -147,6 +154,19 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   }
   await app.ready()
   return app
+}
+
+/** Before all routes: what belongs to another cell goes there before its body is read. */
+function forwardingOf(app: FastifyInstance, options: AppOptions): Forwarding | null {
+  const { routing, database, cell, keys, clock } = options
+  if (!routing) return null
+  const known = (shopId: ShopId, hash: string) => knowsKey(database, shopId, hash)
+  const forwarding = createForwarding({ ...routing, cell, keys, clock, knowsKey: known })
+  app.decorateRequest('hops', 0)
+  app.decorateRequest('isPlacedHere', false)
+  app.addHook('onRequest', forwarding.onRequest)
+  app.addHook('onClose', forwarding.stop)
+  return forwarding
 }
 
 /** `<prefix>-<n>`: unique among processes by the prefix, and cheap. */

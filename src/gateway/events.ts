@@ -2,6 +2,7 @@
 import { once } from 'node:events'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { type Static, Type } from 'typebox'
+import type { ErrorCode } from '../base/errors.ts'
 import type { CellName, ShopId } from '../base/ids.ts'
 import { limits } from '../base/limits.ts'
 import { refusedField } from '../base/problem.ts'
@@ -13,27 +14,44 @@ import { parseTypes } from '../runtime/event-types.ts'
 import { sendJson, sendRefused } from '../runtime/http.ts'
 import { documented } from '../runtime/http-document.ts'
 import type { EventPage, LogReader } from '../runtime/logreader.ts'
+import { type EventsElsewhere, pageOfAll } from './events-of-all.ts'
 
 export type EventRoutesOptions = {
   cell: CellName
   guard: Guard
   events: Pick<LogReader, 'page' | 'follow' | 'position'>
+  /** None in a lone cell. */
+  elsewhere: EventsElsewhere | null
 }
 
-const position = Type.String({ maxLength: 200, description: 'Opaque; absent or empty: the oldest event kept.' })
+const position = Type.String({
+  maxLength: limits.positionCharactersMax,
+  description: 'Opaque; absent or empty: the oldest event kept.',
+})
 const EventsQuery = closed({
   after: Type.Optional(position),
   types: Type.Optional(Type.String({ maxLength: 1_000, description: 'For example `order.*,stock.short`.' })),
   limit: page.limit,
-  cell: Type.Optional(Type.String({ maxLength: 64, told: null })),
+  cell: Type.Optional(
+    Type.String({
+      maxLength: 64,
+      description: 'The log of another cell; `*`: those of all, whose positions are vectors.',
+    }),
+  ),
 })
 type EventsQuery = Static<typeof EventsQuery>
 
 export const components = {
-  EventPage: Type.Object({ data: Type.Array(ref('Event')), next_position: Type.String() }),
+  EventPage: Type.Object({
+    data: Type.Array(ref('Event')),
+    next_position: Type.String(),
+    missing_cells: Type.Optional(
+      Type.Array(Type.String(), { description: 'With `cell=*`: cells out of reach, to be read later.' }),
+    ),
+  }),
 }
 
-export function eventRoutes(app: FastifyInstance, { cell, guard, events }: EventRoutesOptions): void {
+export function eventRoutes(app: FastifyInstance, { cell, guard, events, elsewhere }: EventRoutesOptions): void {
   let streams = 0
   app.get<{ Querystring: EventsQuery }>(
     '/v1/events',
@@ -49,15 +67,32 @@ export function eventRoutes(app: FastifyInstance, { cell, guard, events }: Event
         headers: { 'last-event-id': { type: 'string', description: 'A position; streams only.' } },
         answers: { 200: ref('EventPage') },
         alsoProduces: 'text/event-stream',
-        refusals: ['cursor_invalid', 'not_available', 'position_expired'],
+        refusals: [
+          'cursor_invalid',
+          'not_available',
+          'position_expired',
+          'cell_not_found',
+          'cell_removed',
+          'cell_unreachable',
+        ],
       }),
     },
     async (request, reply) => {
       const { query, principal } = request
-      if (query.cell !== undefined) return sendRefused(reply, refusedField('not_available', '/cell', { in: 'query' }))
       const types = parseTypes(query.types)
       if (types === 'invalid') return sendRefused(reply, refusedField('invalid_parameter', '/types', { in: 'query' }))
+      const isOfAll = query.cell === '*'
+      if (query.cell !== undefined && query.cell !== cell && !isOfAll) return refuseCell('cell_not_found', reply)
       const wanted = { shopId: principal.shopId, types }
+      if (isOfAll) {
+        if (wantsStream(request)) return refuseCell('not_available', reply)
+        const page = await pageOfAll({ cell, events, elsewhere }, request, {
+          ...wanted,
+          after: query.after,
+          limit: query.limit,
+        })
+        return page.ok ? sendJson(reply, 200, page.value) : sendRefused(reply, page)
+      }
       if (wantsStream(request)) {
         if (streams >= limits.streamsMax) return sendRefused(reply.header('retry-after', '1'), refused('overloaded'))
         streams++
@@ -71,6 +106,9 @@ export function eventRoutes(app: FastifyInstance, { cell, guard, events }: Event
     },
   )
 }
+
+const refuseCell = (code: ErrorCode, reply: FastifyReply): FastifyReply =>
+  sendRefused(reply, refusedField(code, '/cell', { in: 'query' }))
 
 const wantsStream = (request: FastifyRequest): boolean =>
   request.method === 'GET' && /\btext\/event-stream\b/.test(String(request.headers.accept ?? ''))

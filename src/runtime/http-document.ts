@@ -57,6 +57,9 @@ const keyRefusals: ErrorCode[] = [
   'outcome_unknown',
 ]
 
+/** Of what may belong to another cell. */
+const routedRefusals: ErrorCode[] = ['cell_unreachable', 'cell_removed', 'too_many_hops']
+
 const problemRef = { $ref: '#/components/schemas/Problem' }
 
 /** The schema of a Fastify route. Bodies, queries and paths in it are validated; headers and answers are only told. */
@@ -120,6 +123,7 @@ function refusalsByStatus(route: RouteDocument): Map<number, ErrorCode[]> {
   if (route.params || route.querystring) codes.add('invalid_parameter')
   if (route.body) for (const code of bodyRefusals) codes.add(code)
   if (route.keyed) for (const code of keyRefusals) codes.add(code)
+  if (route.params || route.keyed) for (const code of routedRefusals) codes.add(code)
   if (!route.open) for (const code of commonRefusals) codes.add(code)
   const byStatus = new Map<number, ErrorCode[]>()
   for (const code of codes) {

@@ -30,8 +30,10 @@ export function visitorText(header: unknown): string | Refused {
 export const uuidOfText = (text: string): Uuid =>
   hash('sha256', text).replace(/^(.{8})(.{4})(.{4})(.{4})(.{12}).*$/, '$1-$2-$3-$4-$5') as Uuid
 
+export const keyHashOf = (key: string): string => hash('sha256', key).slice(0, 32)
+
 /** `target` is method and path, e.g. `POST /v1/orders`. */
 export const keyHashes = (key: string, target: string, body: Json): KeyHashes => ({
-  hash: hash('sha256', key).slice(0, 32),
+  hash: keyHashOf(key),
   request: hash('sha256', `${target}\n${canonicalJson(body)}`).slice(0, 32),
 })

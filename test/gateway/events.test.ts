@@ -60,11 +60,21 @@ describe('pages', () => {
     ['after=nonsense', 400, 'cursor_invalid'],
     ['types=Order', 400, 'invalid_parameter'],
     ['types=order.*;drop', 400, 'invalid_parameter'],
-    ['cell=eu1', 422, 'not_available'],
-    ['cell=*', 422, 'not_available'],
+    ['cell=us1', 422, 'cell_not_found'],
+    ['cell=*&after=nonsense', 400, 'cursor_invalid'],
+    ['cell=*&after=v1.eu1.nonsense', 400, 'cursor_invalid'],
+    ['cell=*&after=v1.eu1', 400, 'cursor_invalid'],
     ['limit=1000', 400, 'invalid_parameter'],
   ])('refuse ?%s', async (query, status, code) => {
     expect(await events(query)).toMatchObject({ status, code })
+  })
+
+  it('of all cells, in a lone cell, are its own by a vector', async () => {
+    const [own, all] = [await events('cell=eu1'), await events('cell=*')]
+    expect(all.data).toEqual(own.data)
+    expect(all).toMatchObject({ missing_cells: [], next_position: `v1.eu1.${own.next_position}` })
+    expect((await events(`cell=*&after=${all.next_position}`)).data).toEqual([])
+    expect(await events(`after=${all.next_position}`)).toMatchObject({ code: 'cursor_invalid' })
   })
 
   it('are not for storefronts', async () => {

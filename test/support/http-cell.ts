@@ -4,6 +4,7 @@ import type { FastifyInstance } from 'fastify'
 import { pino } from 'pino'
 import type { CellName } from '../../src/base/ids.ts'
 import { buildCell } from '../../src/cell.ts'
+import type { Routing } from '../../src/gateway/forwarding.ts'
 import type { Config } from '../../src/runtime/config.ts'
 import type { DatabaseUrl } from '../../src/runtime/database-url.ts'
 import { migrate, readMigrations } from '../../src/runtime/migrate.ts'
@@ -32,9 +33,11 @@ export type CallOptions = {
 // biome-ignore lint/suspicious/noExplicitAny: tests read what was answered and fail when it is not there
 export type Answer = { status: number; headers: Headers; text: string; json: any }
 
+export type HttpCellOptions = { url?: DatabaseUrl; name?: string; routing?: Routing }
+
 export async function openHttpCell(
   config: Partial<Pick<Config, 'stripe' | 'durability'>> = {},
-  { url, name = 'eu1' }: { url?: DatabaseUrl; name?: string } = {},
+  { url, name = 'eu1', routing }: HttpCellOptions = {},
 ): Promise<HttpCell> {
   const synchronousCommit = config.durability === 'geo' ? 'local' : undefined
   const database = openDatabase({ url: url ?? (await createDatabase()), applicationName: 'test', synchronousCommit })
@@ -46,6 +49,7 @@ export async function openHttpCell(
     database,
     config: { lanes: 2, profile: 'development', ...config },
     log,
+    routing,
   })
   await parts.app.listen({ host: '127.0.0.1', port: 0 })
   const { port } = parts.app.server.address() as AddressInfo

@@ -1197,7 +1197,7 @@ export interface components {
             status: number;
             detail?: string;
             /** @enum {string} */
-            code: "invalid_json" | "invalid_body" | "invalid_parameter" | "unknown_field" | "idempotency_key_required" | "idempotency_key_invalid" | "visitor_required" | "cursor_invalid" | "webhook_signature_invalid" | "webhook_too_old" | "malformed_request" | "unauthorized" | "peer_unknown" | "peer_signature_invalid" | "peer_clock_skewed" | "peer_replayed" | "forbidden" | "no_catalogue_price" | "not_found" | "method_not_allowed" | "request_timeout" | "position_expired" | "precondition_failed" | "body_too_large" | "unsupported_media_type" | "peer_wrong_receiver" | "precondition_required" | "headers_too_large" | "insufficient_stock" | "hold_expired" | "hold_consumed" | "hold_released" | "order_not_confirmed" | "order_shipped" | "order_not_paid" | "order_paid" | "payment_in_progress" | "nothing_to_capture" | "nothing_to_ship" | "units_in_parcel" | "shipment_not_packed" | "shipment_not_shipped" | "shipment_shipped" | "shipment_cancelled" | "not_shipped" | "return_received" | "refund_too_large" | "too_many_parts" | "nothing_to_refund" | "webhook_endpoints_full" | "webhook_endpoint_disabled" | "not_in_review" | "order_cancelled" | "dead_letter_blocked" | "ledger_behind" | "write_off_too_large" | "cell_not_here" | "cell_not_emptied" | "idempotency_key_in_flight" | "reference_taken" | "cell_claimed_twice" | "idempotency_key_reused" | "order_not_found" | "sku_not_found" | "location_not_found" | "topology_invalid" | "cell_not_found" | "hold_not_found" | "hold_too_small" | "line_not_found" | "units_too_large" | "quantity_too_large" | "amount_and_lines" | "currency_mismatch" | "currency_unknown" | "country_unknown" | "amount_too_large" | "amount_mismatch" | "time_in_future" | "price_required" | "provider_unknown" | "payment_method_unknown" | "order_refused" | "position_ahead" | "not_available" | "reason_mismatch" | "url_not_allowed" | "event_type_unknown" | "overloaded" | "unavailable" | "outcome_unknown" | "standby_unreachable" | "provider_unavailable" | "draining" | "internal";
+            code: "invalid_json" | "invalid_body" | "invalid_parameter" | "unknown_field" | "idempotency_key_required" | "idempotency_key_invalid" | "visitor_required" | "cursor_invalid" | "webhook_signature_invalid" | "webhook_too_old" | "malformed_request" | "unauthorized" | "peer_unknown" | "peer_signature_invalid" | "peer_clock_skewed" | "peer_replayed" | "forbidden" | "no_catalogue_price" | "not_found" | "method_not_allowed" | "request_timeout" | "position_expired" | "cell_removed" | "precondition_failed" | "body_too_large" | "unsupported_media_type" | "peer_wrong_receiver" | "precondition_required" | "headers_too_large" | "insufficient_stock" | "hold_expired" | "hold_consumed" | "hold_released" | "order_not_confirmed" | "order_shipped" | "order_not_paid" | "order_paid" | "payment_in_progress" | "nothing_to_capture" | "nothing_to_ship" | "units_in_parcel" | "shipment_not_packed" | "shipment_not_shipped" | "shipment_shipped" | "shipment_cancelled" | "not_shipped" | "return_received" | "refund_too_large" | "too_many_parts" | "nothing_to_refund" | "webhook_endpoints_full" | "webhook_endpoint_disabled" | "not_in_review" | "order_cancelled" | "dead_letter_blocked" | "ledger_behind" | "write_off_too_large" | "cell_not_here" | "cell_not_emptied" | "idempotency_key_in_flight" | "reference_taken" | "cell_claimed_twice" | "idempotency_key_reused" | "order_not_found" | "sku_not_found" | "location_not_found" | "topology_invalid" | "key_names_another_cell" | "cell_not_found" | "hold_not_found" | "hold_too_small" | "line_not_found" | "units_too_large" | "quantity_too_large" | "amount_and_lines" | "currency_mismatch" | "currency_unknown" | "country_unknown" | "amount_too_large" | "amount_mismatch" | "time_in_future" | "price_required" | "provider_unknown" | "payment_method_unknown" | "order_refused" | "position_ahead" | "not_available" | "reason_mismatch" | "url_not_allowed" | "event_type_unknown" | "overloaded" | "unavailable" | "outcome_unknown" | "standby_unreachable" | "cell_unreachable" | "provider_unavailable" | "draining" | "too_many_hops" | "internal";
             errors?: {
                 /** @description A JSON pointer into the body, or into what `in` names. */
                 pointer: string;
@@ -1966,6 +1966,8 @@ export interface components {
         EventPage: {
             data: components["schemas"]["Event"][];
             next_position: string;
+            /** @description With `cell=*`: cells out of reach, to be read later. */
+            missing_cells?: string[];
         };
         WebhookEndpoint: {
             id: string;
@@ -2313,6 +2315,8 @@ export interface operations {
                 /** @description For example `order.*,stock.short`. */
                 types?: string;
                 limit?: number;
+                /** @description The log of another cell; `*`: those of all, whose positions are vectors. */
+                cell?: string;
             };
             header?: {
                 /** @description A position; streams only. */
@@ -2360,7 +2364,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `position_expired` */
+            /** @description `position_expired`, `cell_removed` */
             410: {
                 headers: {
                     [name: string]: unknown;
@@ -2369,7 +2373,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not_available` */
+            /** @description `not_available`, `cell_not_found` */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -2387,7 +2391,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `overloaded`, `unavailable`, `draining` */
+            /** @description `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -2549,6 +2553,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `cell_removed` */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `body_too_large` */
             413: {
                 headers: {
@@ -2585,8 +2598,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too_many_hops` */
+            508: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2652,6 +2674,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `cell_removed` */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `internal` */
             500: {
                 headers: {
@@ -2661,8 +2692,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `overloaded`, `unavailable`, `draining` */
+            /** @description `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too_many_hops` */
+            508: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2726,6 +2766,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `cell_removed` */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `internal` */
             500: {
                 headers: {
@@ -2735,8 +2784,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `overloaded`, `unavailable`, `draining` */
+            /** @description `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too_many_hops` */
+            508: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2822,6 +2880,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `cell_removed` */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `body_too_large` */
             413: {
                 headers: {
@@ -2858,8 +2925,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `overloaded`, `unavailable`, `draining` */
+            /** @description `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too_many_hops` */
+            508: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2929,6 +3005,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `cell_removed` */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `idempotency_key_reused` */
             422: {
                 headers: {
@@ -2947,8 +3032,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too_many_hops` */
+            508: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3027,6 +3121,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `cell_removed` */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `idempotency_key_reused` */
             422: {
                 headers: {
@@ -3045,8 +3148,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too_many_hops` */
+            508: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3185,6 +3297,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `cell_removed` */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `internal` */
             500: {
                 headers: {
@@ -3194,8 +3315,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `overloaded`, `unavailable`, `draining` */
+            /** @description `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too_many_hops` */
+            508: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3274,6 +3404,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `cell_removed` */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `idempotency_key_reused` */
             422: {
                 headers: {
@@ -3292,8 +3431,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too_many_hops` */
+            508: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3498,6 +3646,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `cell_removed` */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `internal` */
             500: {
                 headers: {
@@ -3507,8 +3664,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `overloaded`, `unavailable`, `draining` */
+            /** @description `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too_many_hops` */
+            508: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3584,6 +3750,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `cell_removed` */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `internal` */
             500: {
                 headers: {
@@ -3593,8 +3768,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `overloaded`, `unavailable`, `draining` */
+            /** @description `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too_many_hops` */
+            508: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3673,6 +3857,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `cell_removed` */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `idempotency_key_reused` */
             422: {
                 headers: {
@@ -3691,8 +3884,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too_many_hops` */
+            508: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3836,6 +4038,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `cell_removed` */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `idempotency_key_reused` */
             422: {
                 headers: {
@@ -3854,8 +4065,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too_many_hops` */
+            508: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3934,6 +4154,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `cell_removed` */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `idempotency_key_reused` */
             422: {
                 headers: {
@@ -3952,8 +4181,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too_many_hops` */
+            508: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4050,7 +4288,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `position_expired` */
+            /** @description `position_expired`, `cell_removed` */
             410: {
                 headers: {
                     [name: string]: unknown;
@@ -4095,8 +4333,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too_many_hops` */
+            508: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4774,6 +5021,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `cell_removed` */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `body_too_large` */
             413: {
                 headers: {
@@ -4810,8 +5066,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too_many_hops` */
+            508: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4878,6 +5143,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `cell_removed` */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `internal` */
             500: {
                 headers: {
@@ -4887,8 +5161,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `overloaded`, `unavailable`, `draining` */
+            /** @description `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too_many_hops` */
+            508: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5022,6 +5305,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `cell_removed` */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `internal` */
             500: {
                 headers: {
@@ -5031,8 +5323,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `overloaded`, `unavailable`, `draining` */
+            /** @description `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too_many_hops` */
+            508: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5112,6 +5413,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `cell_removed` */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `precondition_failed` */
             412: {
                 headers: {
@@ -5148,8 +5458,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `overloaded`, `unavailable`, `draining` */
+            /** @description `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too_many_hops` */
+            508: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5304,6 +5623,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `cell_removed` */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `precondition_failed` */
             412: {
                 headers: {
@@ -5349,8 +5677,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `overloaded`, `unavailable`, `draining` */
+            /** @description `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too_many_hops` */
+            508: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5438,6 +5775,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `cell_removed` */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `body_too_large` */
             413: {
                 headers: {
@@ -5474,8 +5820,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too_many_hops` */
+            508: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5541,6 +5896,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `cell_removed` */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `internal` */
             500: {
                 headers: {
@@ -5550,8 +5914,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `overloaded`, `unavailable`, `draining` */
+            /** @description `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too_many_hops` */
+            508: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5624,6 +5997,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `cell_removed` */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `internal` */
             500: {
                 headers: {
@@ -5633,8 +6015,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `overloaded`, `unavailable`, `draining` */
+            /** @description `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too_many_hops` */
+            508: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5728,6 +6119,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `cell_removed` */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `body_too_large` */
             413: {
                 headers: {
@@ -5764,8 +6164,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too_many_hops` */
+            508: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5982,6 +6391,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `cell_removed` */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `body_too_large` */
             413: {
                 headers: {
@@ -6000,7 +6418,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `sku_not_found`, `hold_not_found`, `hold_too_small`, `order_refused`, `currency_mismatch`, `currency_unknown`, `country_unknown`, `price_required`, `amount_mismatch`, `amount_too_large`, `time_in_future`, `not_available`, `payment_method_unknown`, `provider_unknown`, `idempotency_key_reused` */
+            /** @description `key_names_another_cell`, `sku_not_found`, `hold_not_found`, `hold_too_small`, `order_refused`, `currency_mismatch`, `currency_unknown`, `country_unknown`, `price_required`, `amount_mismatch`, `amount_too_large`, `time_in_future`, `not_available`, `payment_method_unknown`, `provider_unknown`, `idempotency_key_reused` */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -6018,8 +6436,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too_many_hops` */
+            508: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -6088,6 +6515,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `cell_removed` */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `internal` */
             500: {
                 headers: {
@@ -6097,8 +6533,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `overloaded`, `unavailable`, `draining` */
+            /** @description `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too_many_hops` */
+            508: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -6208,6 +6653,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `cell_removed` */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `precondition_failed` */
             412: {
                 headers: {
@@ -6253,8 +6707,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `overloaded`, `unavailable`, `draining` */
+            /** @description `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too_many_hops` */
+            508: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -6324,6 +6787,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `cell_removed` */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `internal` */
             500: {
                 headers: {
@@ -6333,8 +6805,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `overloaded`, `unavailable`, `draining` */
+            /** @description `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too_many_hops` */
+            508: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -6407,6 +6888,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `cell_removed` */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `internal` */
             500: {
                 headers: {
@@ -6416,8 +6906,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `overloaded`, `unavailable`, `draining` */
+            /** @description `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too_many_hops` */
+            508: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -6520,6 +7019,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `cell_removed` */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `precondition_failed` */
             412: {
                 headers: {
@@ -6565,8 +7073,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too_many_hops` */
+            508: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -6636,6 +7153,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `cell_removed` */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `internal` */
             500: {
                 headers: {
@@ -6645,8 +7171,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `overloaded`, `unavailable`, `draining` */
+            /** @description `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too_many_hops` */
+            508: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -6719,6 +7254,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `cell_removed` */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `internal` */
             500: {
                 headers: {
@@ -6728,8 +7272,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `overloaded`, `unavailable`, `draining` */
+            /** @description `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too_many_hops` */
+            508: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -6837,6 +7390,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `cell_removed` */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `precondition_failed` */
             412: {
                 headers: {
@@ -6882,8 +7444,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too_many_hops` */
+            508: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -6953,6 +7524,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `cell_removed` */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `internal` */
             500: {
                 headers: {
@@ -6962,8 +7542,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `overloaded`, `unavailable`, `draining` */
+            /** @description `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too_many_hops` */
+            508: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -7066,6 +7655,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `cell_removed` */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `precondition_failed` */
             412: {
                 headers: {
@@ -7111,8 +7709,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too_many_hops` */
+            508: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -7213,6 +7820,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `cell_removed` */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `precondition_failed` */
             412: {
                 headers: {
@@ -7258,8 +7874,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too_many_hops` */
+            508: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -7325,6 +7950,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `cell_removed` */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `internal` */
             500: {
                 headers: {
@@ -7334,8 +7968,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `overloaded`, `unavailable`, `draining` */
+            /** @description `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too_many_hops` */
+            508: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -7416,6 +8059,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `cell_removed` */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `precondition_failed` */
             412: {
                 headers: {
@@ -7443,8 +8095,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too_many_hops` */
+            508: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -7541,6 +8202,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `cell_removed` */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `precondition_failed` */
             412: {
                 headers: {
@@ -7586,8 +8256,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too_many_hops` */
+            508: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -7668,6 +8347,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `cell_removed` */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `precondition_failed` */
             412: {
                 headers: {
@@ -7695,8 +8383,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too_many_hops` */
+            508: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -7777,6 +8474,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `cell_removed` */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `precondition_failed` */
             412: {
                 headers: {
@@ -7804,8 +8510,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too_many_hops` */
+            508: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -7906,6 +8621,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `cell_removed` */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `precondition_failed` */
             412: {
                 headers: {
@@ -7951,8 +8675,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too_many_hops` */
+            508: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -8018,6 +8751,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `cell_removed` */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `internal` */
             500: {
                 headers: {
@@ -8027,8 +8769,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `overloaded`, `unavailable`, `draining` */
+            /** @description `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too_many_hops` */
+            508: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -8130,6 +8881,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `cell_removed` */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `precondition_failed` */
             412: {
                 headers: {
@@ -8175,8 +8935,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too_many_hops` */
+            508: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -8336,6 +9105,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `cell_removed` */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `precondition_failed` */
             412: {
                 headers: {
@@ -8363,7 +9141,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `sku_not_found`, `hold_not_found`, `hold_too_small`, `order_refused`, `currency_mismatch`, `currency_unknown`, `country_unknown`, `price_required`, `amount_mismatch`, `amount_too_large`, `time_in_future`, `not_available`, `payment_method_unknown`, `provider_unknown`, `line_not_found`, `idempotency_key_reused` */
+            /** @description `key_names_another_cell`, `sku_not_found`, `hold_not_found`, `hold_too_small`, `order_refused`, `currency_mismatch`, `currency_unknown`, `country_unknown`, `price_required`, `amount_mismatch`, `amount_too_large`, `time_in_future`, `not_available`, `payment_method_unknown`, `provider_unknown`, `line_not_found`, `idempotency_key_reused` */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -8381,8 +9159,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too_many_hops` */
+            508: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -8484,6 +9271,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `cell_removed` */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `precondition_failed` */
             412: {
                 headers: {
@@ -8529,8 +9325,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too_many_hops` */
+            508: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -8611,6 +9416,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `cell_removed` */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `precondition_failed` */
             412: {
                 headers: {
@@ -8638,8 +9452,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too_many_hops` */
+            508: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -8720,6 +9543,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `cell_removed` */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `precondition_failed` */
             412: {
                 headers: {
@@ -8747,8 +9579,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too_many_hops` */
+            508: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -8829,6 +9670,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `cell_removed` */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `precondition_failed` */
             412: {
                 headers: {
@@ -8856,8 +9706,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too_many_hops` */
+            508: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -8958,6 +9817,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `cell_removed` */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `precondition_failed` */
             412: {
                 headers: {
@@ -9003,8 +9871,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too_many_hops` */
+            508: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -9326,6 +10203,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `cell_removed` */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `body_too_large` */
             413: {
                 headers: {
@@ -9362,8 +10248,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too_many_hops` */
+            508: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -9836,6 +10731,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `cell_removed` */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `internal` */
             500: {
                 headers: {
@@ -9845,8 +10749,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `overloaded`, `unavailable`, `draining` */
+            /** @description `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too_many_hops` */
+            508: {
                 headers: {
                     [name: string]: unknown;
                 };

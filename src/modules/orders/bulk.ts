@@ -42,10 +42,15 @@ async function placeLine(
   request: FastifyRequest,
   { idempotency_key: keyText, ...body }: schemas.BulkOrderBody,
 ): Promise<string> {
-  const { cell, guard, commands, now } = options
+  const { cell, guard, commands, now, elsewhere } = options
   const { principal } = request
   const key = guard.keyOfLine(request, keyText, 'POST /v1/orders', body as Json)
   if ('code' in key) return problemLine(key)
+  if (elsewhere) {
+    const home = await elsewhere.homeOfLine(request, { key: keyText, holdId: body.hold_id })
+    if (home && 'code' in home) return problemLine(home)
+    if (home) return elsewhere.forwardLine(request, home, { key: keyText!, body })
+  }
   const at = now()
   const command = placeOrderOf(body, placing(options, principal, at))
   if ('ok' in command) return problemLine(command)

@@ -1,13 +1,21 @@
 // Where idempotency keys live: two small young tables that change places, and a ring of generations of four days. Keys are
 // random, and in a large index each would touch a page of its own; so they are written to the young table, whose index is
 // small, and carried over to the present generation sorted, many of them a page. Safe to run in every process at once.
+import type { ShopId } from '../../base/ids.ts'
 import { limits } from '../../base/limits.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { Database } from '../../runtime/pg.ts'
 import type { Session } from '../../runtime/pg-session.ts'
-import { generationTables, keysLock, youngTables } from './store.ts'
+import { generationTables, keysLock, lookUpKeys, shareKeys, youngTables } from './store.ts'
 
 const lockKeysSql = `select pg_advisory_xact_lock(${keysLock})`
+
+/** Whether a command with this key was carried out, under the lock that keeps keys in their places. */
+export const knowsKey = (database: Pick<Database, 'transaction'>, shopId: ShopId, hash: string): Promise<boolean> =>
+  database.transaction(async (session) => {
+    await shareKeys(session)
+    return (await lookUpKeys(session, [{ shopId, hash }])).length > 0
+  })
 
 const generationSql = `
   select generation, started_at <= clock_timestamp() - $1 * interval '1 millisecond' as over from orders.key_generation`

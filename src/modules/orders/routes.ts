@@ -5,6 +5,7 @@ import { limits } from '../../base/limits.ts'
 import { type Refused, refused } from '../../base/result.ts'
 import { ref } from '../../base/schemas.ts'
 import { type Instant, parseRfc3339 } from '../../base/time.ts'
+import type { Elsewhere } from '../../runtime/elsewhere.ts'
 import { readGaps } from '../../runtime/event-log.ts'
 import { etagOf, sendJson, sendRefused } from '../../runtime/http.ts'
 import { documented, type RouteDocument } from '../../runtime/http-document.ts'
@@ -38,6 +39,8 @@ export type OrderRoutesOptions = {
   waiting: Waiting
   assess: AssessOrder
   now(): Instant
+  /** None in a lone cell. */
+  elsewhere: Elsewhere | null
 }
 
 /** Request headers that several routes take. */
@@ -60,6 +63,7 @@ export function orderRoutes(app: FastifyInstance, options: OrderRoutesOptions): 
 
 /** Of an order's body, and of what it asks for. */
 export const refusalsToPlace: RouteDocument['refusals'] & object = [
+  'key_names_another_cell',
   'insufficient_stock',
   'sku_not_found',
   'hold_not_found',
@@ -83,7 +87,7 @@ export const refusalsToPlace: RouteDocument['refusals'] & object = [
 ]
 
 function placeRoute(app: FastifyInstance, options: OrderRoutesOptions): void {
-  const { cell, guard, commands, waiting, now } = options
+  const { cell, guard, commands, waiting, now, elsewhere } = options
   app.post<{ Body: schemas.OrderBody }>(
     '/v1/orders',
     {
@@ -107,6 +111,12 @@ function placeRoute(app: FastifyInstance, options: OrderRoutesOptions): void {
         return sendRefused(reply, refused('forbidden'))
       const key = guard.keyOf(request)
       if ('code' in key) return sendRefused(reply, key)
+      const { hold_id: holdId } = request.body
+      const home = elsewhere && holdId !== undefined ? elsewhere.homeOfOrder(request, holdId) : undefined
+      if (home) {
+        if (typeof home !== 'string') return sendRefused(reply, home)
+        return elsewhere!.forwardJson(request, reply, home, request.body)
+      }
       const at = now()
       const command = placeOrderOf(request.body, placing(options, principal, at))
       if ('ok' in command) return sendRefused(reply, command)

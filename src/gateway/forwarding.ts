@@ -1,0 +1,294 @@
+// Requests that belong to another cell: sent there as they arrive, before their body is read, and answered with what that cell
+// answers, untouched. The home looks at the caller's key itself. What cells say to each other about a request counts only
+// under a peer's signature, so that no caller can pretend to be one, and no request goes round for ever.
+import type { KeyObject } from 'node:crypto'
+import type { FastifyReply, FastifyRequest, onRequestHookHandler } from 'fastify'
+import { Agent } from 'undici'
+import { present } from '../base/assert.ts'
+import type { CellName, ShopId } from '../base/ids.ts'
+import { limits } from '../base/limits.ts'
+import { type Refused, refused } from '../base/result.ts'
+import { cellNamed, type Topology } from '../base/topology.ts'
+import type { Keys } from '../modules/shops/service.ts'
+import type { Clock } from '../runtime/clock.ts'
+import type { Elsewhere } from '../runtime/elsewhere.ts'
+import { carry, type Errand, fetchText, type Sink } from '../runtime/forward.ts'
+import { sendRefused } from '../runtime/http.ts'
+import { problemLine } from '../runtime/http-lines.ts'
+import { keyHashOf, keyText, visitorText } from '../runtime/idempotency.ts'
+import { type PeerVerifier, signedHeaders } from '../runtime/peer-signature.ts'
+import type { EventsElsewhere } from './events-of-all.ts'
+import { deadlineOf, hopsHeader, passedBack, passedOn, placedHereHeader } from './forwarded-headers.ts'
+import { activeIn, homeOfOrder, type Owners, ownersAfter, type Route, routeOf, toPlace, type View } from './route.ts'
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** How often cells have forwarded it; 0 from a client. */
+    hops: number
+    /** A peer has decided that it is placed here. */
+    isPlacedHere: boolean
+  }
+}
+
+export type Routing = {
+  topology: { current(): Topology; onChange(listener: () => void): () => void }
+  peers: { others(): readonly CellName[]; isUp(cell: CellName): boolean }
+  /** This cell's own, that the others know it by. */
+  privateKey: KeyObject
+  verifier: Pick<PeerVerifier, 'senderOf'>
+  /** False while this cell may not sell, as when it is frozen. */
+  takesNew(): boolean
+  /** For development: what a round trip to another cell takes longer than the network here does. */
+  latencyMs?: number
+}
+
+export type ForwardingOptions = Routing & {
+  cell: CellName
+  keys: Pick<Keys, 'known' | 'find'>
+  /** Has a command with this key been carried out here? */
+  knowsKey(shopId: ShopId, keyHash: string): Promise<boolean>
+  clock: Pick<Clock, 'now' | 'elapsedMs' | 'sleep'>
+}
+
+export type Forwarding = {
+  onRequest: onRequestHookHandler
+  elsewhere: Elsewhere
+  events: EventsElsewhere
+  stop(): Promise<void>
+}
+
+export function createForwarding(options: ForwardingOptions): Forwarding {
+  const { cell: self, topology, peers, privateKey, verifier, keys, clock, latencyMs = 0 } = options
+  const whole = new Agent({ ...agentOptions })
+  const lines = new Agent({ ...agentOptions, connections: limits.forwardLinesAtOnceMax })
+  const inFlight = new Map<CellName, number>()
+  let owners: Owners = { names: activeIn(self, topology.current()), otherSince: null }
+  const settle = (isChanged: boolean) => {
+    const active = activeIn(self, topology.current())
+    owners = ownersAfter(owners, active, { now: clock.now(), settleMs: limits.keyOwnersSettleMs, isChanged })
+  }
+  const stopListening = topology.onChange(() => settle(true))
+
+  /** Those out of reach last: one of them is better than none. */
+  function nearest(): CellName[] {
+    const open = peers.others().filter((name) => cellNamed(topology.current(), name)?.state === 'active')
+    return [...open.filter((name) => peers.isUp(name)), ...open.filter((name) => !peers.isUp(name))]
+  }
+
+  function view(): View {
+    if (owners.otherSince !== null) settle(false)
+    return { topology: topology.current(), self, owners: owners.names, nearest, takesNew: options.takesNew() }
+  }
+
+  /** The caller's visitor and key, looked up as the engine would. What the guard or the route refuses is theirs to refuse. */
+  async function knows(request: FastifyRequest, key: unknown): Promise<boolean> {
+    const header = request.headers.authorization
+    if (header === undefined) return true
+    const known = keys.known(header)
+    const principal = known === undefined ? await keys.find(header) : known
+    if (!principal) return true
+    const visitor = principal.kind === 'sk' ? null : visitorText(request.headers['holdfast-visitor'])
+    if (visitor !== null && typeof visitor !== 'string') return true
+    const text = keyText(key, visitor)
+    return typeof text !== 'string' || options.knowsKey(principal.shopId, keyHashOf(text))
+  }
+
+  /** What there is to send, or why it is not sent. */
+  function errandOf(request: FastifyRequest, cell: CellName, what: What): Errand | Refused {
+    if (request.hops >= limits.hopsMax) return refused('too_many_hops')
+    if (!peers.isUp(cell)) return unreachable(cell, false)
+    if ((inFlight.get(cell) ?? 0) >= limits.forwardsInFlightMax) return refused('overloaded')
+    const { method = request.method, path = request.url, body } = what
+    if (Number(request.headers['content-length'] ?? 0) > bodyBytesMax && body === request.raw)
+      return refused('body_too_large')
+    const headers = passedOn(request.headers, typeof body === 'string' ? body : null)
+    headers[hopsHeader] = String(request.hops + 1)
+    if (what.isPlacedThere) headers[placedHereHeader] = 'true'
+    const { url } = present(cellNamed(topology.current(), cell), `the cell ${cell}`)
+    const signed = signedHeaders(privateKey, { method, target: path, from: self, to: cell, body: null }, clock.now())
+    return {
+      origin: url,
+      path,
+      method,
+      headers: { ...headers, ...what.headers, ...signed },
+      body,
+      bodyBytesMax,
+      deadlineMs: deadlineOf(method, headers.prefer),
+    }
+  }
+
+  async function counted<T>(cell: CellName, work: () => Promise<T>): Promise<T> {
+    inFlight.set(cell, (inFlight.get(cell) ?? 0) + 1)
+    try {
+      if (latencyMs > 0) await clock.sleep(latencyMs)
+      return await work()
+    } finally {
+      inFlight.set(cell, inFlight.get(cell)! - 1)
+    }
+  }
+
+  async function forward(request: FastifyRequest, reply: FastifyReply, cell: CellName, what: What): Promise<void> {
+    request.startedAt = clock.elapsedMs()
+    const errand = errandOf(request, cell, what)
+    if ('code' in errand) return void sendErrandRefused(reply, errand)
+    const left = new AbortController()
+    reply.raw.on('close', () => left.abort())
+    if (reply.raw.destroyed) left.abort()
+    const unanswered = await counted(cell, () => carry(whole, errand, sinkOf(request, reply, left)))
+    if (!unanswered) return
+    if (left.signal.aborted) return void reply.hijack() // nobody is there to be told
+    const isTooLarge = unanswered.why === 'body_too_large'
+    const mayHaveHappened = unanswered.isSent && !isSafe(errand.method)
+    sendErrandRefused(reply, isTooLarge ? refused('body_too_large') : unreachable(cell, mayHaveHappened))
+  }
+
+  function follow(route: Route, request: FastifyRequest, reply: FastifyReply, done: () => void): void {
+    if (!('kind' in route)) return void sendRefused(reply, route)
+    const body = hasBody(request) ? request.raw : null
+    if (route.kind === 'here') done()
+    else if (route.kind === 'there') void forward(request, reply, route.cell, { body })
+    else
+      knows(request, request.headers['idempotency-key']).then(
+        (isKnown) => (isKnown ? done() : forward(request, reply, route.cell, { body, isPlacedThere: true })),
+        done, // as a fault of ours
+      )
+  }
+
+  return {
+    onRequest(request, reply, done) {
+      const { headers } = request
+      if (headers[hopsHeader] !== undefined) {
+        // Unsigned it is refused, not passed over: else cells whose clocks differ would forward to each other for ever.
+        const sender = verifier.senderOf({ method: request.method, target: request.url, headers })
+        if (!sender.ok) return void sendRefused(reply, sender)
+        const hops = Number(headers[hopsHeader])
+        if (!Number.isInteger(hops) || hops < 1) return void sendRefused(reply, refused('malformed_request'))
+        if (hops > limits.hopsMax) return void sendRefused(reply, refused('too_many_hops'))
+        request.hops = hops
+        request.isPlacedHere = headers[placedHereHeader] !== undefined
+      }
+      follow(routeOf(askedOf(request), view()), request, reply, done)
+    },
+    elsewhere: {
+      homeOfOrder(request, holdId) {
+        const route = homeOfOrder(holdId, keyOf(request), { topology: topology.current(), self })
+        return 'kind' in route ? (route.kind === 'here' ? undefined : route.cell) : route
+      },
+      forwardJson: (request, reply, cell, body) =>
+        forward(request, reply, cell, { body: JSON.stringify(body), isPlacedThere: true }),
+      async homeOfLine(request, { key, holdId }) {
+        const { hops, isPlacedHere } = request
+        const withHold = holdId === undefined ? undefined : homeOfOrder(holdId, key, view())
+        const route = withHold ?? toPlace({ key, isForwarded: hops > 0, isPlacedHere }, view())
+        if (!('kind' in route)) return route
+        if (route.kind === 'here') return undefined
+        if (route.kind === 'there') return { cell: route.cell, isPlacedThere: withHold !== undefined }
+        return (await knows(request, key)) ? undefined : { cell: route.cell, isPlacedThere: true }
+      },
+      async forwardLine(request, { cell, isPlacedThere }, { key, body }) {
+        const target = { method: 'POST', path: '/v1/orders', body: JSON.stringify(body), isPlacedThere }
+        const errand = errandOf(request, cell, { ...target, headers: { 'idempotency-key': key } })
+        if ('code' in errand) return problemLine(errand)
+        const answer = await counted(cell, () => fetchText(lines, errand, wholeAnswer))
+        if ('why' in answer) return problemLine(unreachable(cell, answer.isSent))
+        const { status, headers, text } = answer
+        if (status >= 400) return `{"status":${status},"problem":${text}}`
+        const replayed = headers['idempotent-replayed'] === 'true' ? '"replayed":true,' : ''
+        return `{"status":${status},${replayed}"order":${text}}`
+      },
+    },
+    events: {
+      others: () => peers.others(),
+      async fetchJson(request, cell, path) {
+        const headers = { accept: 'application/json' }
+        const errand = errandOf(request, cell, { method: 'GET', path, body: null, headers })
+        if ('code' in errand) return undefined
+        const answer = await counted(cell, () => fetchText(whole, errand, wholeAnswer))
+        return 'why' in answer ? undefined : answer
+      },
+    },
+    async stop() {
+      stopListening()
+      await Promise.all([whole.destroy(), lines.destroy()])
+    },
+  }
+}
+
+/** Method and path are the request's unless said. */
+type What = {
+  method?: string
+  path?: string
+  body: Errand['body']
+  headers?: Record<string, string>
+  isPlacedThere?: boolean
+}
+
+const agentOptions = {
+  connect: { timeout: limits.forwardConnectMsMax },
+  allowH2: false,
+  pipelining: 1,
+  keepAliveTimeout: limits.keepAliveMs / 2, // the server's own is longer: it never closes just as we send
+  headersTimeout: 0, // `deadlineMs` of the errand
+  bodyTimeout: limits.forwardStallMsMax,
+}
+const wholeAnswer = { bytesMax: limits.forwardAnswerBytesMax, left: new AbortController().signal }
+
+/** Of all that is forwarded as it arrives; adjustments and bulk requests are read first. */
+const bodyBytesMax = limits.bodyBytesMax
+
+const isSafe = (method: string): boolean => method === 'GET' || method === 'HEAD'
+
+const hasBody = ({ headers }: FastifyRequest): boolean =>
+  headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
+
+const unreachable = (cell: CellName, mayHaveHappened: boolean): Refused => ({
+  ...refused('cell_unreachable', `The cell ${cell} is out of reach.`),
+  mayHaveHappened,
+})
+
+function sendErrandRefused(reply: FastifyReply, refusal: Refused): void {
+  if (refusal.code === 'cell_unreachable' || refusal.code === 'overloaded') reply.header('retry-after', '1')
+  if (refusal.code === 'body_too_large') reply.header('connection', 'close') // it is not read to its end
+  sendRefused(reply, refusal)
+}
+
+const keyOf = ({ headers }: FastifyRequest): string | undefined => {
+  const key = headers['idempotency-key']
+  return typeof key === 'string' ? key : undefined
+}
+
+function askedOf(request: FastifyRequest) {
+  const { method, url, hops, isPlacedHere } = request
+  const at = url.indexOf('?')
+  const path = at < 0 ? url : url.slice(0, at)
+  return { method, path, query: queryOf(url, at), key: keyOf(request), isForwarded: hops > 0, isPlacedHere }
+}
+
+/** Of those few requests that have such a query. */
+function queryOf(url: string, at: number): { cell?: string; order?: string } {
+  if (at < 0 || !/[?&](?:cell|order)=/.test(url)) return {}
+  const query = new URLSearchParams(url.slice(at + 1))
+  const [cell, order] = [query.get('cell'), query.get('order')]
+  return { ...(cell === null ? {} : { cell }), ...(order === null ? {} : { order }) }
+}
+
+/** The client's own answer, which ends when this server does. */
+function sinkOf(request: FastifyRequest, reply: FastifyReply, left: AbortController): Sink {
+  const { exchange } = request.server
+  const response = reply.raw
+  return {
+    left: left.signal,
+    head(status, headers) {
+      reply.hijack()
+      exchange.onAnswer(request.method, status, request.startedAt)
+      response.writeHead(status, passedBack(headers, exchange.draining))
+      if (!String(headers['content-type']).startsWith('text/event-stream')) return
+      response.flushHeaders()
+      exchange.drain.addEventListener('abort', () => left.abort(), { once: true, signal: left.signal })
+    },
+    data: (chunk) => response.write(chunk),
+    drained: (goOn) => void response.once('drain', goOn),
+    end: () => void response.end(),
+    broken: () => void response.destroy(),
+  }
+}
