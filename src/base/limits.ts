@@ -129,6 +129,7 @@ export const limits = {
   databaseReadersMax: 2, // sessions that reads share, pipelined
   databaseWaitersMax: 1_000, // reads in flight, and likewise transactions waiting for a session
   databaseConnectSecondsMax: 5,
+  databaseOthersMsMax: 200, // that a server which answers waits for the others that the URL names
   databaseReplyMsMax: 15_000, // no answer for so long: the session is given up
   databaseStatementMsMax: 10_000,
   databaseLockMsMax: 5_000,
@@ -144,6 +145,7 @@ export const limits = {
   gatePollMs: 2, // between two readings while somebody waits
   gateIdleMs: 100, // likewise, while nobody does
   gateRetryMs: 50,
+  gateLookMs: 1_000, // while it is shut: between two looks for a server that was promoted
 
   // The event log
   eventPageMax: 500,

@@ -25,7 +25,7 @@ export async function cell([folder = '', ...args]: string[]): Promise<number> {
       ? externalPostgres(config.databaseUrl)
       : await embeddedPostgres({ folder, config, log, stopping })
     const server = await checkServer(database.url)
-    if (config.durability === 'geo') await checkStandbys(database.url)
+    if (config.durability === 'geo') await checkStandbys(server.url)
     const running = await runCell({ config, cell: name, databaseUrl: database.url, log })
     report({ type: 'ready', cell: name, url: running.url, postgres: server.version, adopted: database.adopted })
     await aborted(stopping)

@@ -3,6 +3,7 @@
 import { parseArgs } from 'node:util'
 import { type CellName, isCellName } from '../base/ids.ts'
 import { limits } from '../base/limits.ts'
+import { type DatabaseUrl, serversOf } from './database-url.ts'
 import { StartFailure } from './start-failure.ts'
 
 export type Profile = 'development' | 'production'
@@ -78,7 +79,7 @@ export const optionTable = [
     flag: 'database-url',
     value: 'URL',
     meaning:
-      'Your own PostgreSQL (14 or newer) instead of the embedded one, as postgres://user:password@host:5432/database; for one cell.',
+      'Your own PostgreSQL (14 or newer) instead of the embedded one, as postgres://user:password@host:5432/database. With standbys: one:5432,two:5432 for the host; whichever can be written to is used, after a failover too. For one cell.',
     problem: databaseUrlProblem,
   },
   {
@@ -334,9 +335,17 @@ function cellsProblem(text: string): string | undefined {
 }
 
 function databaseUrlProblem(text: string): string | undefined {
-  if (!URL.canParse(text) || !/^postgres(ql)?:$/.test(new URL(text).protocol))
-    return 'must look like postgres://user:password@host:5432/database'
-  return new URL(text).pathname.length > 1 ? undefined : 'names no database'
+  const [server] = /^postgres(ql)?:\/\//.test(text) ? serversIn(text) : []
+  if (!server) return 'must look like postgres://user:password@host:5432/database'
+  return new URL(server).pathname.length > 1 ? undefined : 'names no database'
+}
+
+function serversIn(text: string): DatabaseUrl[] {
+  try {
+    return serversOf(text)
+  } catch {
+    return []
+  }
 }
 
 /** A plain address would show the key to the network; loopback is where a stand-in listens. */

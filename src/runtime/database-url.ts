@@ -21,10 +21,24 @@ export function withDatabase(url: DatabaseUrl, database: string): DatabaseUrl {
 }
 
 /** The URL without its password, for logs and printed lines. */
-export function withoutPassword(url: DatabaseUrl): string {
-  const shown = new URL(url)
-  if (shown.password) shown.password = '***'
-  return shown.href
+export const withoutPassword = (url: DatabaseUrl): string => url.replace(/^([a-z]+:\/\/[^:@/]*):[^@/]*@/, '$1:***@')
+
+/**
+ * The URLs of the servers that one URL names, as libpq writes several: `postgres://user@one:5432,two:5433/db`, or folders of
+ * sockets in `?host=/one,/two`. Which of them can be written to is found out by asking, so `target_session_attrs` says nothing new.
+ */
+export function serversOf(url: DatabaseUrl): DatabaseUrl[] {
+  const [, before = '', hosts = '', after = ''] = /^([a-z]+:\/\/(?:[^@/?]*@)?)([^/?]*)(.*)$/.exec(url) ?? []
+  return hosts.split(',').flatMap((host) => {
+    const one = new URL(`${before}${host}${after}`)
+    one.searchParams.delete('target_session_attrs')
+    const folders = one.searchParams.get('host')?.split(',') ?? []
+    if (folders.length < 2) return [one.href]
+    return folders.map((folder) => {
+      one.searchParams.set('host', folder)
+      return one.href
+    })
+  })
 }
 
 /** A postgres.js pool for the URL; `options` win over what the URL says. */

@@ -69,6 +69,7 @@ export function startGate({ database, clock, onError, onChange }: GateOptions): 
   const stopping = new AbortController()
   let nap = new AbortController()
   let wasShut = true
+  let lookedAtMs = 0
 
   const shutNow = (): boolean => isShut(state, clock.elapsedMs(), limits.gateShutMs)
 
@@ -90,12 +91,20 @@ export function startGate({ database, clock, onError, onChange }: GateOptions): 
     look()
   }
 
+  /** Who finds a later primary moves this process there, and the session of the gate is lost. */
+  async function lookForPrimary(): Promise<void> {
+    if (!shutNow() || clock.elapsedMs() - lookedAtMs < limits.gateLookMs) return
+    lookedAtMs = clock.elapsedMs()
+    await (await database.openSession('gate look')).close()
+  }
+
   async function loop(): Promise<void> {
     let session: Session | undefined
     while (!stopping.signal.aborted) {
       try {
         session ??= await database.openSession('gate', { replyMsMax: limits.gateShutMs })
         await read(session)
+        await lookForPrimary()
         if (nap.signal.aborted) nap = new AbortController()
         // A crowd is served by the next reading but one; who comes while nobody waits, at once.
         if (isAnybodyWaiting(state)) await clock.sleep(limits.gatePollMs, stopping.signal)
@@ -146,6 +155,9 @@ const readingOf = (life: ServerLife, { flushed, names, standbys }: ReadRow): Rea
 export function gatedDatabase(database: Database, gate: Gate): Database {
   return {
     ...database,
+    get url() {
+      return database.url
+    },
     async transaction(work, mode = 'write') {
       if (mode !== 'write') return database.transaction(work, mode)
       if (gate.isShut) throw new GateShut('the standby is out of reach', false)

@@ -32,6 +32,8 @@ export type Session = {
   readonly life: ServerLife
   readonly lost: boolean
   readonly inFlight: number
+  /** Loses it now: what is in flight is rejected, and nothing more can be sent. */
+  abandon(code: string, message: string): void
   /** Waits for what is in flight, a second at most, and closes. */
   close(): Promise<void>
 }
@@ -168,6 +170,7 @@ function guarded(
     get inFlight() {
       return waiting.size
     },
+    abandon: giveUp,
     async close() {
       if (!loss) {
         reserved.release()

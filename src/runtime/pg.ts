@@ -4,11 +4,12 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { limits } from '../base/limits.ts'
 import type { DatabaseUrl } from './database-url.ts'
 import { asDatabaseError, DatabaseUnavailable, failureClass, StatementFailed } from './pg-failure.ts'
-import { openSession, type Rows, type Session, type SessionOptions } from './pg-session.ts'
+import { followPrimary } from './pg-primary.ts'
+import type { Rows, Session, SessionOptions } from './pg-session.ts'
 import type { Param } from './pg-values.ts'
 
 export type Database = {
-  /** For a library that opens connections of its own. */
+  /** Of the primary, as far as is known: for a library that opens connections of its own. */
   readonly url: DatabaseUrl
   /** One read-only statement, in its own snapshot. Writes are refused by the server: they belong in a transaction. */
   query<Row = Record<string, unknown>>(text: string, params?: readonly Param[]): Promise<Rows<Row>>
@@ -41,9 +42,10 @@ const beginSql: Record<TransactionMode, string> = {
 
 /** Opens nothing until it is used, so that a database that is down is found by the first statement. */
 export function openDatabase(options: DatabaseOptions): Database {
-  const { url, applicationName, synchronousCommit } = options
+  const { applicationName, synchronousCommit } = options
+  const primary = followPrimary(options.url)
   const open = (suffix: string, overrides?: Partial<SessionOptions>): Promise<Session> =>
-    openSession({ url, applicationName: `${applicationName} ${suffix}`, synchronousCommit, ...overrides })
+    primary.open({ applicationName: `${applicationName} ${suffix}`, synchronousCommit, ...overrides })
   const readers = sharedSessions(() => open('read'), options.readersMax ?? limits.databaseReadersMax)
   const writers = lentSessions(() => open('transaction'), options.transactionsMax ?? limits.databaseTransactionsMax)
 
@@ -63,7 +65,9 @@ export function openDatabase(options: DatabaseOptions): Database {
   }
 
   return {
-    url,
+    get url() {
+      return primary.url
+    },
     async query<Row>(text: string, params?: readonly Param[]) {
       return (await readers.pick()).run<Row>(text, params)
     },

@@ -1,7 +1,7 @@
 // Looks at a database before anything relies on it: reachable, PostgreSQL 14 or newer, a writable primary, and durable.
 // A server that may lose what it has committed is refused, since promise P2 would be a lie.
 import type postgres from 'postgres'
-import { type DatabaseUrl, openSql, withoutPassword } from './database-url.ts'
+import { type DatabaseUrl, openSql, serversOf, withoutPassword } from './database-url.ts'
 import { StartFailure } from './start-failure.ts'
 
 export type Server = {
@@ -16,12 +16,20 @@ export type Server = {
 
 const versionMin = 140_000
 
-/** Throws StartFailure when the server cannot be used; answers what it is. */
-export async function checkServer(url: DatabaseUrl): Promise<Server> {
-  const server = await lookAt(url)
-  const failure = whyNot(server, withoutPassword(url))
-  if (failure) throw failure
-  return server
+/** Throws StartFailure when none of the servers that the URL names can be used; answers what the first is that can, and where. */
+export async function checkServer(url: DatabaseUrl): Promise<Server & { url: DatabaseUrl }> {
+  let failure: unknown
+  for (const one of serversOf(url)) {
+    try {
+      const server = await lookAt(one)
+      const refusal = whyNot(server, withoutPassword(one))
+      if (!refusal) return { ...server, url: one }
+      failure ??= refusal
+    } catch (error) {
+      failure ??= error
+    }
+  }
+  throw failure
 }
 
 /** What a `geo` cell needs beyond that: somebody to wait for, and to be told how far they are. Throws StartFailure. */
