@@ -7,6 +7,7 @@ import { hasOpenOrders } from './modules/orders/reads.ts'
 import { hasOperations } from './modules/payments/sums.ts'
 import { hasUnits } from './modules/stock/reads.ts'
 import type { Config } from './runtime/config.ts'
+import { keepLatest } from './runtime/latest.ts'
 import { cellKeyOf, newCellKey, publicKeyOf } from './runtime/peer-keys.ts'
 import type { Database } from './runtime/pg.ts'
 import { keepTopology, type TopologyKeeper } from './runtime/topology.ts'
@@ -31,11 +32,11 @@ export async function startCellTopology(options: CellTopologyOptions): Promise<C
     onError,
     atStart: (stored) => (started.length === 0 && stored ? stored : topologyAtStart(stored, orAlone(options), rules)),
   })
-  return { topology, rules, peers: { isUp: () => false, rttMs: () => 0, lastHeardAt: () => null }, isEmptied }
-
-  async function isEmptied(): Promise<boolean> {
-    return !(await hasUnits(database)) && !(await hasOpenOrders(database)) && !(await hasOperations(database))
-  }
+  const emptied = keepLatest(
+    async () => !(await hasUnits(database)) && !(await hasOpenOrders(database)) && !(await hasOperations(database)),
+  )
+  const peers = { isUp: () => false, rttMs: () => 0, lastHeardAt: () => null }
+  return { topology, rules, peers, isEmptied: () => emptied.result({ fresh: true }) }
 }
 
 /** A cell that was given no key has one for the topology only: it talks to no other. */

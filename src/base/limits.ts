@@ -44,6 +44,7 @@ export const limits = {
   orderPaymentsMax: 100, // attempts, so that nobody's tries make a life that every batch then carries
   orderPartsMax: 1_000, // shipments, returns and asked refunds, each
   orderWaitSecondsMax: 30, // of `Prefer: wait`
+  openOrdersSlice: 50_000, // orders that one statement looks at
   orderWatchersMax: 10_000,
   orderPollMs: 1_000, // for orders that another process has settled, should its event be missed
   orderReservationMsDefault: 15 * 60 * 1000,

@@ -112,6 +112,19 @@ describe('one that is offered', () => {
     await eventually(() => some.every((keeper) => keeper.current().version === 17 && keeper.current().by === 'us1'))
   })
 
+  test('with the number and the maker of another one stands everywhere, whichever came first', async () => {
+    const [one, other] = ['https://ap1.example.org', 'https://ap1.example.net'].map((url) => {
+      const twin = by(8)
+      twin.cells[2]!.url = url
+      return twin
+    })
+    const keeper = await keep()
+    for (const topology of [one!, other!, one!]) await keeper.offer(topology)
+    expect(keeper.current()).toEqual(one)
+    const late = await keep(() => other!)
+    await eventually(() => late.current().cells[2]!.url === 'https://ap1.example.org')
+  })
+
   test('is stored again when the database was set back', async () => {
     const keeper = await keep()
     await keeper.offer(by(8))

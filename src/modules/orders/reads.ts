@@ -15,13 +15,26 @@ const readOrdersByIdSql = `
   select ${orderColumns} from unnest($1::integer[], $2::uuid[]) u(shop_id, id)
   join ${orderTables} on s.shop_id = u.shop_id and s.id = u.id`
 
-// Reads all of them when there is none: for a cell that is to go.
-const hasOpenOrdersSql = `
-  select exists (select 1 from orders.states where status not in ('completed', 'cancelled')) as found`
+// By the primary key, newest first, since no index knows the status.
+const openInSliceSql = `
+  with slice as (
+    select shop_id, id, status from orders.states where (shop_id, id) < ($1, $2::uuid)
+    order by shop_id desc, id desc limit $3)
+  select shop_id as "shopId", id, (select bool_or(status not in ('completed', 'cancelled')) from slice) as "isOpen"
+  from slice order by shop_id, id limit 1`
 
-/** Of any shop: an order that is not over. */
-export const hasOpenOrders = async (database: Reader): Promise<boolean> =>
-  (await database.query<{ found: boolean }>(hasOpenOrdersSql))[0]!.found
+type Slice = { shopId: ShopId; id: Uuid; isOpen: boolean }
+
+/** Of any shop: an order that is not over. Looks at all of them when there is none, so it is for a cell that is to go. */
+export async function hasOpenOrders(database: Reader, slice: number = limits.openOrdersSlice): Promise<boolean> {
+  let [shopId, id] = [shopIdMax, newest]
+  for (;;) {
+    const [oldestSeen] = await database.query<Slice>(openInSliceSql, [shopId, id, slice])
+    if (!oldestSeen) return false
+    if (oldestSeen.isOpen) return true
+    ;({ shopId, id } = oldestSeen)
+  }
+}
 
 export type ReadOrder = (shopId: ShopId, id: Uuid) => Promise<Order | undefined>
 
@@ -95,6 +108,7 @@ function listSql(filters: readonly (keyof typeof conditions)[]): string {
   order by s.id desc limit $4`
 }
 
+const shopIdMax = (2 ** 31 - 1) as ShopId
 const zeros = new Uint8Array(10)
 const newest = 'ffffffff-ffff-ffff-ffff-ffffffffffff' as Uuid
 const oldest = '00000000-0000-0000-0000-000000000000' as Uuid
