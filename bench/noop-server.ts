@@ -84,7 +84,7 @@ const app = await createApp({
   keys: createKeys(
     { query: async () => [] as never }, // the shop has set nothing
     systemClock.now,
-    developmentPrincipals({ id: 1 as ShopId, secret: Buffer.alloc(32, 7) }),
+    developmentPrincipals(async () => ({ id: 1 as ShopId, secret: Buffer.alloc(32, 7) })),
   ),
   log: openLog({ level: 'error', json: true, name: 'noop' }),
   traffic: countTraffic(metrics, systemClock.elapsedMs),

@@ -36,7 +36,7 @@ export async function openStore(folder: string): Promise<Store> {
     await ensureIncarnation(database)
     await ensureEventPartitions(database)
     await makeMonthPartitions(database, systemClock.now())
-    const shop = await ensureShop(database)
+    const shop = await ensureShop(database, cell)
     await ensureMainLocation(database, shop.id, cell)
     return { url: embedded.url, database, shopId: shop.id, stop }
   } catch (error) {

@@ -44,7 +44,7 @@ export type CellPaymentsOptions = {
   database: Database
   bus: Bus
   providers: ConfiguredProviders
-  shopIds: readonly ShopId[]
+  shopIds(): Promise<readonly ShopId[]>
   commands: { submit(submission: Submission): Promise<CommandOutcome> }
   clock: Clock
   newestSeq: () => number

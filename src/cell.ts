@@ -30,9 +30,16 @@ import { deadOperations } from './modules/payments/service.ts'
 import { forgetEvents } from './modules/payments/stripe-store.ts'
 import { readTestCharges, readUnderWay } from './modules/payments/sums.ts'
 import { createRisk, type RiskMetrics } from './modules/risk/service.ts'
-import { createKeys, developmentPrincipals, ensureShop } from './modules/shops/service.ts'
+import {
+  createKeys,
+  developmentPrincipals,
+  ensureShop,
+  onceThere,
+  readShop,
+  type Shop,
+} from './modules/shops/service.ts'
 import { closeBalances, createAuditor } from './modules/stock/audit.ts'
-import { ensureMainLocation } from './modules/stock/reads.ts'
+import { ensureMainLocation, readLocations } from './modules/stock/reads.ts'
 import { deadDeliveries } from './modules/webhooks/dead.ts'
 import { keepDeliveries } from './modules/webhooks/housekeeping.ts'
 import { postgresBus } from './runtime/bus-postgres.ts'
@@ -63,34 +70,41 @@ export type CellDeps = {
   started?: readonly StartedCell[]
   /** None for a lone cell. */
   routing?: Routing | undefined
+  /** Of the topology: it makes the shop and its location `main`; the others receive them from it. */
+  isFirst?: boolean
 }
 
 /** What has to be there before the first command. */
-async function prepare(database: Database, cell: CellName, clock: Clock) {
+async function prepare(database: Database, cell: CellName, { clock, isFirst }: { clock: Clock; isFirst: boolean }) {
   const lives = await ensureIncarnation(database)
   await ensureEventPartitions(database)
   await makeMonthPartitions(database, clock.now())
-  const shop = await ensureShop(database)
-  await ensureMainLocation(database, shop.id, cell)
-  return { lives, shop }
+  if (isFirst) await ensureMainLocation(database, (await ensureShop(database, cell)).id, cell)
+  const findShop = onceThere(async () => {
+    const shop = await readShop(database)
+    return shop && (await readLocations(database, shop.id)).length > 0 ? shop : undefined
+  })
+  await findShop() // from then on it is known while the database is away
+  const [newest] = await database.query<{ at: Instant }>(newestEventSql)
+  return { lives, findShop, startedAt: newest?.at ?? instant(0) }
 }
 
 /** What the parts of a cell stand on: the gate, the log's reader behind it, and the database as it is written through the gate. */
-async function openGround({ cell, database: own, config, log, clock = systemClock, started = [] }: CellDeps) {
+async function openGround(deps: CellDeps) {
+  const { cell, database: own, config, log, clock = systemClock, started = [], isFirst = true } = deps
   const cells = await startCellTopology({ cell, started, database: own, config, onError: warn(log, 'topology') })
-  const { lives, shop } = await prepare(own, cell, clock)
+  const { lives, findShop, startedAt } = await prepare(own, cell, { clock, isFirst })
   const metrics = openMetrics({ fixed: { cell }, process: true })
   const gating = { database: own, durability: config.durability, clock, metrics, log, onError: warn(log, 'gate') }
   const { gate, gated: database } = openCellGate(gating)
-  const [newest] = await database.query<{ at: Instant }>(newestEventSql)
   const reading = { database: own, gate, lives, now: clock.elapsedMs, onError: warn(log, 'log reader') }
   const reader = await startLogReader(reading)
   const bus = postgresBus({ database, reader, clock, ...busReports(metrics, log) })
   return {
     cells,
-    shop,
+    findShop,
     gate,
-    startedAt: newest?.at ?? instant(0),
+    startedAt,
     shared: { cell, database, bus, reader, clock, config, metrics },
   }
 }
@@ -98,7 +112,7 @@ async function openGround({ cell, database: own, config, log, clock = systemCloc
 /** On a migrated database. `app` is ready to listen; `stop` answers what is in flight and closes all but the database. */
 export async function buildCell(deps: CellDeps): Promise<CellParts> {
   const { cell, config, log } = deps
-  const { cells, shop, gate, startedAt, shared } = await openGround(deps)
+  const { cells, findShop, gate, startedAt, shared } = await openGround(deps)
   const { database, bus, reader, clock, metrics } = shared
   const waiting = createWaiting(createOrderReader(database), reader)
   const batcher = startBatches({
@@ -113,11 +127,12 @@ export async function buildCell(deps: CellDeps): Promise<CellParts> {
   })
   metrics.gaugeOf('holdfast_queue_rows', 'Rows that queued commands will touch', () => batcher.load().queuedRows)
 
+  const keys = openKeys(shared, findShop)
   const providers = openProviders({ cell, database, config, clock })
   const payments = startCellPayments({
     ...shared,
     providers,
-    shopIds: [shop.id],
+    shopIds: async () => [await findShop()].flatMap((shop) => shop?.id ?? []),
     newestSeq: () => reader.horizon,
     commands: batcher,
     log,
@@ -143,11 +158,11 @@ export async function buildCell(deps: CellDeps): Promise<CellParts> {
     lives: () => reader.lives,
     consumersChanged: () => bus.look(),
     assessOrder: createRisk({ database, clock, assessors: [], metrics: riskMetrics(metrics) }),
-    keys: createKeys(database, clock.now, config.profile === 'development' ? developmentPrincipals(shop) : undefined),
+    keys,
     log,
     traffic: countTraffic(metrics, clock.elapsedMs),
     requestPrefix: randomBytes(5).toString('hex'),
-    unreadyReasons: () => unreadyReasons(database, gate, clock),
+    unreadyReasons: () => unreadyReasons({ database, gate, clock }, findShop),
     async audit(wanted) {
       const [units, money] = await Promise.all([auditor.result(wanted), ledger.audit.result(wanted)])
       return { units, money }
@@ -181,6 +196,16 @@ const moneyElsewhere = (database: Database, { testProvider }: ReturnType<typeof 
   underWay: () => readUnderWay(database),
 })
 
+type FindShop = () => Promise<Shop | undefined>
+
+function openKeys(
+  { database, config, clock }: Required<Pick<CellDeps, 'database' | 'config' | 'clock'>>,
+  findShop: FindShop,
+) {
+  const isDevelopment = config.profile === 'development'
+  return createKeys(database, clock.now, isDevelopment ? developmentPrincipals(findShop) : undefined)
+}
+
 /** A database that is gone is told by one line a few seconds apart, not by a stack trace for each try. */
 function warn(log: Log, what: string) {
   let quietUntil = 0
@@ -205,9 +230,11 @@ function openDeadLetters(database: Database, cell: CellName, submit: SubmitSettl
   ])
 }
 
-async function unreadyReasons(database: Database, gate: Gate, clock: Clock): Promise<string[]> {
-  const found = database.query('select 1').then(
-    () => (gate.isShut ? ['standby_unreachable'] : []),
+type Ground = { database: Database; gate: Gate; clock: Clock }
+
+async function unreadyReasons({ database, gate, clock }: Ground, findShop: FindShop): Promise<string[]> {
+  const found = Promise.all([database.query('select 1'), findShop()]).then(
+    ([, shop]) => [...(gate.isShut ? ['standby_unreachable'] : []), ...(shop ? [] : ['shop_not_received'])],
     () => ['database_unreachable'],
   )
   return Promise.race([found, clock.sleep(limits.readyMsMax).then(() => ['database_slow'])])

@@ -174,6 +174,10 @@ export const limits = {
   logChunkMax: 2_000,
   streamBacklogMax: 10_000,
 
+  // Data that every cell has
+  replicaPageMax: 500, // rows of one answer to a cell that copies them
+  replicaSettingsPageMax: 10, // with lists of some hundred KiB each
+
   // Outgoing webhooks
   webhookEndpointsMax: 50, // of a shop
   webhookTypesMax: 20,

@@ -4,11 +4,13 @@ import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import type { CellName } from '../base/ids.ts'
+import { ensureShop, type Shop } from '../modules/shops/service.ts'
 import { type Config, readConfig } from '../runtime/config.ts'
 import { type DatabaseUrl, socketUrl } from '../runtime/database-url.ts'
 import { startEmbedded } from '../runtime/embedded.ts'
 import { superuser } from '../runtime/embedded-folder.ts'
 import { isServerOf, readPostmaster } from '../runtime/embedded-postmaster.ts'
+import { ensureEventPartitions } from '../runtime/partitions.ts'
 import { type Database, openDatabase } from '../runtime/pg.ts'
 import { checkServer } from '../runtime/preflight.ts'
 import { CommandFailure } from './failure.ts'
@@ -44,6 +46,12 @@ export async function withDatabase<T>(
 /** Whose ids the command tells. */
 export const cellNamed = (flags: DatabaseFlags): CellName =>
   readConfig(flagsOf(flags), process.env).cells[0]! as CellName
+
+/** The default shop, and a log that can tell what is changed of it, also where no server has ever run. */
+export async function openShop(database: Database, cell: CellName): Promise<Shop> {
+  await ensureEventPartitions(database)
+  return ensureShop(database, cell)
+}
 
 const flagsOf = (flags: DatabaseFlags): string[] =>
   (Object.keys(databaseOptions) as (keyof DatabaseFlags)[]).flatMap((flag) =>

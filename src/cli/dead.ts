@@ -10,10 +10,9 @@ import type { DropRecord } from '../modules/deadletters/store.ts'
 import { type DeadKind, type DeadLetter, deadKinds } from '../modules/deadletters/types.ts'
 import type { SubmitSettle } from '../modules/payments/executor.ts'
 import { deadOperations } from '../modules/payments/service.ts'
-import { ensureShop } from '../modules/shops/service.ts'
 import { deadDeliveries } from '../modules/webhooks/dead.ts'
 import type { Database } from '../runtime/pg.ts'
-import { cellNamed, databaseHelp, databaseOptions, withDatabase } from './database.ts'
+import { cellNamed, databaseHelp, databaseOptions, openShop, withDatabase } from './database.ts'
 import { CommandFailure, usage } from './failure.ts'
 import { withSettling } from './settling.ts'
 import { formatTable } from './table.ts'
@@ -48,8 +47,8 @@ export async function dead(args: string[]): Promise<number> {
   const { values, positionals } = parseArgs({ args, options, allowPositionals: true })
   const work = workOf(positionals, values)
   const told = await withDatabase(values, async (database) => {
-    const shop = await ensureShop(database)
     const cell = cellNamed(values)
+    const shop = await openShop(database, cell)
     return withSettling(database, cell, (submit) => work(lettersOf(database, cell, submit), shop.id))
   })
   console.log(told.text)

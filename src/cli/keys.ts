@@ -1,11 +1,11 @@
 // holdfast keys: makes, lists and revokes the keys of a shop. A key's text is shown once, when it is made; only its hash is kept.
 import { parseArgs } from 'node:util'
-import type { Uuid } from '../base/ids.ts'
-import { ensureShop, issueKey, keysOf, withdrawKey } from '../modules/shops/service.ts'
+import type { CellName, Uuid } from '../base/ids.ts'
+import { issueKey, keysOf, type Shop, withdrawKey } from '../modules/shops/service.ts'
 import { type Key, type Scope, scopes } from '../modules/shops/types.ts'
 import { systemClock } from '../runtime/clock.ts'
 import type { Database } from '../runtime/pg.ts'
-import { databaseHelp, databaseOptions, withDatabase } from './database.ts'
+import { cellNamed, databaseHelp, databaseOptions, openShop, withDatabase } from './database.ts'
 import { CommandFailure, usage } from './failure.ts'
 import { formatTable } from './table.ts'
 
@@ -39,16 +39,22 @@ type Told = { text: string; json: object }
 export async function keys(args: string[]): Promise<number> {
   const { values, positionals } = parseArgs({ args, options, allowPositionals: true })
   const work = workOf(positionals, values)
-  const told = await withDatabase(values, async (database) => work(database, await shopOf(database, values.shop)))
+  const cell = cellNamed(values)
+  const told = await withDatabase(values, async (database) =>
+    work(database, { ...(await shopOf(database, cell, values.shop)), cell }),
+  )
   console.log(told.text)
   if (values.json) console.log(JSON.stringify(told.json))
   return 0
 }
 
-type Shop = Awaited<ReturnType<typeof ensureShop>>
+type ShopHere = Shop & { cell: CellName }
 
 /** Refuses what is wrong with the command before a database is opened. */
-function workOf([action, id, ...rest]: string[], values: Values): (database: Database, shop: Shop) => Promise<Told> {
+function workOf(
+  [action, id, ...rest]: string[],
+  values: Values,
+): (database: Database, shop: ShopHere) => Promise<Told> {
   const [wanted, unwanted] = action === 'revoke' ? [id, rest] : [undefined, id === undefined ? [] : [id]]
   if (unwanted.length > 0) throw usage(`${unwanted[0]} is one word too many.`)
   if (action === 'list') return list
@@ -60,13 +66,13 @@ function workOf([action, id, ...rest]: string[], values: Values): (database: Dat
 }
 
 /** Only the default shop is made on the way: a mistyped code must not become a shop. */
-async function shopOf(database: Database, code: string): Promise<Shop> {
+async function shopOf(database: Database, cell: CellName, code: string): Promise<Shop> {
   if (code !== 'default')
     throw new CommandFailure('shop_not_found', `There is no shop ${code}; this version has the shop default.`)
-  return ensureShop(database, code)
+  return openShop(database, cell)
 }
 
-function creation({ name, scopes: text, storefront }: Values): (database: Database, shop: Shop) => Promise<Told> {
+function creation({ name, scopes: text, storefront }: Values): (database: Database, shop: ShopHere) => Promise<Told> {
   if (!name) throw usage('--name is missing: say who uses the key.')
   if (storefront && text !== undefined) throw usage('A storefront key has scopes of its own: leave out --scopes.')
   const granted = text === undefined ? scopes.filter((scope) => !unusual.includes(scope)) : text.split(',')
@@ -79,7 +85,7 @@ function creation({ name, scopes: text, storefront }: Values): (database: Databa
       name,
       scopes: granted as Scope[],
     }
-    const { key, text: secret } = await issueKey(database, request, systemClock.now())
+    const { key, text: secret } = await issueKey(database, request, { cell: shop.cell, now: systemClock.now() })
     return {
       text: `${secret}\n\nKeep it: it is shown only now. Its id is ${key.id}.`,
       json: { key: wire(key), secret },
@@ -87,7 +93,7 @@ function creation({ name, scopes: text, storefront }: Values): (database: Databa
   }
 }
 
-async function list(database: Database, shop: Shop): Promise<Told> {
+async function list(database: Database, shop: ShopHere): Promise<Told> {
   const found = await keysOf(database, shop.id)
   const rows = found.map((key) => [
     key.id,
@@ -101,8 +107,8 @@ async function list(database: Database, shop: Shop): Promise<Told> {
   return { text: found.length === 0 ? 'There are no keys.' : formatTable(heads, rows), json: { keys: found.map(wire) } }
 }
 
-async function revoke(database: Database, shop: Shop, id: Uuid): Promise<Told> {
-  const key = await withdrawKey(database, shop.id, id)
+async function revoke(database: Database, shop: ShopHere, id: Uuid): Promise<Told> {
+  const key = await withdrawKey(database, { shopId: shop.id, id }, shop.cell)
   if (!key) throw new CommandFailure('key_not_found', `The shop has no key ${id}.`)
   return { text: `${key.name} (${id}) is revoked; servers refuse it within a few seconds.`, json: { key: wire(key) } }
 }

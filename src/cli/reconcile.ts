@@ -15,11 +15,10 @@ import {
   reconcileOrders,
 } from '../modules/payments/reconcile.ts'
 import type { Provider } from '../modules/payments/types.ts'
-import { ensureShop } from '../modules/shops/service.ts'
 import { systemClock } from '../runtime/clock.ts'
 import { type Config, readConfig } from '../runtime/config.ts'
 import type { Database } from '../runtime/pg.ts'
-import { databaseHelp, databaseOptions, withDatabase } from './database.ts'
+import { databaseHelp, databaseOptions, openShop, withDatabase } from './database.ts'
 import { usage } from './failure.ts'
 import { withSettling } from './settling.ts'
 import { formatTable } from './table.ts'
@@ -53,7 +52,7 @@ export async function reconcile(args: string[]): Promise<number> {
 type Options = { cell: CellName; config: Config; since: Instant | null }
 
 async function ofDatabase(database: Database, { cell, config, since }: Options): Promise<ReconcileReport> {
-  const shop = await ensureShop(database)
+  const shop = await openShop(database, cell)
   return withSettling(database, cell, async (submit) => {
     const providers = openProviders({ cell, database, config, clock: systemClock })
     const parts = partsOf(database, providers.byName, submit)

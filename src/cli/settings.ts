@@ -1,17 +1,16 @@
 // holdfast settings: a shop's settings, through the database. Servers that run see a change within a few seconds.
 import { readFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
-import type { ShopId } from '../base/ids.ts'
+import type { CellName, ShopId } from '../base/ids.ts'
 import { limits } from '../base/limits.ts'
 import type { Refused } from '../base/result.ts'
 import { toRfc3339 } from '../base/time.ts'
-import { ensureShop } from '../modules/shops/service.ts'
 import { defaultSettings, refusedSettings, SettingsBody, settingRows, settingsOf } from '../modules/shops/settings.ts'
 import { settingsAnswer } from '../modules/shops/settings-routes.ts'
 import { addSettings, readHistory, readSettings, type SettingsRecord } from '../modules/shops/settings-store.ts'
 import { compileBody, schemaRefusal } from '../runtime/http.ts'
 import type { Database } from '../runtime/pg.ts'
-import { databaseHelp, databaseOptions, withDatabase } from './database.ts'
+import { cellNamed, databaseHelp, databaseOptions, openShop, withDatabase } from './database.ts'
 import { CommandFailure, usage } from './failure.ts'
 import { formatTable } from './table.ts'
 
@@ -35,12 +34,16 @@ const options = {
 } as const
 type Values = ReturnType<typeof parseArgs<{ options: typeof options; allowPositionals: true }>>['values']
 type Told = { text: string; json: object }
+type At = { shopId: ShopId; cell: CellName }
 type Change = (current: SettingsBody) => SettingsBody
 
 export async function settings(args: string[]): Promise<number> {
   const { values, positionals } = parseArgs({ args, options, allowPositionals: true })
   const work = await workOf(positionals, values)
-  const told = await withDatabase(values, async (database) => work(database, (await ensureShop(database)).id))
+  const cell = cellNamed(values)
+  const told = await withDatabase(values, async (database) =>
+    work(database, { shopId: (await openShop(database, cell)).id, cell }),
+  )
   console.log(told.text)
   if (values.json) console.log(JSON.stringify(told.json))
   return 0
@@ -50,17 +53,17 @@ export async function settings(args: string[]): Promise<number> {
 async function workOf(
   [action, ...words]: string[],
   { file }: Values,
-): Promise<(database: Database, shopId: ShopId) => Promise<Told>> {
+): Promise<(database: Database, at: At) => Promise<Told>> {
   if (action !== 'set' && words.length > 0) throw usage(`${words[0]} is one word too many.`)
   switch (action) {
     case 'show':
-      return async (database, shopId) => shown(await readSettings(database, shopId))
+      return async (database, { shopId }) => shown(await readSettings(database, shopId))
     case 'history':
       return history
     case 'set': {
       if ((file === undefined) === (words.length === 0)) throw usage('Say NAME=VALUE, or --file FILE.')
       const change = file === undefined ? changeOf(words) : wholeOf(await textOf(file))
-      return async (database, shopId) => shown(await set(database, shopId, change))
+      return async (database, at) => shown(await set(database, at, change))
     }
     default:
       throw usage('Say show, set or history. See holdfast settings --help.')
@@ -111,14 +114,14 @@ function jsonOr(text: string, otherwise: unknown): unknown {
 
 const isBody = compileBody(SettingsBody)
 
-async function set(database: Database, shopId: ShopId, change: Change): Promise<SettingsRecord> {
+async function set(database: Database, { shopId, cell }: At, change: Change): Promise<SettingsRecord> {
   const current = await readSettings(database, shopId)
   const body = change(current ? settingsOf(current.settings) : defaultSettings)
   if (!isBody(body)) throw asFailure(schemaRefusal(isBody.errors!, null))
   const wanted = settingsOf(body)
   const refusal = refusedSettings(wanted)
   if (refusal) throw asFailure(refusal)
-  const seen = { shopId, keyId: null, ifVersion: current?.version ?? 0, settings: wanted }
+  const seen = { shopId, keyId: null, ifVersion: current?.version ?? 0, settings: wanted, cell }
   const added = await database.transaction((session) => addSettings(session, seen))
   if (!added)
     throw new CommandFailure('precondition_failed', 'Somebody else has set them meanwhile: look, and try again.')
@@ -144,7 +147,7 @@ function shown(record: SettingsRecord | undefined): Told {
   return { text: `Version ${answer.version}\n${formatTable(heads, rows)}`, json: { settings: answer } }
 }
 
-async function history(database: Database, shopId: ShopId): Promise<Told> {
+async function history(database: Database, { shopId }: At): Promise<Told> {
   const found = await readHistory(database, shopId, 2 ** 31 - 1, limits.listLimitMax)
   const heads = ['Version', 'Changed', 'By'].map((head) => ({ head }))
   const rows = found.map(({ version, changed_at, key_id }) => [String(version), toRfc3339(changed_at), key_id ?? ''])

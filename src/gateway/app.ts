@@ -136,7 +136,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   deadLetterRoutes(app, { ...shared, deadLetters: options.deadLetters })
   consumerRoutes(app, { guard, database: options.database, lives: options.lives, changed: options.consumersChanged })
   cellRoutes(app, { ...shared, ...options.cells })
-  settingsRoutes(app, { guard, database: options.database, keys: options.keys })
+  settingsRoutes(app, { cell, guard, database: options.database, keys: options.keys })
   stockRoutes(app, { ...shared, submissionOf })
   orderRoutes(app, ordersShared)
   lifeRoutes(app, ordersShared)

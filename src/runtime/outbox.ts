@@ -5,6 +5,12 @@ import type { Uuid } from '../base/ids.ts'
 import type { Instant } from '../base/time.ts'
 import { bareArray, jsonLines, type Param, textArray } from './pg-values.ts'
 
+/**
+ * The shop of events that only cells may read, such as those that carry a shop's secret: no shop has this number, and pages,
+ * streams and webhooks serve the events of their key's shop alone.
+ */
+export const internalShopId = 0
+
 /** A fact about a subject. Versions of a subject are contiguous from 1; its row lock sees to that. */
 export type NewEvent = {
   shopId: number

@@ -66,7 +66,7 @@ async function openDoor(peers?: AppOptions['peers']) {
     keys: createKeys(
       { query: async () => [] as never }, // the shop has set nothing
       clock.now,
-      developmentPrincipals({ id: 1 as ShopId, secret: Buffer.alloc(32) }),
+      developmentPrincipals(async () => ({ id: 1 as ShopId, secret: Buffer.alloc(32) })),
     ),
     log: { error: () => {}, warn: (_: object, message: string) => void state.warnings.push(message) } as never,
     traffic: countTraffic(metrics, clock.elapsedMs),

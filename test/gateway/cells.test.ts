@@ -2,12 +2,12 @@
 // flight.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { CellName, ShopId } from '../../src/base/ids.ts'
-import { instant } from '../../src/base/time.ts'
 import { checkTopology, topologyJson } from '../../src/base/topology.ts'
 import { issueKey } from '../../src/modules/shops/service.ts'
 import type { Scope } from '../../src/modules/shops/types.ts'
 import { cellOf, keyOf } from '../base/topology-given.ts'
 import { type Answer, type HttpCell, openHttpCell, orderBody, receive } from '../support/http-cell.ts'
+import { writing } from '../support/writing.ts'
 
 let cell: HttpCell
 beforeAll(async () => {
@@ -39,7 +39,7 @@ const us1 = wire('us1', 2)
 
 async function withScopes(...scopes: Scope[]): Promise<string> {
   const request = { shopId: 1 as ShopId, kind: 'sk', name: 'operator', scopes } as const
-  return (await issueKey(cell.database, request, instant(Date.now()))).text
+  return (await issueKey(cell.database, request, writing())).text
 }
 
 describe('a cell that runs alone', () => {

@@ -2,11 +2,11 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { ShopId } from '../../src/base/ids.ts'
-import { instant } from '../../src/base/time.ts'
 import { issueKey } from '../../src/modules/shops/service.ts'
 import { forgetRequestKeys } from '../../src/runtime/request-keys.ts'
 import { eventually } from '../support/eventually.ts'
 import { type HttpCell, openHttpCell } from '../support/http-cell.ts'
+import { writing } from '../support/writing.ts'
 
 let cell: HttpCell
 let operations: string[]
@@ -206,7 +206,7 @@ describe('dead letters', () => {
 
   it('need their scopes, and are those of the shop alone', async () => {
     const request = { shopId: 1 as ShopId, kind: 'sk', name: 'reader', scopes: ['dead-letters:read'] } as const
-    const { text } = await issueKey(cell.database, request, instant(Date.now()))
+    const { text } = await issueKey(cell.database, request, writing())
     expect((await cell.call('GET', '/v1/dead-letters', { as: text })).status).toBe(200)
     const denied = await cell.call('POST', `/v1/dead-letters/${operations[1]}/retry`, { as: text })
     expect(denied.json.code).toBe('forbidden')
@@ -219,7 +219,7 @@ describe('dead letters', () => {
     const stranger = await issueKey(
       cell.database,
       { ...request, shopId: other!.id, scopes: ['dead-letters:read', 'dead-letters:write'] },
-      instant(Date.now()),
+      writing(),
     )
     const [mine] = await giveUpEvents('sku:mine')
     const [delivery] = idsOf(await list('?kind=webhook_delivery'))

@@ -4,10 +4,10 @@ import { type CellName, type ShopId, toWireId } from '../../src/base/ids.ts'
 import { defaultTerms } from '../../src/modules/orders/life.ts'
 import type { Settlement } from '../../src/modules/orders/types.ts'
 import { issueKey } from '../../src/modules/shops/service.ts'
-import { systemClock } from '../../src/runtime/clock.ts'
 import { newUuid, openEngine, placeOrder, submission } from '../support/engine.ts'
 import { eventually } from '../support/eventually.ts'
 import { type HttpCell, openHttpCell, orderBody, receive } from '../support/http-cell.ts'
+import { writing } from '../support/writing.ts'
 
 let cell: HttpCell
 let paid: string
@@ -163,7 +163,7 @@ describe('a booking by hand', () => {
 
 it('needs its scopes', async () => {
   const request = { shopId: 1 as ShopId, kind: 'sk', name: 'reports', scopes: ['ledger:read'] } as const
-  const { text: as } = await issueKey(cell.database, request, systemClock.now())
+  const { text: as } = await issueKey(cell.database, request, writing())
   expect((await cell.call('GET', '/v1/ledger/balances', { as })).status).toBe(200)
   const body = { kind: 'fee', order_id: paid, amount: eur(5), reason: 'x' }
   expect((await cell.call('POST', '/v1/ledger/entries', { as, body })).json).toMatchObject({ code: 'forbidden' })

@@ -1,12 +1,12 @@
 // What the server does whatever the route: keys, unknown paths, bodies it does not take, broken HTTP, probes, and its end.
 import { connect, type Socket } from 'node:net'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { ShopId } from '../../src/base/ids.ts'
+import type { CellName, ShopId } from '../../src/base/ids.ts'
 import { drainApp } from '../../src/gateway/app.ts'
 import { issueKey, withdrawKey } from '../../src/modules/shops/service.ts'
-import { systemClock } from '../../src/runtime/clock.ts'
 import { eventually } from '../support/eventually.ts'
 import { type HttpCell, openHttpCell, orderBody, receive } from '../support/http-cell.ts'
+import { writing } from '../support/writing.ts'
 
 let cell: HttpCell
 beforeAll(async () => {
@@ -48,20 +48,20 @@ describe('keys', () => {
 
   it('of the database open what their scopes say, and stop soon after they are revoked', async () => {
     const request = { shopId: 1 as ShopId, kind: 'sk', name: 'reports', scopes: ['orders:read'] } as const
-    const { key, text } = await issueKey(cell.database, request, systemClock.now())
+    const { key, text } = await issueKey(cell.database, request, writing())
     expect(text).toMatch(/^sk_test_/)
     expect((await cell.call('GET', '/v1/orders', { as: text })).status).toBe(200)
     expect((await cell.call('GET', '/v1/events', { as: text })).json).toMatchObject({ status: 403, code: 'forbidden' })
     expect((await cell.call('POST', '/v1/orders', { as: text, body: orderBody('A-1') })).status).toBe(403)
     const stored = await cell.database.query<{ row: string }>('select k::text as row from shops.keys k')
     expect(stored.some(({ row }) => row.includes(text))).toBe(false)
-    await withdrawKey(cell.database, 1 as ShopId, key.id)
+    await withdrawKey(cell.database, { shopId: 1 as ShopId, id: key.id }, 'eu1' as CellName)
     await eventually(async () => (await cell.call('GET', '/v1/orders', { as: text })).status === 401, 10_000)
   })
 
   it('of a scope other than import cannot bring a time or an amount of their own', async () => {
     const request = { shopId: 1 as ShopId, kind: 'sk', name: 'shop', scopes: ['orders:write'] } as const
-    const { text } = await issueKey(cell.database, request, systemClock.now())
+    const { text } = await issueKey(cell.database, request, writing())
     const place = (body: object) => cell.call('POST', '/v1/orders', { as: text, body })
     expect((await place(orderBody('A-1'))).status).toBe(201)
     expect((await place(orderBody('A-1', 1, { placed_at: '2020-01-01T00:00:00Z' }))).json).toMatchObject({

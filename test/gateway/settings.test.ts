@@ -1,11 +1,11 @@
 // A shop's settings over HTTP: versions that are only added, and orders that are placed under the newest.
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { ShopId } from '../../src/base/ids.ts'
-import { instant } from '../../src/base/time.ts'
 import { issueKey } from '../../src/modules/shops/service.ts'
 import { defaultSettings } from '../../src/modules/shops/settings.ts'
 import { eventually } from '../support/eventually.ts'
 import { type HttpCell, openHttpCell, orderBody, receive } from '../support/http-cell.ts'
+import { writing } from '../support/writing.ts'
 
 let cell: HttpCell
 beforeAll(async () => {
@@ -80,11 +80,11 @@ describe('settings', () => {
 
   it('need their scopes', async () => {
     const request = { shopId: 1 as ShopId, kind: 'sk', name: 'reader', scopes: ['settings:read'] } as const
-    const { key, text } = await issueKey(cell.database, request, instant(Date.now()))
+    const { key, text } = await issueKey(cell.database, request, writing())
     expect((await cell.call('GET', '/v1/settings', { as: text })).status).toBe(200)
     expect((await put({}, { as: text })).json.code).toBe('forbidden')
     expect((await cell.call('GET', '/v1/settings', { as: 'pk_dev' })).json.code).toBe('forbidden')
-    const writer = await issueKey(cell.database, { ...request, scopes: ['settings:write'] }, instant(Date.now()))
+    const writer = await issueKey(cell.database, { ...request, scopes: ['settings:write'] }, writing())
     expect((await put({}, { as: writer.text })).json.changed_by).toBe(writer.key.id)
     expect(key.id).not.toBe(writer.key.id)
   })
@@ -95,7 +95,7 @@ describe('an order', () => {
 
   it('is placed under the settings of its moment, of development keys and of stored ones', async () => {
     const request = { shopId: 1 as ShopId, kind: 'sk', name: 'shop', scopes: ['orders:write'] } as const
-    const { text } = await issueKey(cell.database, request, instant(Date.now()))
+    const { text } = await issueKey(cell.database, request, writing())
     const reserved = async (as: string) => {
       const { json } = await cell.call('POST', '/v1/orders', { body: orderBody('A-1'), as })
       return Math.round((Date.parse(json.expires_at) - Date.parse(json.created_at)) / 1000)

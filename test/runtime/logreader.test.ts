@@ -294,7 +294,9 @@ describe('pages and streams', () => {
 
   test('garbage, and a position of a database that this one never was, are refused as cursor_invalid', async () => {
     const stranger = formatPosition({
-      incarnation: parsePosition(reader.position(1))!.incarnation.replace(/^./, (digit) => (digit === '0' ? '1' : '0')) as never,
+      incarnation: parsePosition(reader.position(1))!.incarnation.replace(/^./, (digit) =>
+        digit === '0' ? '1' : '0',
+      ) as never,
       seq: 1,
     })
     for (const after of ['x', '0', stranger, `${reader.position(3)}A`, reader.position(3).slice(1)]) {

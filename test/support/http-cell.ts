@@ -33,11 +33,11 @@ export type CallOptions = {
 // biome-ignore lint/suspicious/noExplicitAny: tests read what was answered and fail when it is not there
 export type Answer = { status: number; headers: Headers; text: string; json: any }
 
-export type HttpCellOptions = { url?: DatabaseUrl; name?: string; routing?: Routing }
+export type HttpCellOptions = { url?: DatabaseUrl; name?: string; routing?: Routing; isFirst?: boolean }
 
 export async function openHttpCell(
   config: Partial<Pick<Config, 'stripe' | 'durability'>> = {},
-  { url, name = 'eu1', routing }: HttpCellOptions = {},
+  { url, name = 'eu1', routing, isFirst = true }: HttpCellOptions = {},
 ): Promise<HttpCell> {
   const synchronousCommit = config.durability === 'geo' ? 'local' : undefined
   const database = openDatabase({ url: url ?? (await createDatabase()), applicationName: 'test', synchronousCommit })
@@ -50,6 +50,7 @@ export async function openHttpCell(
     config: { lanes: 2, profile: 'development', ...config },
     log,
     routing,
+    isFirst,
   })
   await parts.app.listen({ host: '127.0.0.1', port: 0 })
   const { port } = parts.app.server.address() as AddressInfo

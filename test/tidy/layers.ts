@@ -27,6 +27,7 @@ const fileLayers: Record<string, Layer> = {
   'decide-transfers.ts': 'decide',
   'store.ts': 'store',
   'settings-store.ts': 'store',
+  'replica.ts': 'store',
   'stripe-store.ts': 'store',
   'routes.ts': 'routes',
   'delivery-routes.ts': 'routes',

@@ -291,13 +291,13 @@ async function makeRows(transaction: Transaction, newRows: readonly NewRow[]): P
     await database.locks.acquire(owner, slot)
     if (stands()) continue
     const id = ++database.lastRowId as StockRowId
-    made.set(id, { ...emptyRow, id, shopId, sku, location, site })
+    const tracking = database.tables.policies.get(skuKey(shopId, sku))?.tracking ?? 'counted'
+    made.set(id, { ...emptyRow, id, shopId, sku, location, site, tracking })
   }
   return [...made.keys()]
 }
 
 const emptyRow = {
-  tracking: 'counted',
   onHand: 0,
   reserved: 0,
   committed: 0,

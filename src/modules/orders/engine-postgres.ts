@@ -137,7 +137,8 @@ const distinct = <T extends { id: Uuid }>(items: T[]): T[] => [
 ]
 
 async function lockStock(session: Session, skus: readonly ShopSku[], newRows: readonly NewRow[]) {
-  const [made, rows] = await Promise.all([
+  const [, made, rows] = await Promise.all([
+    newRows.length > 0 ? stock.sharePolicies(session) : undefined,
     newRows.length > 0 ? stock.makeRows(session, newRows) : [],
     skus.length > 0 ? stock.lockRows(session, skus) : [],
   ])

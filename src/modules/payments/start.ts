@@ -23,7 +23,7 @@ export type PaymentsOptions = {
   submit: SubmitSettle
   readOrder: (shopId: ShopId, id: Uuid) => Promise<Order | undefined>
   /** Whose payments are compared with the providers' records, and how their orders are found. */
-  shopIds: readonly ShopId[]
+  shopIds(): Promise<readonly ShopId[]>
   readOrders: ReconcileParts['readOrders']
   clock: Clock
   /** The newest event that can be read now. */
@@ -91,7 +91,7 @@ async function reconcileRecent(
   const report = emptyReport()
   const now = clock.now()
   const span = { after: addMs(now, -limits.reconcileSpanMs), before: addMs(now, -limits.reconcileQuietMs) }
-  for (const shopId of shopIds) {
+  for (const shopId of await shopIds()) {
     await reconcileOrders({ ...options, stopping }, shopId, { span, ordersMax: limits.reconcileOrdersMax }, report)
   }
   if (stopping.aborted) return // what it has not looked at may differ as well

@@ -1,7 +1,7 @@
-// Shops and their keys: makes the default shop, issues and revokes keys, and tells who a request comes from. What was
+// Shops and their keys: makes the default shop at the first cell and finds it at the others, issues and revokes keys, and tells who a request comes from. What was
 // found is remembered for a few seconds, so that a key costs one map look-up a request and a revocation still bites.
 import { present } from '../../base/assert.ts'
-import { type ShopId, type Uuid, uuidV7 } from '../../base/ids.ts'
+import { type CellName, type ShopId, type Uuid, uuidV7 } from '../../base/ids.ts'
 import { limits } from '../../base/limits.ts'
 import { type Instant, toRfc3339 } from '../../base/time.ts'
 import type { Database } from '../../runtime/pg.ts'
@@ -17,40 +17,61 @@ const defaultShop = 'default'
 
 type Store = Pick<Database, 'query' | 'transaction'>
 
-/** The shop of the code; made, with a secret of its own, when it is missing. */
-export async function ensureShop(database: Store, code = defaultShop): Promise<{ id: ShopId; secret: Uint8Array }> {
-  const found = (await findShop(database, code))[0]
-  if (found) return { id: found.id, secret: Buffer.from(found.secret, 'hex') }
-  const secret = newSecret(32, 'hex')
-  await database.transaction((session) => makeShop(session, { code, name: code, secret }))
-  const made = present((await findShop(database, code))[0], `shop ${code}`)
-  return { id: made.id, secret: Buffer.from(made.secret, 'hex') }
+export type Shop = { id: ShopId; secret: Uint8Array }
+
+/** The default shop; undefined where it is not yet. */
+export async function readShop(database: Pick<Database, 'query'>): Promise<Shop | undefined> {
+  const found = (await findShop(database, defaultShop))[0]
+  return found && { id: found.id, secret: Buffer.from(found.secret, 'hex') }
 }
 
+/** The default shop; made, with a secret of its own, when it is missing. For the first cell: the others receive it. */
+export async function ensureShop(database: Store, cell: CellName): Promise<Shop> {
+  const found = await readShop(database)
+  if (found) return found
+  const secret = newSecret(32, 'hex')
+  const shop = { code: defaultShop, name: defaultShop, secret, cell }
+  await database.transaction((session) => makeShop(session, shop))
+  return present(await readShop(database), 'the default shop')
+}
+
+/** Asks until the shop is there, and then no more. */
+export function onceThere(find: () => Promise<Shop | undefined>): () => Promise<Shop | undefined> {
+  let shop: Shop | undefined
+  return async () => {
+    shop ??= await find()
+    return shop
+  }
+}
+
+/** Who writes, and when. */
+export type Writing = { cell: CellName; now: Instant }
 export type KeyRequest = { shopId: ShopId; kind: KeyKind; name: string; scopes: readonly Scope[] }
 
 /** Makes a key; `text` is shown now and never again. */
 export async function issueKey(
   database: Store,
   request: KeyRequest,
-  now: Instant,
+  { cell, now }: Writing,
 ): Promise<{ key: Key; text: string }> {
   const text = `${request.kind}_test_${newSecret(24, 'base64url')}`
   const id = uuidV7(now, randomIdBytes())
   const granted = request.kind === 'pk' ? storefrontScopes : request.scopes
-  const rows = await database.transaction((session) =>
-    makeKey(session, { ...request, scopes: granted, id, hash: secretHash(text) }),
-  )
-  return { key: keyOf(present(rows[0], 'the new key')), text }
+  const made = { ...request, scopes: granted, id, hash: secretHash(text), cell }
+  return { key: keyOf(await database.transaction((session) => makeKey(session, made))), text }
 }
 
 export const keysOf = async (database: Store, shopId: ShopId): Promise<Key[]> =>
   (await listKeys(database, shopId)).map(keyOf)
 
 /** Undefined when the shop has no such key. */
-export async function withdrawKey(database: Store, shopId: ShopId, id: Uuid): Promise<Key | undefined> {
-  const rows = await database.transaction((session) => revokeKey(session, shopId, id))
-  return rows[0] && keyOf(rows[0])
+export async function withdrawKey(
+  database: Store,
+  key: { shopId: ShopId; id: Uuid },
+  cell: CellName,
+): Promise<Key | undefined> {
+  const record = await database.transaction((session) => revokeKey(session, { ...key, cell }))
+  return record && keyOf(record)
 }
 
 const keyOf = (record: KeyRecord): Key => ({
@@ -65,12 +86,20 @@ const keyOf = (record: KeyRecord): Key => ({
 /** The keys of the development profile, which listens on loopback only. */
 const developmentKeys = { secret: 'sk_dev', storefront: 'pk_dev' } as const
 
-export function developmentPrincipals(shop: { id: ShopId; secret: Uint8Array }): Map<string, Principal> {
-  const shared = { shopId: shop.id, keyId: null, sign: createSigner(shop.secret), ...inForce(defaultSettings) }
-  return new Map<string, Principal>([
-    [developmentKeys.secret, { ...shared, kind: 'sk', scopes: new Set(scopes) }],
-    [developmentKeys.storefront, { ...shared, kind: 'pk', scopes: new Set(storefrontScopes) }],
+/** Keys that are valid without being stored. Undefined: it is none of them, or its shop is not there yet. */
+export type FixedKeys = (text: string) => Promise<Principal | undefined>
+
+export function developmentPrincipals(findShop: () => Promise<Shop | undefined>): FixedKeys {
+  const kinds = new Map<string, Pick<Principal, 'kind' | 'scopes'>>([
+    [developmentKeys.secret, { kind: 'sk', scopes: new Set(scopes) }],
+    [developmentKeys.storefront, { kind: 'pk', scopes: new Set(storefrontScopes) }],
   ])
+  return async (text) => {
+    const fixed = kinds.get(text)
+    const shop = fixed && (await findShop())
+    if (!shop) return undefined
+    return { ...fixed, shopId: shop.id, keyId: null, sign: createSigner(shop.secret), ...inForce(defaultSettings) }
+  }
 }
 
 /** What of the settings every order needs, made once and not for each. */
@@ -89,11 +118,11 @@ export type Keys = {
 
 type Remembered = { principal: Principal | null; until: number }
 
-/** `fixed` keys are valid without being stored; their shop's settings are read as those of any other. */
+/** The settings of a fixed key's shop are read as those of any other. */
 export function createKeys(
   database: Pick<Database, 'query'>,
   now: () => Instant,
-  fixed: ReadonlyMap<string, Principal> = new Map(),
+  fixed: FixedKeys = async () => undefined,
 ): Keys {
   const remembered = new Map<string, Remembered>()
   const finding = new Map<string, Promise<Principal | null>>() // many requests of one key look it up once
@@ -107,8 +136,8 @@ export function createKeys(
   async function lookUp(header: string): Promise<Principal | null> {
     const text = /^Bearer ((?:sk|pk)_[A-Za-z0-9_-]{3,200})$/i.exec(header)?.[1]
     if (text === undefined) return null
-    const development = fixed.get(text)
     const before = forgotten
+    const development = await fixed(text)
     const principal = development
       ? await withSettings(database, remembered.get(header)?.principal ?? development)
       : await principalOf(database, text)
@@ -133,7 +162,9 @@ export function createKeys(
     forget(shopId) {
       forgotten++
       finding.clear()
-      for (const one of remembered.values()) if (one.principal?.shopId === shopId) one.until = 0
+      for (const one of remembered.values()) {
+        if (one.principal === null || one.principal.shopId === shopId) one.until = 0 // what was no key may be one now
+      }
     },
   }
 }

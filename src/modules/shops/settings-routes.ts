@@ -1,6 +1,7 @@
 // Routes of a shop's settings. A change counts at once in the process that took it, and in others when they next look the
 // caller's key up, `keyRememberedMs` later at most.
 import type { FastifyInstance, FastifyReply } from 'fastify'
+import type { CellName } from '../../base/ids.ts'
 import { limits } from '../../base/limits.ts'
 import { refused } from '../../base/result.ts'
 import { closed, page, ref } from '../../base/schemas.ts'
@@ -13,12 +14,13 @@ import { addSettings, readHistory, readSettings, type SettingsRecord } from './s
 import type { Guard } from './types.ts'
 
 export type SettingsRoutesOptions = {
+  cell: CellName
   guard: Guard
   database: Pick<Database, 'query' | 'transaction'>
   keys: { forget(shopId: number): void }
 }
 
-export function settingsRoutes(app: FastifyInstance, { guard, database, keys }: SettingsRoutesOptions): void {
+export function settingsRoutes(app: FastifyInstance, { cell, guard, database, keys }: SettingsRoutesOptions): void {
   app.get(
     '/v1/settings',
     {
@@ -56,7 +58,7 @@ export function settingsRoutes(app: FastifyInstance, { guard, database, keys }: 
       const ifVersion = ifMatchOf(request)
       if (ifVersion === undefined) return sendRefused(reply, refused('precondition_failed'))
       const added = await database.transaction((session) =>
-        addSettings(session, { shopId, keyId, ifVersion, settings }),
+        addSettings(session, { shopId, keyId, ifVersion, settings, cell }),
       )
       if (!added) return sendRefused(reply, refused('precondition_failed'))
       keys.forget(shopId)

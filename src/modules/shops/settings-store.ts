@@ -1,20 +1,25 @@
-// Versions of a shop's settings: added, never changed. Who adds one holds the lock on the shop's row.
-import type { ShopId, Uuid } from '../../base/ids.ts'
+// Versions of a shop's settings: added here, never changed; of two cells that add the same one, one stands. Who adds one
+// holds the lock on the shop's row.
+import type { CellName, ShopId, Uuid } from '../../base/ids.ts'
 import type { Instant } from '../../base/time.ts'
 import type { Database } from '../../runtime/pg.ts'
 import type { Session } from '../../runtime/pg-session.ts'
+import { type ReplicaRow, tellWritten } from '../../runtime/replica.ts'
+import { settingsKind, settingsRow } from './replica.ts'
 import type { Settings, SettingsBody } from './settings.ts'
 
 /** As it was stored, perhaps before some field existed. */
 export type SettingsRecord = { version: number; settings: SettingsBody; changed_at: Instant; key_id: Uuid | null }
 
-const columns = 'version, settings, changed_at, key_id'
-const currentSql = `select ${columns} from shops.settings where shop_id = $1 order by version desc limit 1`
+const columns = 't.version, t.settings, t.changed_at, t.key_id'
+const currentSql = `
+  select ${columns} from shops.settings t where t.shop_id = $1 order by t.version desc limit 1`
 const historySql = `
-  select ${columns} from shops.settings where shop_id = $1 and version < $2 order by version desc limit $3`
+  select ${columns} from shops.settings t where t.shop_id = $1 and t.version < $2 order by t.version desc limit $3`
 const lockShopSql = 'select id from shops.shops where id = $1 for no key update'
 const addSql = `
-  insert into shops.settings (shop_id, version, settings, key_id) values ($1, $2, $3, $4) returning ${columns}`
+  insert into shops.settings as t (shop_id, version, settings, key_id, written_by) values ($1, $2, $3, $4, $5)
+  returning ${columns}, ${settingsRow}`
 
 export async function readSettings(
   database: Pick<Database, 'query'>,
@@ -33,6 +38,7 @@ export type NewSettings = {
   /** The version that was seen; null: whichever is there. */
   ifVersion: number | null
   settings: Settings
+  cell: CellName
 }
 
 /** Undefined when the version is another. */
@@ -42,6 +48,8 @@ export async function addSettings(session: Session, added: NewSettings): Promise
   const version = current?.version ?? 0
   if (added.ifVersion !== null && added.ifVersion !== version) return undefined
   const settings = JSON.stringify(added.settings)
-  const [row] = await session.run<SettingsRecord>(addSql, [added.shopId, version + 1, settings, added.keyId])
-  return row
+  const params = [added.shopId, version + 1, settings, added.keyId, added.cell]
+  const [written] = await session.run<SettingsRecord & { row: ReplicaRow }>(addSql, params)
+  await tellWritten(session, settingsKind, written!.row)
+  return written
 }

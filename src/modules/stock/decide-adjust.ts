@@ -116,7 +116,13 @@ export function decideSetPolicy(state: StockState, command: SetPolicy): Outcome<
   if (command.ifVersion !== null && command.ifVersion !== (earlier?.version ?? 0)) return refused('precondition_failed')
   const rows = state.rows.get(key)
   assert(rows?.[0], `no stock row of ${command.policy.sku}`)
-  const policy: Policy = { shopId: command.shopId, ...command.policy, version: (earlier?.version ?? 0) + 1 }
+  const policy: Policy = {
+    shopId: command.shopId,
+    ...command.policy,
+    version: (earlier?.version ?? 0) + 1,
+    writtenBy: state.cell,
+    elsewhere: earlier?.elsewhere ?? 0,
+  }
   const held = rows.reduce((sum, row) => sum + row.allowance, 0)
   const lent = rows.reduce((sum, row) => sum + allowanceElsewhere(state, row), 0)
   for (const [index, row] of rows.entries()) {
@@ -132,9 +138,9 @@ export function decideSetPolicy(state: StockState, command: SetPolicy): Outcome<
   state.events.push({
     shopId: command.shopId,
     subject: `sku:${sku}`,
-    subjectVersion: version,
+    subjectVersion: version - policy.elsewhere,
     type: 'stock.policy_set',
-    data: { sku, tracking, allowance, regions, group },
+    data: { sku, tracking, allowance, regions, group, version },
     moves: [],
   })
   return accepted(policy)

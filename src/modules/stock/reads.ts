@@ -2,6 +2,8 @@
 import type { CellName, LocationCode, ShopId, Sku, Uuid } from '../../base/ids.ts'
 import { instant } from '../../base/time.ts'
 import type { Database } from '../../runtime/pg.ts'
+import { type ReplicaRow, tellWritten } from '../../runtime/replica.ts'
+import { locationKind, locationRow } from './replica.ts'
 import { type HoldRecord, holdColumns, holdOf, policyOf, readPolicies, readRows } from './store.ts'
 import type { Hold, Location, Policy, StockLevel, StockRow } from './types.ts'
 
@@ -51,8 +53,9 @@ const hasUnitsSql = `
 export const hasUnits = async (database: Reader): Promise<boolean> =>
   (await database.query<{ found: boolean }>(hasUnitsSql))[0]!.found
 
-const locationColumns = 'shop_id, code, name, cell, priority, address, lat, lon, version'
-const readLocationsSql = `select ${locationColumns} from stock.locations where shop_id = $1 order by priority, code`
+const locationColumns = 'l.shop_id, l.code, l.name, l.cell, l.priority, l.address, l.lat, l.lon, l.version'
+const readLocationsSql = `
+  select ${locationColumns} from stock.locations l where l.shop_id = $1 order by l.priority, l.code`
 
 type LocationRecord = Omit<Location, 'shopId'> & { shop_id: ShopId }
 
@@ -62,46 +65,45 @@ export const readLocations = async (database: Reader, shopId: ShopId): Promise<L
   (await database.query<LocationRecord>(readLocationsSql, [shopId])).map(locationOf)
 
 const writeLocationSql = `
-  insert into stock.locations as l (shop_id, code, name, cell, priority, address, lat, lon)
-  values ($1, $2, $3, $4, $5, $6::json, $7, $8)
+  insert into stock.locations as l (shop_id, code, name, cell, priority, address, lat, lon, written_by)
+  values ($1, $2, $3, $4, $5, $6::json, $7, $8, $9)
   on conflict (shop_id, code) do update set name = excluded.name, cell = excluded.cell, priority = excluded.priority,
-    address = excluded.address, lat = excluded.lat, lon = excluded.lon, version = l.version + 1
-  where $9::integer is null or l.version = $9
-  returning ${locationColumns}`
+    address = excluded.address, lat = excluded.lat, lon = excluded.lon, version = l.version + 1,
+    written_by = excluded.written_by
+  where $10::integer is null or l.version = $10
+  returning ${locationColumns}, ${locationRow}`
 const addLocationSql = `
-  insert into stock.locations (shop_id, code, name, cell) values ($1, $2, $3, $4) on conflict do nothing`
+  insert into stock.locations as l (shop_id, code, name, cell, written_by) values ($1, $2, $3, $4, $4)
+  on conflict do nothing returning ${locationRow}`
 
 /** Undefined when `ifVersion` is not its version. */
 export async function writeLocation(
   database: Pick<Database, 'transaction'>,
   location: Omit<Location, 'version'>,
-  ifVersion: number | null,
+  { ifVersion, by }: { ifVersion: number | null; by: CellName },
 ): Promise<Location | undefined> {
   const { shopId, code, name, cell, priority, address, lat, lon } = location
   const addressText = address && JSON.stringify(address)
-  const records = await database.transaction((session) =>
-    session.run<LocationRecord>(writeLocationSql, [
-      shopId,
-      code,
-      name,
-      cell,
-      priority,
-      addressText,
-      lat,
-      lon,
-      ifVersion,
-    ]),
-  )
-  return records[0] && locationOf(records[0])
+  const params = [shopId, code, name, cell, priority, addressText, lat, lon, by, ifVersion]
+  return database.transaction(async (session) => {
+    const [written] = await session.run<LocationRecord & { row: ReplicaRow }>(writeLocationSql, params)
+    if (!written) return undefined
+    const { row, ...record } = written
+    await tellWritten(session, locationKind, row)
+    return locationOf(record)
+  })
 }
 
 const mainLocation = 'main' as LocationCode
 
-/** Every shop has `main`. */
+/** Every shop has `main`, at the cell that made the shop. */
 export async function ensureMainLocation(
   database: Pick<Database, 'transaction'>,
   shopId: ShopId,
   cell: CellName,
 ): Promise<void> {
-  await database.transaction((session) => session.run(addLocationSql, [shopId, mainLocation, 'Main', cell]))
+  await database.transaction(async (session) => {
+    const [made] = await session.run<{ row: ReplicaRow }>(addLocationSql, [shopId, mainLocation, 'Main', cell])
+    if (made) await tellWritten(session, locationKind, made.row)
+  })
 }

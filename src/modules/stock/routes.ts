@@ -234,7 +234,8 @@ function locationRoutes(app: FastifyInstance, { cell, guard, database }: StockRo
       const location = locationOf(principal.shopId, params.code, body, cell)
       if ('ok' in location) return sendRefused(reply, location)
       const ifVersion = ifMatchOf(request)
-      const written = ifVersion === undefined ? undefined : await writeLocation(database, location, ifVersion)
+      const written =
+        ifVersion === undefined ? undefined : await writeLocation(database, location, { ifVersion, by: cell })
       if (!written) return sendRefused(reply, refused('precondition_failed'))
       const answer = JSON.stringify(locationAnswer(written))
       return sendJson(reply.header('etag', etagOf(written.version)), 200, answer)

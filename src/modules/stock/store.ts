@@ -91,17 +91,27 @@ export const lockDueHolds = (session: Session, due: DueQuery) =>
 export const findOtherDueHold = (session: Session, of: readonly ShopSku[], loaded: readonly { id: Uuid }[]) =>
   session.run<{ id: Uuid }>(otherDueHoldSql, [...shopSkus(of), ids(loaded)])
 
+// A policy may be there before any row of its SKU, since policies arrive from other cells. Rows are made as it says, so whoever
+// makes rows shares this lock from before it looks, and who writes what has arrived takes it alone: neither misses the other.
+const policiesLock = 4_207_003
+const sharePoliciesSql = `select pg_advisory_xact_lock_shared(${policiesLock})`
+const ownPoliciesSql = `select pg_advisory_xact_lock(${policiesLock})`
+
+export const sharePolicies = (session: Session) => session.run(sharePoliciesSql)
+export const ownPolicies = (session: Session) => session.run(ownPoliciesSql)
+
 // Sorted, so that two batches that make the same rows wait for each other in one order.
 const makeRowsSql = `
-  insert into stock.rows (shop_id, sku, location)
-  select distinct u.shop_id, u.sku, u.location
+  insert into stock.rows (shop_id, sku, location, tracking)
+  select distinct u.shop_id, u.sku, u.location, coalesce(p.tracking, 'counted')
   from unnest($1::integer[], $2::text[], $3::text[]) u(shop_id, sku, location)
   join stock.locations l on l.shop_id = u.shop_id and l.code = u.location
+  left join stock.policies p on p.shop_id = u.shop_id and p.sku = u.sku
   order by 1, 2, 3
   on conflict do nothing returning id`
 const removeRowsSql = `delete from stock.rows where id = any($1::bigint[])`
 
-/** Makes the rows that are missing, of known locations; answers the ids of those it made. */
+/** Makes the rows that are missing, of known locations; answers the ids of those it made. A later statement than sharePolicies. */
 export const makeRows = (session: Session, rows: readonly (ShopSku & { location: LocationCode })[]) =>
   session.run<{ id: StockRowId }>(makeRowsSql, [shopIds(rows), skus(rows), textArray(rows.map((row) => row.location))])
 
@@ -231,14 +241,16 @@ export function rowIdsOf(lines: readonly { allocations: readonly { row: StockRow
 }
 
 const readPoliciesSql = `
-  select p.shop_id, p.sku, p.tracking, p.allowance, to_json(p.regions) as regions, p.sku_group, p.version
+  select p.shop_id, p.sku, p.tracking, p.allowance, to_json(p.regions) as regions, p.sku_group, p.version,
+    p.written_by, p.elsewhere
   from unnest($1::integer[], $2::text[]) u(shop_id, sku) join stock.policies p using (shop_id, sku)`
 // Writers of a policy hold the locks of its SKU's rows.
 const writePolicySql = `
-  insert into stock.policies (shop_id, sku, tracking, allowance, regions, sku_group, version)
-  values ($1, $2, $3, $4, (select array_agg(value) from json_array_elements_text($5::json)), $6, $7)
+  insert into stock.policies (shop_id, sku, tracking, allowance, regions, sku_group, version, written_by, elsewhere)
+  values ($1, $2, $3, $4, (select array_agg(value) from json_array_elements_text($5::json)), $6, $7, $8, $9)
   on conflict (shop_id, sku) do update set tracking = excluded.tracking, allowance = excluded.allowance,
-    regions = excluded.regions, sku_group = excluded.sku_group, version = excluded.version`
+    regions = excluded.regions, sku_group = excluded.sku_group, version = excluded.version,
+    written_by = excluded.written_by, elsewhere = excluded.elsewhere`
 
 type PolicyRecord = {
   shop_id: ShopId
@@ -248,6 +260,8 @@ type PolicyRecord = {
   regions: string[] | null
   sku_group: string | null
   version: number
+  written_by: CellName
+  elsewhere: number
 }
 
 export const policyOf = (record: PolicyRecord): Policy => ({
@@ -258,6 +272,8 @@ export const policyOf = (record: PolicyRecord): Policy => ({
   regions: record.regions,
   group: record.sku_group,
   version: record.version,
+  writtenBy: record.written_by,
+  elsewhere: record.elsewhere,
 })
 
 export const readPolicies = (session: Pick<Session, 'run'>, of: readonly ShopSku[]) =>
@@ -272,6 +288,8 @@ export const writePolicy = (session: Session, policy: Policy) =>
     policy.regions === null ? null : JSON.stringify(policy.regions),
     policy.group,
     policy.version,
+    policy.writtenBy,
+    policy.elsewhere,
   ])
 
 // Whoever writes a transfer holds the lock of its row.

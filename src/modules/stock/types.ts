@@ -59,7 +59,11 @@ export type Policy = {
   allowance: number
   regions: string[] | null
   group: string | null
+  /** Over all cells: of two that set it at once, the greater version stands, then the greater name. */
   version: number
+  writtenBy: CellName
+  /** How many of the versions were not set here; the others are the events of this cell's log. */
+  elsewhere: number
 }
 
 export type AdjustReason = 'received' | 'returned' | 'correction' | 'counted' | 'damaged' | 'lost'
@@ -82,7 +86,7 @@ export type AdjustStock = { kind: 'adjust_stock'; shopId: ShopId; adjustments: A
 export type SetPolicy = {
   kind: 'set_policy'
   shopId: ShopId
-  policy: Omit<Policy, 'shopId' | 'version'>
+  policy: Pick<Policy, 'sku' | 'tracking' | 'allowance' | 'regions' | 'group'>
   ifVersion: number | null
 }
 export type PlaceHold = { kind: 'place_hold'; shopId: ShopId; holdId: Uuid; lines: RequestedLine[]; ttlMs: number }

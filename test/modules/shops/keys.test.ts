@@ -20,7 +20,9 @@ function keysOn(settings: () => object | undefined) {
     if (!/shops\.keys/.test(text)) return current ? [{ version: 1, settings: current }] : []
     return [{ shop_id: 1, id: 'key', kind: 'sk', scopes: [], secret: '00', settings: current ?? null }]
   }) as unknown as Database['query']
-  const keys = createKeys({ query }, clock.now, developmentPrincipals({ id: 1 as ShopId, secret: Buffer.alloc(32) }))
+  const shop = { id: 1 as ShopId, secret: Buffer.alloc(32) }
+  const principals = developmentPrincipals(async () => shop)
+  const keys = createKeys({ query }, clock.now, principals)
   return {
     keys,
     clock,
