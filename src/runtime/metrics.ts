@@ -3,11 +3,15 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import { assert } from '../base/assert.ts'
 
+export type Labelled<L extends string> = { labels: Record<L, string>; value: number }
+
 export type Metrics = {
   counter<L extends string = never>(name: string, help: string, labels?: readonly L[]): Counter<L>
   gauge<L extends string = never>(name: string, help: string, labels?: readonly L[]): Gauge<L>
   /** A gauge that is asked for its value when it is scraped. */
   gaugeOf(name: string, help: string, read: () => number): void
+  /** Likewise, one value for each set of labels. */
+  gaugesOf<L extends string>(name: string, help: string, labels: readonly L[], read: () => Labelled<L>[]): void
   histogram<L extends string = never>(
     name: string,
     help: string,
@@ -47,6 +51,19 @@ export function openMetrics(options: { fixed?: Record<string, string>; process?:
         registers,
         collect() {
           this.set(read())
+        },
+      })
+    },
+    gaugesOf: (name, help, labels, read) => {
+      checkGauge(name)
+      new Gauge({
+        name,
+        help,
+        labelNames: labels,
+        registers,
+        collect() {
+          this.reset()
+          for (const one of read()) this.set(one.labels, one.value)
         },
       })
     },
