@@ -286,5 +286,9 @@ export const limits = {
   peerKeepAliveMs: 60_000, // less than keepAliveMs, so that whoever asks closes first
   peerInFlightMax: 256,
   peerBodyBytesMax: 4 * 1024 * 1024,
+  peerLogWaitMsMax: 10_000, // that a question for events waits for some
+  peerLogMsMax: 5_000, // that its answer takes besides
+  peerLogPageBytesMax: 1024 * 1024,
+  peerLogPagesKept: 8, // of each peer, one for each consumer that is about to read it
   peerAnswerBytesMax: 16 * 1024 * 1024,
 } as const

@@ -1,6 +1,6 @@
-// The bus that needs nothing but the cell's own database: consumers read the event log through the process's reader, which
-// gives them everything in order, and store position and effect in one transaction. What was asked of a consumer by hand
-// (pause, rewind, retry) stands in its row and is seen by every process within `consumerWatchMs`.
+// The bus that needs nothing but the cell's own database: consumers read the event log through the process's reader, or a
+// peer's through one of that peer; both give them everything in order. Position and effect are stored in one transaction. What
+// was asked of a consumer by hand (pause, rewind, retry) stands in its row and is seen by every process within `consumerWatchMs`.
 
 import type { Uuid } from '../base/ids.ts'
 import { limits } from '../base/limits.ts'
@@ -11,7 +11,7 @@ import { giveUp, reasonOf, retryOne, withoutBlocked } from './dead-events.ts'
 import { type LogEvent, type LogPage, readGaps } from './event-log.ts'
 import { alignPosition, lockPosition, type Reread, storePosition, takeFresh, withoutRemembered } from './inbox.ts'
 import { presentLife } from './incarnation.ts'
-import type { LogReader } from './logreader.ts'
+import type { ConsumedLog } from './logreader.ts'
 import type { Database } from './pg.ts'
 import { DatabaseUnavailable, failureClass } from './pg-failure.ts'
 import type { Session } from './pg-session.ts'
@@ -19,7 +19,7 @@ import { textArray } from './pg-values.ts'
 
 export type PostgresBusOptions = {
   database: Database
-  reader: LogReader
+  reader: ConsumedLog
   clock: Clock
   onError: (consumer: string, error: unknown) => void
   /** An event stands aside from now on, with all of its subject. */
@@ -111,15 +111,19 @@ async function consume(options: PostgresBusOptions, one: Running): Promise<void>
         continue
       }
       if (one.retryAsked) await retryAsked(options, one)
+      await options.reader.ready?.(one.alarm.signal)
+      if (one.alarm.signal.aborted) continue
       const life = presentLife(options.reader.lives).incarnation
+      const isOver = () => presentLife(options.reader.lives).incarnation !== life
       one.seq ??= await align(options, one)
       const at = { life, seq: one.seq }
       const page = await read(options, one, at.seq)
       if (page.events.length > 0) await one.consumer.ready?.(page.events, one.ended)
-      if (page.seq === at.seq) await waitBeyond(options, one, at.seq)
+      if (isOver()) one.seq = undefined
+      else if (page.seq === at.seq) await waitBeyond(options, one, at.seq)
       else one.seq = await deliverOrGiveUp(options, one, at, page)
       failures = 0
-      if (presentLife(options.reader.lives).incarnation !== life) one.seq = undefined
+      if (isOver()) one.seq = undefined
     } catch (error) {
       onError(one.consumer.name, error)
       one.seq = undefined
@@ -135,10 +139,10 @@ async function read({ reader }: PostgresBusOptions, { consumer, chunk }: Running
 }
 
 async function waitBeyond({ reader, clock }: PostgresBusOptions, one: Running, seq: number): Promise<void> {
-  const { lingerMs } = one.consumer
+  const { lingerMs, types } = one.consumer
   one.isIdle = true
   try {
-    await reader.beyond(seq, one.alarm.signal)
+    await reader.beyond(seq, one.alarm.signal, { types })
     if (lingerMs) await clock.sleep(lingerMs, one.alarm.signal)
   } finally {
     one.isIdle = false
@@ -215,8 +219,10 @@ async function deliver(
 }
 
 /** A consumer of some types only sees gaps that are none; the reader leaves out nothing that it wants. */
-const rereadOf = (reader: LogReader, { types }: Consumer): ((session: Session) => Reread) | undefined =>
-  types ? undefined : (session) => (gaps) => readGaps(session.run, gaps, reader.horizon, limits.logChunkMax)
+function rereadOf({ horizon }: ConsumedLog, { types }: Consumer): ((session: Session) => Reread) | undefined {
+  if (types || horizon === undefined) return undefined
+  return (session) => (gaps) => readGaps(session.run, gaps, horizon, limits.logChunkMax)
+}
 
 type Failed = { from: Place; page: LogPage; event: LogEvent; tries: number; error: unknown }
 

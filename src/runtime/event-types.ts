@@ -20,3 +20,7 @@ export function parseTypes(text: string | undefined): TypeFilter | 'invalid' {
 export function wantsType(filter: TypeFilter, type: string): boolean {
   return filter === undefined || filter.names.has(type) || filter.nouns.has(type.slice(0, type.indexOf('.')))
 }
+
+/** What parseTypes reads as the same filter. */
+export const typesText = (filter: TypeFilter): string =>
+  filter ? [...filter.names, ...[...filter.nouns].map((noun) => `${noun}.*`)].join(',') : '*'

@@ -38,6 +38,16 @@ export type LogReader = {
   stop(): Promise<void>
 }
 
+/** A log as a bus reads it: this process's own, or a peer's. */
+export type ConsumedLog = Pick<LogReader, 'read' | 'oldestKept' | 'attend' | 'lives'> & {
+  /** May resolve for what matches the filter alone, or for what does not match it too. */
+  beyond(seq: number, signal: AbortSignal, filter: EventFilter): Promise<void>
+  /** Resolves when its lives are known, or the signal aborts; absent when they always are. */
+  ready?(signal: AbortSignal): Promise<void>
+  /** Absent when the log is not in the database of the consumers, where gaps can be read again. */
+  readonly horizon?: number
+}
+
 export type LogReaderOptions = HorizonOptions & { now: () => number }
 
 export async function startLogReader(options: LogReaderOptions): Promise<LogReader> {

@@ -101,9 +101,12 @@ async function finishInterrupted(session: Session): Promise<void> {
   for (const { name } of orphans) await session.script(`drop table runtime.${name}`)
 }
 
+// Consumers of a peer's log stand in lives of the peer.
 const isPastSql = `
   select $1::bigint <= (select last_value from runtime.event_seq)
-    and not exists (select from runtime.consumers where seq < $1::bigint - 1) as past`
+    and not exists (
+      select from runtime.consumers
+      where seq < $1::bigint - 1 and incarnation in (select incarnation from runtime.incarnation)) as past`
 
 async function isPast(session: Session, partition: EventPartition): Promise<boolean> {
   const [row] = await session.run<{ past: boolean }>(isPastSql, [partition.toSeq])

@@ -119,7 +119,7 @@ export function openPeerRequests({ self, key, clock, latencyMs = 0 }: PeerReques
         const why = deadline.aborted
           ? `did not answer within ${deadlineMs} ms`
           : signal?.aborted
-            ? 'was not waited for'
+            ? 'was not waited for any more'
             : `could not be asked: ${wordOf(error)}`
         throw new PeerUnreachable(cell, why, { mayHaveHappened: isSent, isLate: deadline.aborted })
       }

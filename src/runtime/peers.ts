@@ -70,6 +70,8 @@ type Peer = {
   /** On the clock that never goes back. */
   answeredMs: number
   inFlight: number
+  /** Ends the calls under way when the peer turns out to be down. */
+  calls: AbortController
   greetings: Set<Promise<void>>
 }
 
@@ -81,6 +83,7 @@ const unknownPeer = (): Peer => ({
   heardAt: null,
   answeredMs: Number.NEGATIVE_INFINITY,
   inFlight: 0,
+  calls: new AbortController(),
   greetings: new Set(),
 })
 
@@ -108,8 +111,12 @@ export function createPeers(options: PeersOptions): Peers & { onGreeting: PeerHa
 
   function setUp(cell: CellName, isUp: boolean, why: string): void {
     const peer = peerOf(cell)
-    if (peer.isUp !== isUp) report.turned(cell, isUp, why)
+    if (peer.isUp === isUp) return
     peer.isUp = isUp
+    report.turned(cell, isUp, why)
+    if (isUp) return
+    peer.calls.abort()
+    peer.calls = new AbortController()
   }
 
   /** A call in a hurry says nothing of the peer, nor does one that was slow while others were answered. */
@@ -141,8 +148,9 @@ export function createPeers(options: PeersOptions): Peers & { onGreeting: PeerHa
     if (!peer.isUp) throw new PeerUnreachable(cell, 'is down', {})
     if (peer.inFlight >= limits.peerInFlightMax) throw new PeerUnreachable(cell, 'has too much to answer', {})
     peer.inFlight++
+    const signal = how.signal ? AbortSignal.any([how.signal, peer.calls.signal]) : peer.calls.signal
     try {
-      return await send(cell, message, body, how)
+      return await send(cell, message, body, { ...how, signal })
     } finally {
       peer.inFlight--
     }

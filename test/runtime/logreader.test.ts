@@ -347,9 +347,9 @@ describe('retention', () => {
     const consumer = (seq: number) =>
       log.database.transaction((session) =>
         session.run(
-          `insert into runtime.consumers (name, incarnation, seq) values ('slow', gen_random_uuid(), $1)
+          `insert into runtime.consumers (name, incarnation, seq) values ('slow', $2, $1)
            on conflict (name) do update set seq = excluded.seq`,
-          [seq],
+          [seq, log.lives.at(-1)!.incarnation],
         ),
       )
     await consumer(9)
