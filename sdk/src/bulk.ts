@@ -1,9 +1,10 @@
 // Bulk calls: an endless source of lines in, an answer for each out, in the same order. At most a few batches are held, so
 // a slow server slows the source and a slow caller slows both. What a broken connection left unanswered is sent again
 // under the same keys, which is harmless.
-import { anySignal, type Connection, fetchAnswer, headersOf, randomKey, urlOf } from './connection.ts'
+import { anySignal, type Connection, cellAt, fetchAnswer, headersOf, randomKey, urlOf } from './connection.ts'
 import { limits } from './limits.ts'
 import { readLines } from './lines.ts'
+import { nearestOrigin } from './origins.ts'
 import { HoldfastError, mayRetry, type Problem, unreachable } from './problem.ts'
 import { backoffMs, sleep, waitToRetry } from './retry.ts'
 
@@ -32,8 +33,11 @@ export async function* bulk<Item extends { idempotency_key?: string }, Answer ex
 ): AsyncGenerator<Answered<Item, Answer>> {
   const stop = new AbortController()
   const signal = anySignal(options.signal, stop.signal)
+  const { origins } = route.connection
+  const nearest = nearestOrigin(origins)
+  await cellAt(route.connection, nearest, signal).catch(() => undefined) // out of reach: the batches will tell
   const line = (item: Item): Line<Item> => {
-    const keyed = { ...item, idempotency_key: item.idempotency_key ?? randomKey(route.connection.cell) }
+    const keyed = { ...item, idempotency_key: item.idempotency_key ?? randomKey(origins.cells.get(nearest)) }
     return { item: keyed, text: `${JSON.stringify(keyed)}\n` }
   }
   const source = batches(items, line, options.batchLines ?? limits.bulkBatchLines)
@@ -118,7 +122,8 @@ async function sendOnce<Item, Answer>(
   let timer = setTimeout(silent, connection.attemptMs)
   let answered = 0
   try {
-    const answer = await fetchAnswer(connection, urlOf(connection, { path }), {
+    const origin = nearestOrigin(connection.origins)
+    const answer = await fetchAnswer(connection, origin, urlOf(origin, { path }), {
       method: 'POST',
       headers: headersOf(connection, { 'content-type': 'application/x-ndjson', accept: 'application/x-ndjson' }),
       body: lines.map((line) => line.text).join(''),

@@ -15,6 +15,7 @@ import {
 import { type StreamOptions, streamEvents } from './events.ts'
 import { limits } from './limits.ts'
 import { cells, consumers, deadLetters, ledger, settings, webhookDeliveries, webhookEndpoints } from './operator.ts'
+import { nearestOrigin, originsOf } from './origins.ts'
 
 export type * from './api.ts'
 export type { Answered, BulkAnswer, BulkOptions } from './bulk.ts'
@@ -24,10 +25,12 @@ export { type FieldProblem, HoldfastError, type Problem } from './problem.ts'
 
 export type ClientOptions = {
   /** Of the cell, for example http://127.0.0.1:8080. */
-  url: string
+  url?: string
+  /** Of several cells, nearest first: the others are turned to while those before them are out of reach. */
+  urls?: readonly string[]
   /** sk_… on servers, pk_… in storefronts. */
   key: string
-  /** Name of the cell at `url`; learnt from its first answer when absent. Keys that we make begin with it. */
+  /** Name of the cell at the first URL; learnt from its first answer when absent. Keys that we make begin with it. */
   cell?: string
   /** Who calls, with a pk_ key: 16–64 random visible ASCII characters. Made, and in browsers remembered, when absent. */
   visitor?: string
@@ -60,14 +63,13 @@ export type Client = ReturnType<typeof createClient>
 
 export function createClient(options: ClientOptions) {
   const connection: Connection = {
-    url: options.url.replace(/\/+$/, ''),
+    origins: originsOf(options.urls ?? (options.url === undefined ? [] : [options.url]), options.cell),
     key: options.key,
     fetch: options.fetch ?? ((input, init) => fetch(input, init)),
     visitor: options.visitor ?? (options.key.startsWith('pk_') ? ownVisitor() : undefined),
     deadlineMs: options.deadlineMs ?? limits.deadlineMs,
     attemptMs: options.attemptMs ?? limits.attemptMs,
     backoff: options.backoff ?? { firstMs: limits.backoffMsFirst, maxMs: limits.backoffMsMax },
-    cell: options.cell,
   }
   return {
     orders: orders(connection),
@@ -88,8 +90,8 @@ export function createClient(options: ClientOptions) {
     /** Compares the counters with the log. `fresh` runs it now; else the last one that ran is answered. */
     audit: ({ fresh = false }: { fresh?: boolean } = {}, call_?: CallOptions) =>
       call<api.Audit>(connection, { method: 'GET', path: '/v1/audit', query: { fresh: fresh || undefined } }, call_),
-    /** Of the cell that answers, once known. */
-    cell: (): string | undefined => connection.cell,
+    /** The name of the cell that is asked next, once known. */
+    cell: (): string | undefined => connection.origins.cells.get(nearestOrigin(connection.origins)),
   }
 }
 

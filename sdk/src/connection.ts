@@ -1,18 +1,17 @@
-// One request to one cell, tried until it is answered or its deadline is over. A keyed request keeps its key over all tries,
+// One request, tried at the nearest cell that can be reached until it is answered or its deadline is over. A keyed request keeps its key over all tries,
 // so that trying again can never do the thing twice.
-import { problemOf, unexpected, unreachable } from './problem.ts'
+import { learn, mayGoElsewhere, nearestOrigin, neverHappened, nextOrigin, type Origins } from './origins.ts'
+import { HoldfastError, problemOf, unexpected, unreachable } from './problem.ts'
 import { type Backoff, waitToRetry } from './retry.ts'
 
 export type Connection = {
-  readonly url: string
+  readonly origins: Origins
   readonly key: string
   readonly fetch: typeof fetch
   readonly visitor: string | undefined
   readonly deadlineMs: number
   readonly attemptMs: number
   readonly backoff: Backoff
-  /** The cell that answers at `url`: given, or learnt from its first answer. */
-  cell: string | undefined
 }
 
 /** What came with an answer, for callers who ask. */
@@ -50,35 +49,80 @@ export type ApiRequest = {
 
 /** The answer's body; undefined where there is none. Throws HoldfastError, or the signal's reason. */
 export async function call<T>(connection: Connection, request: ApiRequest, options: CallOptions = {}): Promise<T> {
+  const { origins } = connection
   const headers = headersOf(connection, { ...request.headers })
   if (request.body !== undefined) headers['content-type'] = 'application/json'
-  if (request.method === 'POST')
-    headers['idempotency-key'] = options.idempotencyKey ?? randomKey(request.homeCell ?? connection.cell)
-  const target = urlOf(connection, request)
   const body = request.body === undefined ? undefined : JSON.stringify(request.body)
   const waitMs = (request.wait ?? 0) * 1_000
   if (request.wait !== undefined) headers.prefer = `wait=${request.wait}`
   const until = Date.now() + (options.deadlineMs ?? connection.deadlineMs + waitMs)
+  const tried = new Set<string>()
+  let origin = nearestOrigin(origins)
+  let mayHaveHappened = false
   for (let attempt = 0; ; attempt++) {
     try {
       const attemptMs = Math.max(1, Math.min(connection.attemptMs + waitMs, until - Date.now()))
       const signal = anySignal(options.signal, AbortSignal.timeout(attemptMs))
-      return await once<T>(connection, { target, method: request.method, headers, body, signal }, { options, attempt })
+      if (request.method === 'POST' && !mayHaveHappened) {
+        const given = options.idempotencyKey
+        headers['idempotency-key'] = given ?? (await keyAt(connection, origin, { ...request, headers, signal }))
+      }
+      const init = { target: urlOf(origin, request), method: request.method, headers, body, signal }
+      return await once<T>(connection, { origin, ...init }, { options, attempt })
     } catch (error) {
       options.signal?.throwIfAborted()
+      if (!(error instanceof HoldfastError)) throw error
+      mayHaveHappened ||= !neverHappened(error)
+      const elsewhere = mayGoElsewhere(error) ? nextOrigin(origins, tried.add(origin)) : undefined
+      if (elsewhere !== undefined && Date.now() < until) {
+        origin = elsewhere // at once, since it was not asked yet
+        continue
+      }
       await waitToRetry(error, { backoff: connection.backoff, attempt, until, signal: options.signal })
+      tried.clear()
+      origin = nearestOrigin(origins)
     }
   }
 }
 
-type Attempt = { target: string; method: string; headers: Record<string, string>; body?: string; signal: AbortSignal }
+/** The key of the try before, as long as it names the cell that it should. */
+async function keyAt(
+  connection: Connection,
+  origin: string,
+  { homeCell, headers = {}, signal }: Pick<ApiRequest, 'homeCell' | 'headers'> & { signal: AbortSignal },
+): Promise<string> {
+  const cell = homeCell ?? (await cellAt(connection, origin, signal))
+  const before = headers['idempotency-key']
+  return before !== undefined && (cell === undefined || before.startsWith(`${cell}.`)) ? before : randomKey(cell)
+}
+
+/** Where there is another cell to turn to, a key must name one from the first try on, so the cell is asked for its name. */
+export async function cellAt(
+  connection: Connection,
+  origin: string,
+  signal?: AbortSignal,
+): Promise<string | undefined> {
+  const { urls, cells } = connection.origins
+  if (urls.length > 1 && !cells.has(origin))
+    await fetchAnswer(connection, origin, `${origin}/healthz`, signal ? { signal } : {})
+  return cells.get(origin)
+}
+
+type Attempt = {
+  origin: string
+  target: string
+  method: string
+  headers: Record<string, string>
+  body?: string
+  signal: AbortSignal
+}
 
 async function once<T>(
   connection: Connection,
-  { target, ...init }: Attempt,
+  { origin, target, ...init }: Attempt,
   { options, attempt }: { options: CallOptions; attempt: number },
 ): Promise<T> {
-  const answer = await fetchAnswer(connection, target, init)
+  const answer = await fetchAnswer(connection, origin, target, init)
   const text = await answer.text().catch((error) => {
     throw unreachable(error)
   })
@@ -100,14 +144,20 @@ function parsed(answer: Response, text: string): unknown {
 }
 
 /** An answer with 2xx, its body not yet read. Throws HoldfastError for every other. */
-export async function fetchAnswer(connection: Connection, target: string, init: RequestInit): Promise<Response> {
+export async function fetchAnswer(
+  { fetch: ask, origins }: Connection,
+  origin: string,
+  target: string,
+  init: RequestInit,
+): Promise<Response> {
   let answer: Response
   try {
-    answer = await connection.fetch(target, init)
+    answer = await ask(target, init)
   } catch (error) {
+    origins.failedAt.set(origin, Date.now())
     throw unreachable(error)
   }
-  connection.cell ??= answer.headers.get('holdfast-cell') ?? undefined
+  learn(origins, origin, answer.headers)
   if (!answer.ok)
     throw await problemOf(answer).catch((error) => {
       throw unreachable(error)
@@ -121,8 +171,8 @@ export function headersOf(connection: Connection, more: Record<string, string>):
   return headers
 }
 
-export function urlOf(connection: Connection, { path, query = {} }: Pick<ApiRequest, 'path' | 'query'>): string {
-  const url = new URL(connection.url + path)
+export function urlOf(origin: string, { path, query = {} }: Pick<ApiRequest, 'path' | 'query'>): string {
+  const url = new URL(origin + path)
   for (const [name, value] of Object.entries(query)) {
     if (value === undefined) continue
     for (const one of Array.isArray(value) ? value : [value]) url.searchParams.append(name, String(one))

@@ -1,8 +1,9 @@
 // The event log as a stream (Server-Sent Events) that survives broken connections: it goes on after the last event it
 // handed out, so that none is skipped. One may come twice; `event.id` tells.
-import { anySignal, type Connection, fetchAnswer, headersOf, urlOf } from './connection.ts'
+import { anySignal, type Connection, cellAt, fetchAnswer, headersOf, urlOf } from './connection.ts'
 import { limits } from './limits.ts'
 import { readLines } from './lines.ts'
+import { nearestOrigin } from './origins.ts'
 import { HoldfastError, unreachable } from './problem.ts'
 import { waitToRetry } from './retry.ts'
 
@@ -11,6 +12,8 @@ export type StreamOptions = {
   after?: string
   /** For example `order.*,stock.short`. */
   types?: string
+  /** Whose log; by default the nearest cell's, which stays the one when it is read through another. */
+  cell?: string
   signal?: AbortSignal
   /** How long it may stay broken before the stream throws; default: for ever. */
   deadlineMs?: number
@@ -28,10 +31,13 @@ export async function* streamEvents<Event>(
   const { signal, deadlineMs = Number.POSITIVE_INFINITY } = options
   const { backoff } = connection
   let position = options.after
+  let { cell } = options
   let until = Date.now() + deadlineMs
   for (let attempt = 0; !signal?.aborted; attempt++) {
     try {
-      for await (const message of openStream(connection, path, { ...options, after: position })) {
+      const nearest = nearestOrigin(connection.origins)
+      if (connection.origins.urls.length > 1) cell ??= await cellAt(connection, nearest, signal)
+      for await (const message of openStream(connection, path, { ...options, cell, after: position })) {
         attempt = 0
         until = Date.now() + deadlineMs
         if (message.data !== '') yield { position: message.id, event: JSON.parse(message.data) as Event }
@@ -54,7 +60,7 @@ type Message = { id: string; data: string }
 async function* openStream(
   connection: Connection,
   path: string,
-  { after, types, signal }: StreamOptions,
+  { after, types, cell, signal }: StreamOptions,
 ): AsyncGenerator<Message> {
   const silence = new AbortController()
   const silent = () => silence.abort(new Error(`nothing for ${limits.streamSilenceMs} ms`))
@@ -62,7 +68,8 @@ async function* openStream(
   const headers: Record<string, string> = { accept: 'text/event-stream' }
   if (after !== undefined) headers['last-event-id'] = after
   const lines = async function* () {
-    const answer = await fetchAnswer(connection, urlOf(connection, { path, query: { types } }), {
+    const origin = nearestOrigin(connection.origins)
+    const answer = await fetchAnswer(connection, origin, urlOf(origin, { path, query: { types, cell } }), {
       headers: headersOf(connection, headers),
       signal: anySignal(signal, silence.signal),
     })

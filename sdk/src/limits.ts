@@ -3,6 +3,7 @@
 export const limits = {
   deadlineMs: 30_000, // of one call, its retries included
   attemptMs: 15_000, // of one attempt: a server that says nothing for so long is tried again
+  originPauseMs: 10_000, // a cell that could not be reached is asked again after that
   backoffMsFirst: 100,
   backoffMsMax: 5_000,
   bulkBatchLines: 500,

@@ -281,7 +281,7 @@ function sinkOf(request: FastifyRequest, reply: FastifyReply, left: AbortControl
     head(status, headers) {
       reply.hijack()
       exchange.onAnswer(request.method, status, request.startedAt)
-      response.writeHead(status, passedBack(headers, exchange.draining))
+      response.writeHead(status, { ...passedBack(headers, exchange.draining), 'holdfast-via': exchange.cell })
       if (!String(headers['content-type']).startsWith('text/event-stream')) return
       response.flushHeaders()
       exchange.drain.addEventListener('abort', () => left.abort(), { once: true, signal: left.signal })

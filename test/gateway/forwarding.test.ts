@@ -49,7 +49,7 @@ describe('an order', () => {
     const [near, there] = [await eu1.call('GET', path), await us1.call('GET', path)]
     expect(near.json).toEqual(there.json)
     expect(near.headers.get('etag')).toBe(there.headers.get('etag'))
-    expect(near.headers.get('holdfast-cell')).toBe('us1')
+    expect([near.headers.get('holdfast-cell'), near.headers.get('holdfast-via')]).toEqual(['us1', 'eu1'])
     expect((await eu1.call('HEAD', path)).status).toBe(200)
     const stale = await eu1.call('PATCH', path, { body: { note: 'x' }, headers: { 'if-match': '"99"' } })
     expect(stale.json).toMatchObject({ code: 'precondition_failed' })
