@@ -55,6 +55,7 @@ const keyRefusals: ErrorCode[] = [
   'idempotency_key_reused',
   'visitor_required',
   'outcome_unknown',
+  'standby_unreachable',
 ]
 
 /** Of what may belong to another cell. */

@@ -2598,7 +2598,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3032,7 +3032,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3148,7 +3148,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3431,7 +3431,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3884,7 +3884,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -4065,7 +4065,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -4181,7 +4181,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -4333,7 +4333,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -5066,7 +5066,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -5820,7 +5820,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -6164,7 +6164,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -6436,7 +6436,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -7073,7 +7073,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -7444,7 +7444,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -7709,7 +7709,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -7874,7 +7874,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -8095,7 +8095,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -8256,7 +8256,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -8383,7 +8383,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -8510,7 +8510,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -8675,7 +8675,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -8935,7 +8935,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -9159,7 +9159,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -9325,7 +9325,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -9452,7 +9452,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -9579,7 +9579,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -9706,7 +9706,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -9871,7 +9871,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -10248,7 +10248,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
