@@ -200,6 +200,7 @@ export const limits = {
   // Timers of jobs
   jobsSessionsMax: 2,
   jobsPollSeconds: 1,
+  jobsFollowMs: 1_000, // between two looks at which server is the primary
   jobsChunkMax: 50,
   jobSecondsMax: 60, // then another process takes it
 

@@ -20,6 +20,13 @@ export function withDatabase(url: DatabaseUrl, database: string): DatabaseUrl {
   return other.href
 }
 
+/** The same, for sessions whose COMMIT waits for so much. */
+export function withSynchronousCommit(url: DatabaseUrl, value: 'local'): DatabaseUrl {
+  const other = new URL(url)
+  other.searchParams.set('options', `-c synchronous_commit=${value}`)
+  return other.href
+}
+
 /** The URL without its password, for logs and printed lines. */
 export const withoutPassword = (url: DatabaseUrl): string => url.replace(/^([a-z]+:\/\/[^:@/]*):[^@/]*@/, '$1:***@')
 

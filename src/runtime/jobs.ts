@@ -4,6 +4,8 @@ import { type JobInsert, PgBoss } from 'pg-boss'
 import { limits } from '../base/limits.ts'
 import type { Instant } from '../base/time.ts'
 import type { Clock } from './clock.ts'
+import type { DatabaseUrl } from './database-url.ts'
+import { every } from './every.ts'
 import type { Database } from './pg.ts'
 import { asDatabaseError } from './pg-failure.ts'
 import type { Session } from './pg-session.ts'
@@ -29,10 +31,9 @@ export type JobsOptions = {
   handlers: JobHandlers
 }
 
-/** Starts in the background, again and again while the database is away. */
-export function openJobs({ database, clock, onError, handlers }: JobsOptions): Jobs {
+function bossAt(url: DatabaseUrl, onError: JobsOptions['onError']): PgBoss {
   const boss = new PgBoss({
-    connectionString: database.url,
+    connectionString: url,
     application_name: 'holdfast jobs',
     schema: 'jobs',
     max: limits.jobsSessionsMax,
@@ -41,26 +42,33 @@ export function openJobs({ database, clock, onError, handlers }: JobsOptions): J
     monitorIntervalSeconds: limits.jobSecondsMax,
   })
   boss.on('error', (error) => onError(asDatabaseError(error)))
-  const stopping = new AbortController()
+  return boss
+}
 
-  async function start(): Promise<void> {
-    await boss.start()
+/** Starts in the background, again and again while the database is away. */
+export function openJobs({ database, clock, onError, handlers }: JobsOptions): Jobs {
+  const stopping = new AbortController()
+  let url = database.url
+  let boss = bossAt(url, onError)
+
+  async function start(starting: PgBoss): Promise<void> {
+    await starting.start()
     for (const [queue, handle] of Object.entries(handlers)) {
-      await boss.createQueue(queue, {
+      await starting.createQueue(queue, {
         retryLimit: 1_000_000, // a handler fails only while the database is away
         retryDelay: limits.jobsPollSeconds,
         expireInSeconds: limits.jobSecondsMax,
         deleteAfterSeconds: 60 * 60,
       })
       const options = { batchSize: limits.jobsChunkMax, pollingIntervalSeconds: limits.jobsPollSeconds }
-      await boss.work<object>(queue, options, (jobs) => handle(jobs.map(({ data }) => data)))
+      await starting.work<object>(queue, options, (jobs) => handle(jobs.map(({ data }) => data)))
     }
   }
 
   const ready = (async () => {
     while (!stopping.signal.aborted) {
       try {
-        return await start()
+        return await start(boss)
       } catch (error) {
         onError(asDatabaseError(error))
         await clock.sleep(limits.consumerBackoffMsMax, stopping.signal)
@@ -69,6 +77,28 @@ export function openJobs({ database, clock, onError, handlers }: JobsOptions): J
     throw new Error('the jobs were stopped before they had started')
   })()
   ready.catch(() => {}) // told by whoever awaits it
+
+  /** Its own connections know one server: when another has become the primary, another boss takes its place. */
+  async function follow(): Promise<void> {
+    const { url: present } = database
+    if (present === url) return
+    const next = bossAt(present, onError)
+    try {
+      await start(next)
+    } catch (error) {
+      await next.stop({ graceful: false }).catch(onError)
+      throw error // at the next turn again
+    }
+    const before = boss
+    boss = next
+    url = present
+    await before.stop({ graceful: false })
+  }
+  const following = every(
+    limits.jobsFollowMs,
+    () => ready.then(follow, () => {}),
+    (error) => onError(asDatabaseError(error)),
+  )
 
   return {
     ready,
@@ -85,6 +115,7 @@ export function openJobs({ database, clock, onError, handlers }: JobsOptions): J
     async stop() {
       stopping.abort()
       await ready.catch(() => {})
+      await following.stop()
       await boss.stop({ graceful: true, timeout: limits.drainMsMax }).catch(onError)
     },
   }

@@ -2,7 +2,7 @@
 // rerun by the retry table. A transaction counts as committed only if the tag of its COMMIT is COMMIT.
 import { setTimeout as delay } from 'node:timers/promises'
 import { limits } from '../base/limits.ts'
-import type { DatabaseUrl } from './database-url.ts'
+import { type DatabaseUrl, withSynchronousCommit } from './database-url.ts'
 import { asDatabaseError, DatabaseUnavailable, failureClass, StatementFailed } from './pg-failure.ts'
 import { followPrimary } from './pg-primary.ts'
 import type { Rows, Session, SessionOptions } from './pg-session.ts'
@@ -66,7 +66,7 @@ export function openDatabase(options: DatabaseOptions): Database {
 
   return {
     get url() {
-      return primary.url
+      return synchronousCommit ? withSynchronousCommit(primary.url, synchronousCommit) : primary.url
     },
     async query<Row>(text: string, params?: readonly Param[]) {
       return (await readers.pick()).run<Row>(text, params)

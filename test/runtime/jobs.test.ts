@@ -62,4 +62,42 @@ describe('jobs', () => {
       expect(done).toEqual([{ n: 'kept' }])
     }),
   )
+
+  it('are done at the server that is the primary now, once it is another', { timeout: 30_000 }, async () => {
+    const [before, after] = await Promise.all(
+      [await createDatabase(), await createDatabase()].map(async (url) =>
+        openDatabase({ url, applicationName: 'test' }),
+      ),
+    )
+    let present = before!
+    const done: object[] = []
+    const jobs = openJobs({
+      database: {
+        get url() {
+          return present.url
+        },
+      },
+      clock: systemClock,
+      onError: () => {},
+      handlers: { things: async (data) => void done.push(...data) },
+    })
+    await jobs.ready
+    const put = (n: number) =>
+      present.transaction((session) => jobs.put(session, 'things', [{ at: systemClock.now(), data: { n } }]))
+    await put(1)
+    await eventually(() => done.length === 1, 10_000)
+    present = after!
+    await eventually(
+      () =>
+        put(2).then(
+          () => true,
+          () => false,
+        ),
+      10_000,
+    )
+    await eventually(() => done.length >= 2, 10_000)
+    expect(done[1]).toEqual({ n: 2 })
+    await jobs.stop()
+    await Promise.all([before!.close(), after!.close()])
+  })
 })

@@ -116,6 +116,16 @@ describe('a session', () => {
   })
 })
 
+test('what COMMIT waits for holds in its sessions, and in those of a library that is given its URL', async () => {
+  const local = openDatabase({ url, applicationName: 'test', synchronousCommit: 'local' })
+  const library = openSql(local.url, { max: 1 })
+  const asked = `select current_setting('synchronous_commit') as waits`
+  expect(await local.query(asked)).toMatchObject([{ waits: 'local' }])
+  expect(await library.unsafe(asked)).toMatchObject([{ waits: 'local' }])
+  await library.end()
+  await local.close()
+})
+
 describe('the driver alone, which is why the guard exists', () => {
   test('lets a held-back statement wait for ever when a reserved connection dies', async () => {
     const driver = openSql(url, { max: 1, fetch_types: false, onnotice: () => {} })
