@@ -10,12 +10,12 @@ import type { Config } from './runtime/config.ts'
 import { keepLatest } from './runtime/latest.ts'
 import { cellKeyOf, newCellKey, publicKeyOf } from './runtime/peer-keys.ts'
 import type { Database } from './runtime/pg.ts'
-import { keepTopology, type TopologyKeeper } from './runtime/topology.ts'
+import { type KeepTopologyOptions, keepTopology, type TopologyKeeper } from './runtime/topology.ts'
 
 export type CellTopologyOptions = {
   cell: CellName
-  /** Those that are started together, this one among them; none when it was started alone and keeps what it knows. */
-  started: readonly StartedCell[]
+  /** Undefined when it keeps what it knows. */
+  atStart: KeepTopologyOptions['atStart'] | undefined
   database: Database
   config: Partial<Pick<Config, 'port' | 'httpBetweenCells'>>
   onError(error: unknown): void
@@ -24,13 +24,13 @@ export type CellTopologyOptions = {
 export type CellTopology = Pick<CellRoutesOptions, 'isEmptied' | 'peers' | 'rules'> & { topology: TopologyKeeper }
 
 export async function startCellTopology(options: CellTopologyOptions): Promise<CellTopology> {
-  const { cell, started, database, config, onError } = options
+  const { cell, atStart, database, config, onError } = options
   const rules: TopologyRules = { httpAnywhere: config.httpBetweenCells ?? false }
   const topology = await keepTopology({
     cell,
     database,
     onError,
-    atStart: (stored) => (started.length === 0 && stored ? stored : topologyAtStart(stored, orAlone(options), rules)),
+    atStart: atStart ?? ((stored) => stored ?? topologyAtStart(undefined, [alone(options)], rules)),
   })
   const emptied = keepLatest(
     async () => !(await hasUnits(database)) && !(await hasOpenOrders(database)) && !(await hasOperations(database)),
@@ -40,8 +40,7 @@ export async function startCellTopology(options: CellTopologyOptions): Promise<C
 }
 
 /** A cell that was given no key has one for the topology only: it talks to no other. */
-function orAlone({ cell, started, config }: CellTopologyOptions): readonly StartedCell[] {
-  if (started.length > 0) return started
+function alone({ cell, config }: CellTopologyOptions): StartedCell {
   const url = new URL(`http://127.0.0.1:${config.port ?? 0}`).origin
-  return [{ name: cell, url, publicKey: publicKeyOf(cellKeyOf(newCellKey())) }]
+  return { name: cell, url, publicKey: publicKeyOf(cellKeyOf(newCellKey())) }
 }

@@ -1,11 +1,10 @@
 // The parts of one cell, built by hand on its database: the engine behind its queue, the log's reader, the auditor, the
 // recurring work, and the HTTP app in front of them. What is started is stopped in reverse.
-import { randomBytes } from 'node:crypto'
+import { type KeyObject, randomBytes } from 'node:crypto'
 import type { FastifyInstance } from 'fastify'
 import type { CellName } from './base/ids.ts'
 import { limits } from './base/limits.ts'
 import { addMs, type Instant, instant } from './base/time.ts'
-import type { StartedCell } from './base/topology-start.ts'
 import { openCellGate, startBatches } from './cell-batches.ts'
 import { openProviders, startCellPayments } from './cell-payments.ts'
 import { startCellTopology } from './cell-topology.ts'
@@ -57,17 +56,25 @@ import { dropEventPartitions, ensureEventPartitions } from './runtime/partitions
 import type { Database } from './runtime/pg.ts'
 import { DatabaseUnavailable } from './runtime/pg-failure.ts'
 import { forgetRequestKeys } from './runtime/request-keys.ts'
+import type { KeepTopologyOptions, TopologyKeeper } from './runtime/topology.ts'
 
-export type CellParts = { app: FastifyInstance; stop(): Promise<void> }
+export type CellParts = { app: FastifyInstance; topology: TopologyKeeper; stop(): Promise<void> }
 export type CellDeps = {
   cell: CellName
   database: Database
   config: Pick<Config, 'lanes' | 'profile'> &
-    Partial<Pick<Config, 'batchRowsMax' | 'durability' | 'stripe' | 'webhookPorts' | 'port' | 'httpBetweenCells'>>
+    Partial<
+      Pick<
+        Config,
+        'batchRowsMax' | 'durability' | 'stripe' | 'webhookPorts' | 'port' | 'httpBetweenCells' | 'latencyMs'
+      >
+    >
   log: Log
   clock?: Clock
-  /** Those that are started together, this one among them. */
-  started?: readonly StartedCell[]
+  /** The topology that counts, given the one that is stored; else the cell keeps what it knows, or is alone. */
+  atStart?: KeepTopologyOptions['atStart'] | undefined
+  /** By which the other cells know this one; without it, it talks to none. */
+  key?: KeyObject
   /** None for a lone cell. */
   routing?: Routing | undefined
   /** Of the topology: it makes the shop and its location `main`; the others receive them from it. */
@@ -91,8 +98,8 @@ async function prepare(database: Database, cell: CellName, { clock, isFirst }: {
 
 /** What the parts of a cell stand on: the gate, the log's reader behind it, and the database as it is written through the gate. */
 async function openGround(deps: CellDeps) {
-  const { cell, database: own, config, log, clock = systemClock, started = [], isFirst = true } = deps
-  const cells = await startCellTopology({ cell, started, database: own, config, onError: warn(log, 'topology') })
+  const { cell, database: own, config, log, clock = systemClock, atStart, isFirst = true } = deps
+  const cells = await startCellTopology({ cell, atStart, database: own, config, onError: warn(log, 'topology') })
   const { lives, findShop, startedAt } = await prepare(own, cell, { clock, isFirst })
   const metrics = openMetrics({ fixed: { cell }, process: true })
   const gating = { database: own, durability: config.durability, clock, metrics, log, onError: warn(log, 'gate') }
@@ -175,6 +182,7 @@ export async function buildCell(deps: CellDeps): Promise<CellParts> {
 
   return {
     app,
+    topology: cells.topology,
     async stop() {
       stopping.abort()
       await Promise.all([drainApp(app), ...recurring.map((one) => one.stop())])

@@ -1,8 +1,8 @@
 // The composition root of one cell: opens the database, migrates it, builds the services by hand and listens. What it
 // starts it stops in reverse, so that nothing is asked of a part that is gone.
+import type { KeyObject } from 'node:crypto'
 import type { AddressInfo } from 'node:net'
 import type { CellName } from './base/ids.ts'
-import type { StartedCell } from './base/topology-start.ts'
 import { buildCell, type CellParts } from './cell.ts'
 import type { Config } from './runtime/config.ts'
 import type { DatabaseUrl } from './runtime/database-url.ts'
@@ -10,6 +10,7 @@ import type { Log } from './runtime/log.ts'
 import { migrate, readMigrations } from './runtime/migrate.ts'
 import { openDatabase } from './runtime/pg.ts'
 import { StartFailure } from './runtime/start-failure.ts'
+import type { KeepTopologyOptions, TopologyKeeper } from './runtime/topology.ts'
 import { migrationSources } from './units.ts'
 
 export type CellOptions = {
@@ -17,17 +18,21 @@ export type CellOptions = {
   cell: CellName
   databaseUrl: DatabaseUrl
   log: Log
-  started?: readonly StartedCell[]
+  /** The topology that counts, given the one that the cell has stored. */
+  atStart: KeepTopologyOptions['atStart']
+  /** By which the other cells know this one. */
+  key: KeyObject
 }
 
 export type RunningCell = {
   /** Where it listens, for people: http://127.0.0.1:8080 */
   url: string
+  topology: TopologyKeeper
   /** Answers what is in flight, takes nothing new, closes everything. */
   stop(): Promise<void>
 }
 
-export async function runCell({ config, cell, databaseUrl, log, started }: CellOptions): Promise<RunningCell> {
+export async function runCell({ config, cell, databaseUrl, log, atStart, key }: CellOptions): Promise<RunningCell> {
   const database = openDatabase({
     url: databaseUrl,
     applicationName: `holdfast ${cell}`,
@@ -36,10 +41,11 @@ export async function runCell({ config, cell, databaseUrl, log, started }: CellO
   try {
     const applied = await migrate(database, await readMigrations(migrationSources))
     if (applied.length > 0) log.info({ migrations: applied.length }, 'migrated')
-    const parts = await buildCell({ cell, database, config, log, started })
+    const parts = await buildCell({ cell, database, config, log, atStart, key })
     const port = await listen(parts, config)
     return {
       url: originOf(config.host, port),
+      topology: parts.topology,
       async stop() {
         await parts.stop()
         await database.close()

@@ -234,7 +234,8 @@ export const limits = {
   restartPauseMs: 100, // doubled with each death in a row
   restartPauseMsMax: 10_000,
   youngDeathMs: 500, // ready for less than this: likely to die again
-  controlBytesMax: 4_096,
+  latencyMsMax: 10_000, // that a development start may add
+  controlBytesMax: 64 * 1024,
   controlMsMax: 120_000, // a start with recovery, or a stop that drains
   controlPathBytesMax: 103, // of a Unix socket: 107 on Linux, 103 on macOS
   controlClaimMsMax: 2_000, // for who runs on a folder to say so

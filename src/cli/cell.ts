@@ -1,18 +1,32 @@
 // The process of one cell: its PostgreSQL, its engine, its HTTP server. Started by `holdfast start`, never by hand. It drains
 // and stops when its parent says so or is gone, and starts its PostgreSQL again when that dies.
-import { basename } from 'node:path'
+import { basename, dirname } from 'node:path'
 import type { CellName } from '../base/ids.ts'
-import { runCell } from '../main.ts'
-import { readConfig } from '../runtime/config.ts'
+import type { Json } from '../base/json.ts'
+import { checkTopology, type Topology, topologyJson } from '../base/topology.ts'
+import { type CellOptions, runCell } from '../main.ts'
+import { type Config, readConfig } from '../runtime/config.ts'
 import { type Log, openLog } from '../runtime/log.ts'
 import { checkServer, checkStandbys } from '../runtime/preflight.ts'
-import { asStartFailure, type StartFailureCode } from '../runtime/start-failure.ts'
+import { asStartFailure, StartFailure, type StartFailureCode } from '../runtime/start-failure.ts'
+import type { TopologyKeeper } from '../runtime/topology.ts'
 import { type CellDatabase, embeddedPostgres, externalPostgres } from './cell-postgres.ts'
+import {
+  cellKeyFile,
+  cellKeyIn,
+  countingTopology,
+  ownTopologyFile,
+  readOwnTopology,
+  readTopologyFile,
+} from './start-topology.ts'
 
 export type CellReady = { cell: CellName; url: string; postgres: string; adopted: boolean }
 
-/** What a cell tells its parent. */
-export type CellReport = ({ type: 'ready' } & CellReady) | { type: 'failed'; code: StartFailureCode; line: string }
+/** What a cell tells its parent. A parent says `stop`, or offers a topology. */
+export type CellReport =
+  | ({ type: 'ready' } & CellReady)
+  | { type: 'topology'; topology: Json }
+  | { type: 'failed'; code: StartFailureCode; line: string }
 
 export async function cell([folder = '', ...args]: string[]): Promise<number> {
   const config = readConfig(args, process.env)
@@ -26,7 +40,10 @@ export async function cell([folder = '', ...args]: string[]): Promise<number> {
       : await embeddedPostgres({ folder, config, log, stopping })
     const server = await checkServer(database.url)
     if (config.durability === 'geo') await checkStandbys(server.url)
-    const running = await runCell({ config, cell: name, databaseUrl: database.url, log })
+    const key = await cellKeyIn(config.cellKey ?? cellKeyFile(folder))
+    const atStart = await topologyFor(folder, config)
+    const running = await runCell({ config, cell: name, databaseUrl: database.url, log, atStart, key })
+    shareTopology(running.topology)
     report({ type: 'ready', cell: name, url: running.url, postgres: server.version, adopted: database.adopted })
     await aborted(stopping)
     await running.stop()
@@ -41,6 +58,29 @@ export async function cell([folder = '', ...args]: string[]): Promise<number> {
     process.removeAllListeners('disconnect') // ours, not the parent's death
     if (process.connected) process.disconnect?.()
   }
+}
+
+/** What counts is decided between the file and what the cell has stored. */
+async function topologyFor(
+  folder: string,
+  { topology: file = '', httpBetweenCells }: Config,
+): Promise<CellOptions['atStart']> {
+  const data = dirname(folder)
+  const isOwn = file === ownTopologyFile(data)
+  const given = isOwn ? await readOwnTopology(data) : await readTopologyFile(file, { httpAnywhere: httpBetweenCells })
+  if (!given) throw new StartFailure('topology_refused', `There is no topology ${file}.`)
+  return (stored) => countingTopology(stored, given, isOwn)
+}
+
+/** The parent keeps the newest in its file, and offers what it changes. */
+function shareTopology(keeper: TopologyKeeper): void {
+  const tell = (topology: Topology) => report({ type: 'topology', topology: topologyJson(topology) })
+  tell(keeper.current())
+  keeper.onChange(tell)
+  process.on('message', (message: 'stop' | { topology: Json }) => {
+    const offered = typeof message === 'object' ? checkTopology(message.topology, { httpAnywhere: true }) : []
+    if (!Array.isArray(offered)) void keeper.offer(offered)
+  })
 }
 
 /** The parent's message, its death, or SIGTERM. Ctrl-C reaches the whole process group; the parent decides about it. */

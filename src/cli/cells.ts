@@ -5,7 +5,7 @@ import { type Client, createClient } from '@holdfast/sdk'
 import { type CellName, isCellName } from '../base/ids.ts'
 import { limits } from '../base/limits.ts'
 import { durabilities, onIsolations } from '../base/topology.ts'
-import { controlCells } from './cells-control.ts'
+import { controlCells, tellKey } from './cells-control.ts'
 import { addCell, changeCell, listCells, type Newcomer, removeCell } from './cells-topology.ts'
 import { usage } from './failure.ts'
 
@@ -13,12 +13,13 @@ export const cellsHelp = `Usage: holdfast cells list --url URL [--key KEY]
        holdfast cells add NAME --at URL [--its-key KEY] [--zone ZONE] [--durability local|geo]
                               [--on-isolation sell|stop] [--standby REGION]
        holdfast cells drain | activate | remove NAME
-       holdfast cells list | stop NAME | start NAME [--data DIR]
+       holdfast cells list | stop NAME | start NAME | add NAME | key NAME [--data DIR]
 
 The first three change which cells there are, at any cell that runs; all others hear of it within a second. add brings in a cell
 that runs alone at --at. One that drains takes nothing new; when list says that it is emptied, it can be removed, and its name
 is never used again. The last line is about the cells that a holdfast start runs on this machine: stop lets one answer what it
-has taken and stops its processes, PostgreSQL included, while the others go on; start answers when it is ready again.
+has taken and stops its processes, PostgreSQL included, while the others go on; start answers when it is ready again; add makes
+another one on the next free port. key tells the public key of a cell, for a topology of your own, and makes its private one.
 
   --url URL           a running cell [http://127.0.0.1:8080]
   --key KEY           its key, with the scopes cells:read and cells:write [sk_dev]
@@ -74,6 +75,10 @@ function workOf([action, name, ...rest]: string[], values: Values): () => Promis
       const request = { do: action, cell: cell() } as const
       return () => controlCells(values.data, request)
     }
+    case 'key': {
+      const whose = cell()
+      return () => tellKey(values.data, whose)
+    }
     case 'drain':
     case 'activate': {
       const change = { kind: action, name: cell() } as const
@@ -84,12 +89,16 @@ function workOf([action, name, ...rest]: string[], values: Values): () => Promis
       return () => removeCell(clientOf(values), gone, (url) => clientOf({ ...values, url }))
     }
     case 'add': {
+      if (values.at === undefined && values.url === undefined) {
+        const request = { do: 'add', cell: cell() } as const
+        return () => controlCells(values.data, request)
+      }
       const newcomer = newcomerOf(cell(), values)
       const its = clientOf({ url: newcomer.url, key: values['its-key'] ?? values.key })
       return () => addCell(clientOf(values), newcomer, its)
     }
     default:
-      throw usage('Say list, add, drain, activate, remove, stop or start. See holdfast cells --help.')
+      throw usage('Say list, add, drain, activate, remove, stop, start or key. See holdfast cells --help.')
   }
 }
 

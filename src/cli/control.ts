@@ -11,7 +11,7 @@ import { asStartFailure, StartFailure } from '../runtime/start-failure.ts'
 import { CommandFailure } from './failure.ts'
 import type { CellState } from './supervise.ts'
 
-export type ControlRequest = { do: 'list' } | { do: 'start' | 'stop'; cell: CellName }
+export type ControlRequest = { do: 'list' } | { do: 'start' | 'stop' | 'add'; cell: CellName }
 
 /** What its parent knows of a cell. */
 export type ControlledCell = { cell: CellName; state: CellState; url: string }

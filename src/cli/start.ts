@@ -1,13 +1,12 @@
 // `holdfast start`: starts the processes of its cells side by side, tells the user where they are, keeps each running, and
 // stops them. Nothing that it started is left running when it ends.
-import { join, resolve } from 'node:path'
-import { type Config, optionsHelp, readConfig } from '../runtime/config.ts'
-import { openLog } from '../runtime/log.ts'
+import { resolve } from 'node:path'
+import { optionsHelp, readConfig } from '../runtime/config.ts'
 import type { CellReady } from './cell.ts'
 import { type ControlledCell, type ControlRequest, openControl } from './control.ts'
 import { CommandFailure } from './failure.ts'
-import { findPorts } from './ports.ts'
-import { type SupervisedCell, superviseCell } from './supervise.ts'
+import { type Fleet, makeFleet } from './fleet.ts'
+import type { SupervisedCell } from './supervise.ts'
 import { welcome } from './welcome.ts'
 
 export const startHelp = `Usage: holdfast start [options]
@@ -22,30 +21,21 @@ export async function start(args: string[]): Promise<number> {
   const controller = new AbortController()
   const stopping = controller.signal
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => controller.abort())
-  const cells: SupervisedCell[] = []
-  const control = await openControl(resolve(config.data), (request) => carryOut(request, cells, stopping))
+  let fleet: Fleet | undefined
+  const control = await openControl(resolve(config.data), (request) => carryOut(request, fleet, stopping))
   try {
-    cells.push(...(await makeCells(config)))
+    fleet = await makeFleet(config)
+    const { cells, wanted } = fleet
+    if (stopping.aborted) return 0
     stopping.addEventListener('abort', () => void stopAll(cells))
-    const ready = await startAll(cells)
+    const ready = await startAll(wanted)
     if (!stopping.aborted) process.stdout.write(welcome({ config, ready, ms: performance.now() - startedAt }))
     await aborted(stopping)
     return (await stopAll(cells)).killed ? 1 : 0
   } finally {
+    await fleet?.settled()
     await control.close()
   }
-}
-
-async function makeCells(config: Config): Promise<SupervisedCell[]> {
-  const ports = await findPorts({ ...config, count: config.cells.length })
-  return config.cells.map((name, at) =>
-    superviseCell({
-      name,
-      folder: join(resolve(config.data), name),
-      config: { ...config, port: ports[at]! },
-      log: openLog({ level: config.logLevel, json: config.jsonLogs, name }),
-    }),
-  )
 }
 
 /** Whole or not at all. Cells that were stopped before they were ready are not among the answers. */
@@ -67,17 +57,18 @@ async function stopAll(cells: readonly SupervisedCell[]): Promise<{ killed: bool
 /** What `holdfast cells` asks of us. */
 async function carryOut(
   request: ControlRequest,
-  cells: readonly SupervisedCell[],
+  fleet: Fleet | undefined,
   stopping: AbortSignal,
 ): Promise<ControlledCell[]> {
+  const cells = fleet?.cells ?? []
   if (request.do === 'list') return cells.map(told)
+  if (stopping.aborted || !fleet) throw new CommandFailure('not_running', 'The cells are being started or stopped.')
+  if (request.do === 'add') return [told(await fleet.add(request.cell))]
   const cell = cells.find(({ name }) => name === request.cell)
-  if (!cell)
-    throw new CommandFailure(
-      'cell_unknown',
-      `No cell ${request.cell} is run here; there are ${cells.map(({ name }) => name).join(', ')}.`,
-    )
-  if (stopping.aborted) throw new CommandFailure('stopping', 'All cells are being stopped.')
+  if (!cell) {
+    const names = cells.map(({ name }) => name).join(', ')
+    throw new CommandFailure('cell_unknown', `No cell ${request.cell} is run here; there are ${names}.`)
+  }
   if (request.do === 'stop') await cell.stop()
   else await cell.start()
   return [told(cell)]

@@ -5,7 +5,9 @@ import { once } from 'node:events'
 import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { CellName } from '../base/ids.ts'
+import type { Json } from '../base/json.ts'
 import { limits } from '../base/limits.ts'
+import { checkTopology, type Topology, topologyJson } from '../base/topology.ts'
 import { originOf } from '../main.ts'
 import { type Config, configFlags } from '../runtime/config.ts'
 import type { Log } from '../runtime/log.ts'
@@ -23,6 +25,8 @@ export type SupervisedCell = {
   start(): Promise<CellReady | undefined>
   /** Resolves when no process of it is left, and says whether it had to be killed. */
   stop(): Promise<{ killed: boolean }>
+  /** To its process, if one runs. */
+  offer(topology: Topology): void
 }
 
 export type Supervision = {
@@ -32,6 +36,8 @@ export type Supervision = {
   /** Of the cell's process; `port` is its own. */
   config: Config
   log: Log
+  /** Of each topology that it adopts. */
+  onTopology(topology: Topology): void
 }
 
 export function superviseCell(supervision: Supervision): SupervisedCell {
@@ -60,6 +66,7 @@ export function superviseCell(supervision: Supervision): SupervisedCell {
       return life.firstReady
     },
     stop,
+    offer: (topology) => life?.send({ topology: topologyJson(topology) }),
   }
 }
 
@@ -68,6 +75,7 @@ type Life = {
   stopping: AbortController
   firstReady: Promise<CellReady | undefined>
   isReady(): boolean
+  send(message: { topology: Json }): void
   /** Whether it had to be killed. */
   ended: Promise<boolean>
 }
@@ -105,7 +113,13 @@ function beginLife(supervision: Supervision): Life {
       return false
     },
   )
-  return { stopping, firstReady: first.promise, isReady: () => current?.isReady() ?? false, ended }
+  return {
+    stopping,
+    firstReady: first.promise,
+    isReady: () => current?.isReady() ?? false,
+    send: (message) => void (current?.child.connected && current.child.send(message)),
+    ended,
+  }
 }
 
 /** Dead: started again at once, with growing pauses only while it keeps dying young. */
@@ -127,7 +141,7 @@ type CellRun = {
   failure(): Extract<CellReport, { type: 'failed' }> | undefined
 }
 
-function startProcess({ folder, config }: Supervision): CellRun {
+function startProcess({ folder, config, onTopology }: Supervision): CellRun {
   const child = fork(
     fileURLToPath(new URL('./holdfast.ts', import.meta.url)),
     ['cell', folder, ...configFlags(config)],
@@ -141,7 +155,10 @@ function startProcess({ folder, config }: Supervision): CellRun {
   const ready = new Promise<CellReady>((resolveReady) => {
     child.on('message', (message: CellReport) => {
       if (message.type === 'failed') failure = message
-      else {
+      else if (message.type === 'topology') {
+        const told = checkTopology(message.topology, { httpAnywhere: true })
+        if (!Array.isArray(told)) onTopology(told)
+      } else {
         readyAt = performance.now()
         resolveReady(message)
       }

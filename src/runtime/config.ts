@@ -21,6 +21,14 @@ export type Config = {
   durability: 'local' | 'geo'
   /** Of the embedded standby of a `geo` cell. */
   standbyRegion: string
+  /** They are what a new data folder gets; in one that has had others since, those run too. */
+  standardCells: boolean
+  /** A file. Undefined: made from the cells that are started. */
+  topology: string | undefined
+  /** A file. Undefined: in the cell's folder. */
+  cellKey: string | undefined
+  /** Added to each message between cells, each way. */
+  latencyMs: number
   lanes: number
   batchRowsMax: number
   diskFreeMinMib: number
@@ -47,9 +55,8 @@ export type Option = {
   problem(text: string): string | undefined
 }
 
-const portMax = 65_535
-
 const loneCell = 'eu1'
+const threeCells = 'eu1,us1,ap1'
 
 const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace'] as const
 
@@ -59,7 +66,7 @@ export const optionTable = [
     value: 'PORT',
     default: '8080',
     meaning: 'Where the API of the first cell listens, the others on the ports after it; 0 takes a free port for each.',
-    problem: (text) => wholeNumber(text, 0, portMax),
+    problem: (text) => wholeNumber(text, 0, 65_535),
   },
   {
     flag: 'host',
@@ -92,7 +99,7 @@ export const optionTable = [
   {
     flag: 'cells',
     value: 'NAMES',
-    default: 'eu1,us1,ap1',
+    default: threeCells,
     meaning: `The cells to run: a region and a number each. With --database-url and in production ${loneCell} alone, unless named.`,
     problem: cellsProblem,
   },
@@ -111,6 +118,25 @@ export const optionTable = [
     meaning:
       'The region that the standby of a geo cell stands for where PostgreSQL is embedded: DIR/<cell>/standby-<region>.',
     problem: (text) => (/^[a-z]([a-z0-9]{0,14}[a-z])?$/.test(text) ? undefined : 'must be a region, such as us'),
+  },
+  {
+    flag: 'topology',
+    value: 'FILE',
+    meaning: 'Zones, regions and cells, as JSON. Without it the cells of the data folder know each other.',
+    problem: fileProblem,
+  },
+  {
+    flag: 'cell-key',
+    value: 'FILE',
+    meaning: 'The private key by which the other cells know this one, for one cell; else DIR/<cell>/cell.key.',
+    problem: fileProblem,
+  },
+  {
+    flag: 'latency',
+    value: 'TIME',
+    default: '0ms',
+    meaning: `Makes what cells tell each other take so long, up to ${limits.latencyMsMax}ms each way: to feel distance in development.`,
+    problem: latencyProblem,
   },
   {
     flag: 'lanes',
@@ -211,15 +237,21 @@ export function readConfig(args: readonly string[], environment: Record<string, 
   }
   const databaseUrl = text('database-url')
   const profile = text('profile') as Profile
+  const standardCells = databaseUrl || profile === 'production' ? loneCell : threeCells
+  const cells = text('cells', standardCells)!
   const config: Config = {
     port: Number(text('port')),
     host: text('host')!,
     data: text('data')!,
     databaseUrl,
     profile,
-    cells: text('cells', databaseUrl || profile === 'production' ? loneCell : undefined)!.split(',') as CellName[],
     durability: text('durability') as Config['durability'],
     standbyRegion: text('standby-region')!,
+    cells: cells.split(',') as CellName[],
+    standardCells: cells === standardCells,
+    topology: text('topology'),
+    cellKey: text('cell-key'),
+    latencyMs: Number.parseInt(text('latency')!, 10),
     lanes: Number(text('lanes')),
     batchRowsMax: Number(text('batch-rows-max')),
     diskFreeMinMib: Number(text('disk-free-min')),
@@ -263,6 +295,7 @@ export function configFlags(config: Config): string[] {
     `--cells=${config.cells.join(',')}`,
     `--durability=${config.durability}`,
     `--standby-region=${config.standbyRegion}`,
+    `--latency=${config.latencyMs}ms`,
     `--lanes=${config.lanes}`,
     `--batch-rows-max=${config.batchRowsMax}`,
     `--disk-free-min=${config.diskFreeMinMib}`,
@@ -270,6 +303,8 @@ export function configFlags(config: Config): string[] {
     `--webhook-ports=${config.webhookPorts.join(',')}`,
   ]
   if (config.httpBetweenCells) flags.push('--http-between-cells')
+  if (config.topology) flags.push(`--topology=${config.topology}`)
+  if (config.cellKey) flags.push(`--cell-key=${config.cellKey}`)
   return config.jsonLogs ? [...flags, '--json-logs'] : flags
 }
 
@@ -301,9 +336,12 @@ function refuseTogether(config: Config): void {
       'usage',
       `--cells ${config.cells.join(',')}: each cell has a database of its own, so --database-url takes one cell.`,
     )
-  const portLast = config.port + config.cells.length - 1
-  if (config.port > 0 && portLast > portMax)
-    throw new StartFailure('usage', `--port ${config.port}: the last cell would need port ${portLast}.`)
+  if (config.cellKey && config.cells.length > 1)
+    throw new StartFailure('usage', `--cell-key is of one cell, and --cells names ${config.cells.join(', ')}.`)
+  if (config.profile === 'production' && config.cells.length > 1 && !config.topology)
+    throw new StartFailure('usage', 'In production several cells are told of each other by --topology.')
+  if (config.profile === 'production' && config.latencyMs > 0)
+    throw new StartFailure('usage', '--latency is for the development profile.')
   if (config.profile === 'development' && !isLoopback(config.host))
     throw new StartFailure(
       'usage',
@@ -332,6 +370,15 @@ function cellsProblem(text: string): string | undefined {
   const names = text.split(',')
   if (!names.every(isCellName)) return 'must be names like eu1 (a region and a number), joined by commas'
   return new Set(names).size === names.length ? undefined : 'names a cell twice'
+}
+
+function fileProblem(text: string): string | undefined {
+  return text === '' || text.includes('\0') ? 'must be a file' : undefined
+}
+
+function latencyProblem(text: string): string | undefined {
+  const ms = Number(/^(\d{1,6})(ms)?$/.exec(text)?.[1])
+  return ms <= limits.latencyMsMax ? undefined : `must be like 80ms, up to ${limits.latencyMsMax}ms`
 }
 
 function databaseUrlProblem(text: string): string | undefined {

@@ -49,7 +49,7 @@ test.each([
   [['drain'], /Name a cell to drain/],
   [['drain', 'EU1'], /Name a cell to drain/],
   [['remove', 'eu1', 'us1'], /us1 is one word too many/],
-  [['add', 'us1'], /--at must be the address/],
+  [['add', 'us1', '--url', 'http://127.0.0.1:1'], /--at must be the address/],
   [['add', 'us1', '--at', 'http://127.0.0.1:1', '--durability', 'both'], /--durability must be local or geo/],
   [['add', 'us1', '--at', 'http://127.0.0.1:1', '--on-isolation', 'wait'], /--on-isolation must be sell or stop/],
 ])('what is wrong with %j is said before anybody is asked', async (args, line) => {

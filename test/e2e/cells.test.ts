@@ -1,12 +1,17 @@
 // Several cells by one command, on real processes: each stands and falls alone, and what keeps them from starting is said before
 // anything runs.
-import { readdir } from 'node:fs/promises'
+import { existsSync, readFileSync } from 'node:fs'
+import { readdir, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { openSql } from '../../src/runtime/database-url.ts'
 import { isAlive } from '../../src/runtime/embedded-postmaster.ts'
 import { eventually } from '../support/eventually.ts'
 import {
   cellProcess,
+  embeddedUrl,
+  everyProcess,
   makeDataFolder,
   postmasterPid,
   type Running,
@@ -33,13 +38,28 @@ afterAll(async () => {
 
 /** As the welcome names them, by cell. */
 const urls = (): Record<string, string> =>
-  Object.fromEntries([...server.output().matchAll(/ (http:\S+) +(\w+1)\b/g)].map(([, url, cell]) => [cell, url]))
+  Object.fromEntries([...server.output().matchAll(/ (http:\S+) +([a-z]+\d)\b/g)].map(([, url, cell]) => [cell, url]))
 
 /** The name of the cell that answers there; undefined when none does. */
 const answersAs = async (url: string): Promise<string | null | undefined> =>
   (
     await fetch(`${url}/v1/stock/A-1`, { headers: { authorization: 'Bearer sk_dev' } }).catch(() => undefined)
   )?.headers.get('holdfast-cell')
+
+type TopologyJson = { version: number; by: string; zones: unknown[]; cells: { name: string; url: string }[] }
+
+const topologyFile = (): TopologyJson => JSON.parse(readFileSync(join(data, 'topology.json'), 'utf8'))
+
+/** As each of them has stored it. */
+const topologiesOf = (names: readonly string[], folder = data): Promise<TopologyJson[]> =>
+  Promise.all(
+    names.map(async (name) => {
+      const sql = openSql(await embeddedUrl(folder, name), { max: 1 })
+      const [row] = await sql<{ topology: string }[]>`select topology from runtime.topology`
+      await sql.end()
+      return JSON.parse(row!.topology)
+    }),
+  )
 
 const processesOf = async (cell: string) => ({
   node: cellProcess(data, cell),
@@ -85,6 +105,18 @@ describe('three cells started by one command', () => {
     expect(unknown.stderr).toMatch(/No cell us2 is run here; there are eu1, us1, ap1/)
   })
 
+  test('know each other, and hear of a cell that is added', async () => {
+    expect(await topologiesOf(cells)).toEqual([topologyFile(), topologyFile(), topologyFile()])
+    expect(topologyFile().cells.map(({ name, url }) => [name, url])).toEqual(Object.entries(urls()))
+    const added = await runHoldfast(['cells', 'add', 'eu2', `--data=${data}`])
+    expect(added.stderr).toBe('')
+    expect(await answersAs(topologyFile().cells[3]!.url)).toBe('eu2')
+    await eventually(async () => (await topologiesOf(cells)).every(({ cells: known }) => known.length === 4))
+    const again = await runHoldfast(['cells', 'add', 'eu2', `--data=${data}`])
+    expect(again.stderr).toMatch(/eu2/)
+    expect(again.code).toBe(1)
+  })
+
   test('keep a second start from their folder, which touches nothing of it', async () => {
     const ended = await runHoldfast(['start', '--port=0', `--data=${data}`])
     expect(ended.stderr).toMatch(
@@ -92,6 +124,22 @@ describe('three cells started by one command', () => {
     )
     expect(ended.code).toBe(1)
     expect(await Promise.all(cells.map((name) => answersAs(urls()[name]!)))).toEqual([...cells])
+  })
+
+  test('move together when they are started on other ports, those that are not started too', async () => {
+    const before = topologyFile()
+    server.interrupt()
+    expect((await server.ended).code).toBe(0)
+    expect(everyProcess(data)).toEqual([])
+    server = await startHoldfast([`--data=${data}`, '--cells=us1,eu1'])
+    const moved = topologyFile()
+    expect(moved.version).toBe(before.version + 1)
+    expect(moved.cells.map(({ name }) => name)).toEqual(before.cells.map(({ name }) => name))
+    expect(moved.cells.filter(({ url }) => before.cells.some((cell) => cell.url === url))).toEqual([])
+    expect(Object.fromEntries(moved.cells.map(({ name, url }) => [name, url]))).toMatchObject(urls())
+    expect(await topologiesOf(['us1', 'eu1'])).toEqual([moved, moved])
+    expect((await runHoldfast(['cells', 'start', 'ap1', `--data=${data}`])).code).toBe(0)
+    expect(await answersAs(moved.cells[2]!.url)).toBe('ap1')
   })
 })
 
@@ -107,5 +155,26 @@ describe('nothing is started', () => {
     expect(await readdir(folder.data)).toEqual([])
     other.close()
     await folder.remove()
+  })
+
+  test('when the topology that is given does not know the cell, and with one that does it is, and keeps to it', async () => {
+    const { data: folder, remove: removeFolder } = await makeDataFolder()
+    const made = await runHoldfast(['cells', 'key', 'eu1', `--data=${folder}`, '--json'])
+    const { public_key } = JSON.parse(made.stdout.trimEnd().split('\n').at(-1)!)
+    const terms = { state: 'active', durability: 'local', on_isolation: 'sell', standby: null }
+    const cell = { name: 'eu1', url: 'http://127.0.0.1:4001', public_key, ...terms }
+    const given = { version: 3, by: 'eu1', zones: [{ name: 'europe', regions: ['eu'] }], cells: [cell] }
+    const file = join(folder, 'given.json')
+    await writeFile(file, JSON.stringify(given))
+    const args = [`--data=${folder}`, `--topology=${file}`]
+    const refused = await runHoldfast(['start', '--cells=us1', '--port=0', ...args])
+    expect(refused.stderr.trim().split('\n')).toEqual([expect.stringMatching(/--cells us1: .* knows no such cell/)])
+    expect(refused.code).toBe(1)
+    const run = await startHoldfast(args)
+    expect(await topologiesOf(['eu1'], folder)).toEqual([given])
+    expect(existsSync(join(folder, 'topology.json'))).toBe(false)
+    run.interrupt()
+    expect((await run.ended).code).toBe(0)
+    await removeFolder()
   })
 })

@@ -41,7 +41,10 @@ describe('the configuration', () => {
   test('runs three cells in development, and one where each would need more than a folder, unless they are named', () => {
     expect(readConfig(['--database-url=postgres://me@there/shop'], {}).cells).toEqual(['eu1'])
     expect(readConfig(['--profile=production'], {}).cells).toEqual(['eu1'])
-    expect(readConfig(['--profile=production', '--cells=us1,us2'], {}).cells).toEqual(['us1', 'us2'])
+    expect(readConfig(['--profile=production', '--cells=us1,us2', '--topology=t.json'], {}).cells).toEqual([
+      'us1',
+      'us2',
+    ])
   })
 
   test('takes a flag before its variable, and its variable before the default', () => {
@@ -54,10 +57,13 @@ describe('the configuration', () => {
 
   test('reads the same again from the flags that it passes on', () => {
     const config = readConfig(
-      ['--port=1', '--data=/a b', '--profile=production', '--host=::', '--lanes=3', '--json-logs'],
-      {},
+      ['--port=1', '--data=/a b', '--profile=production', '--host=::', '--lanes=3', '--json-logs', '--cell-key=/k'],
+      { HOLDFAST_TOPOLOGY: '/t.json' },
     )
     expect(readConfig(configFlags(config), {})).toEqual(config)
+    const slow = readConfig(['--latency', '80ms'], {})
+    expect(slow.latencyMs).toBe(80)
+    expect(readConfig(configFlags(slow), {})).toEqual(slow)
   })
 
   test.each([
@@ -70,7 +76,11 @@ describe('the configuration', () => {
     [['--cells=EU'], /^--cells/],
     [['--cells=eu1,eu1'], /^--cells names a cell twice/],
     [['--cells=eu1,us1', '--database-url=postgres://a/b'], /--database-url takes one cell/],
-    [['--port=65534'], /^--port 65534: the last cell would need port 65536/],
+    [['--cell-key=a', '--cells=eu1,us1'], /^--cell-key is of one cell/],
+    [['--profile=production', '--cells=eu1,us1'], /told of each other by --topology/],
+    [['--latency=fast'], /^--latency must be like 80ms/],
+    [['--latency=1000000'], /^--latency must be like 80ms, up to 10000ms/],
+    [['--latency=80ms', '--profile=production'], /^--latency is for the development profile/],
     [['--database-url=mysql://a/b'], /^--database-url must look like/],
     [['--database-url=postgres://a'], /^--database-url names no database/],
     [['--host=10.0.0.1'], /loopback only/],

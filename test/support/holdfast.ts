@@ -39,7 +39,7 @@ export async function startHoldfast(args: string[], options: RunOptions = {}): P
     ended = value
   })
   const address = () => /API +(http:\S+)/.exec(run.output())?.[1]
-  await eventually(() => address() !== undefined || ended !== undefined, 30_000)
+  await eventually(() => address() !== undefined || ended !== undefined, 55_000)
   const url = address()
   if (!url) throw new Error(`holdfast did not start: ${run.output()}`)
   return { ...run, url }
@@ -107,9 +107,9 @@ export async function postmasterPid(data: string, cell = 'eu1'): Promise<number 
 }
 
 /** The embedded database of a running cell. */
-export async function embeddedUrl(data: string): Promise<DatabaseUrl> {
-  const server = await readPostmaster(join(data, 'eu1/pg'))
-  const password = await readFile(join(data, 'eu1/password'), 'utf8')
+export async function embeddedUrl(data: string, cell = 'eu1'): Promise<DatabaseUrl> {
+  const server = await readPostmaster(join(data, cell, 'pg'))
+  const password = await readFile(join(data, cell, 'password'), 'utf8')
   return socketUrl({ folder: server!.socketFolder, user: 'holdfast', password, database: 'holdfast' })
 }
 
