@@ -75,6 +75,10 @@ export const regionOf = (cell: CellName): Region => cell.replace(/\d+$/, '')
 export const cellNamed = (topology: Topology, name: CellName): TopologyCell | undefined =>
   topology.cells.find((cell) => cell.name === name)
 
+/** It makes what every cell has from the beginning; the others receive it. */
+export const firstCell = (topology: Topology): CellName =>
+  (topology.cells.find(({ state }) => state !== 'removed') ?? topology.cells[0]!).name
+
 /** The topology in its wire form, or everything that is wrong with it. */
 export function checkTopology(value: Json, rules: TopologyRules = {}): Topology | TopologyProblem[] {
   const problems: TopologyProblem[] = []

@@ -4,7 +4,8 @@ import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import type { CellName } from '../base/ids.ts'
-import { ensureShop, type Shop } from '../modules/shops/service.ts'
+import { firstCell } from '../base/topology.ts'
+import { ensureShop, readShop, type Shop } from '../modules/shops/service.ts'
 import { type Config, readConfig } from '../runtime/config.ts'
 import { type DatabaseUrl, socketUrl } from '../runtime/database-url.ts'
 import { startEmbedded } from '../runtime/embedded.ts'
@@ -13,6 +14,7 @@ import { isServerOf, readPostmaster } from '../runtime/embedded-postmaster.ts'
 import { ensureEventPartitions } from '../runtime/partitions.ts'
 import { type Database, openDatabase } from '../runtime/pg.ts'
 import { checkServer } from '../runtime/preflight.ts'
+import { readTopology } from '../runtime/topology.ts'
 import { CommandFailure } from './failure.ts'
 
 /** As parseArgs takes them; the variables of `holdfast start` hold here too. */
@@ -47,10 +49,18 @@ export async function withDatabase<T>(
 export const cellNamed = (flags: DatabaseFlags): CellName =>
   readConfig(flagsOf(flags), process.env).cells[0]! as CellName
 
-/** The default shop, and a log that can tell what is changed of it, also where no server has ever run. */
+/**
+ * The default shop, and a log that can tell what is changed of it, also where no server has ever run. Only the first cell
+ * makes it: a shop of another's own would be another shop.
+ */
 export async function openShop(database: Database, cell: CellName): Promise<Shop> {
   await ensureEventPartitions(database)
-  return ensureShop(database, cell)
+  const topology = await readTopology(database)
+  const first = topology ? firstCell(topology) : cell
+  if (first === cell) return ensureShop(database, cell)
+  const shop = await readShop(database)
+  if (!shop) throw new CommandFailure('shop_not_received', `The shop has not come from ${first} yet: start both cells.`)
+  return shop
 }
 
 const flagsOf = (flags: DatabaseFlags): string[] =>

@@ -50,7 +50,7 @@ export async function keepTopology(options: KeepTopologyOptions): Promise<Topolo
   let current = await begin()
 
   async function begin(): Promise<Topology> {
-    const found = atStart(await readStored(database))
+    const found = atStart(await readTopology(database))
     if (Array.isArray(found)) throw new StartFailure('topology_refused', found[0]!.detail)
     if (!cellNamed(found, cell))
       throw new StartFailure(
@@ -58,7 +58,7 @@ export async function keepTopology(options: KeepTopologyOptions): Promise<Topolo
         `There is no cell ${cell} in the topology: its data is another cell’s.`,
       )
     await store(database, found)
-    return (await readStored(database)) ?? found // another process may have known better
+    return (await readTopology(database)) ?? found // another process may have known better
   }
 
   function adopt(topology: Topology): void {
@@ -69,7 +69,7 @@ export async function keepTopology(options: KeepTopologyOptions): Promise<Topolo
 
   /** A database that was set back is told what this process knows. */
   async function agree(): Promise<void> {
-    const stored = await readStored(database)
+    const stored = await readTopology(database)
     if (!stored || isNewer(current, stored)) await store(database, current)
     else adopt(stored)
   }
@@ -101,7 +101,8 @@ const store = (database: Pick<Database, 'transaction'>, topology: Topology) =>
   database.transaction((session) => session.run(offerSql, paramsOf(topology)))
 
 /** As it was checked when it was stored; whether http was allowed then is not asked again. */
-async function readStored(database: Pick<Database, 'query'>): Promise<Topology | undefined> {
+/** Undefined where no cell has begun yet. */
+export async function readTopology(database: Pick<Database, 'query'>): Promise<Topology | undefined> {
   const [row] = await database.query<{ topology: string }>(readSql)
   if (!row) return undefined
   const parsed = parseJson(row.topology)

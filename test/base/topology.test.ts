@@ -10,6 +10,7 @@ import {
   changeTopology,
   checkNextTopology,
   checkTopology,
+  firstCell,
   newerTopology,
   regionOf,
   type Topology,
@@ -439,4 +440,11 @@ describe('a change', () => {
       }),
     )
   })
+})
+
+test('the first cell is the first that has not been removed', () => {
+  const topology = threeCells()
+  expect(firstCell(topology)).toBe('eu1')
+  topology.cells[0]!.state = 'removed'
+  expect(firstCell(topology)).toBe('us1')
 })
