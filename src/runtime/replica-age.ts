@@ -3,15 +3,15 @@
 import type { CellName } from '../base/ids.ts'
 import { type Instant, laterOf } from '../base/time.ts'
 import type { LogEvent } from './event-log.ts'
-import type { LogReader } from './logreader.ts'
+import type { ConsumedLog } from './logreader.ts'
 import type { Metrics } from './metrics.ts'
+import type { PeerLog } from './peer-log.ts'
 
-/** A reader of a peer's log, and when the peer last answered it. */
-export type PolledLog = { reader: LogReader; polledAt(): Instant | null }
+type StandingLog = ConsumedLog & Pick<PeerLog, 'standing'>
 
 export type ReplicaAges = {
   /** The reader to run the cell's replica consumer on, and no other: what it asks for tells what it has applied. */
-  watch(from: CellName, log: PolledLog): LogReader
+  watch(from: CellName, log: StandingLog): ConsumedLog
   /** Of a cell that has left. */
   forget(from: CellName): void
   /** Those of whom anything is known. */
@@ -43,33 +43,34 @@ export function createReplicaAges(metrics: Pick<Metrics, 'gaugesOf'>, now: () =>
 }
 
 /** Whoever reads from a place has applied everything before it; whoever waits beyond one has nothing left to apply. */
-function ageingReader({ reader, polledAt }: PolledLog): { reader: LogReader; asOf(): Instant | null } {
+function ageingReader(log: StandingLog): { reader: ConsumedLog; asOf(): Instant | null } {
   let known: Instant | null = null
   let last: LogEvent | undefined // handed out, and perhaps not applied yet
   let waitsBeyond: number | null = null
-  const learn = (at: Instant | null): void => {
-    if (at !== null) known = known === null ? at : laterOf(known, at)
+  const learn = (at: Instant): void => {
+    known = known === null ? at : laterOf(known, at)
   }
   const asOf = (): Instant | null => {
-    if (waitsBeyond !== null && reader.horizon <= waitsBeyond) learn(polledAt())
+    const { standing } = log
+    if (waitsBeyond !== null && standing && standing.horizon <= waitsBeyond) learn(standing.at)
     return known
   }
-  const ageing: Pick<LogReader, 'read' | 'beyond'> = {
+  const ageing: Pick<ConsumedLog, 'read' | 'beyond'> = {
     async read(fromSeq, filter, max) {
       if (last && last.seq <= fromSeq) learn(last.at)
-      const page = await reader.read(fromSeq, filter, max)
+      const page = await log.read(fromSeq, filter, max)
       if (page !== 'expired') last = page.events.at(-1) ?? last
       return page
     },
-    async beyond(seq, signal) {
+    async beyond(seq, signal, filter) {
       waitsBeyond = seq
       asOf()
       try {
-        await reader.beyond(seq, signal)
+        await log.beyond(seq, signal, filter)
       } finally {
         waitsBeyond = null
       }
     },
   }
-  return { reader: Object.assign(Object.create(reader) as LogReader, ageing), asOf }
+  return { reader: Object.assign(Object.create(log) as ConsumedLog, ageing), asOf }
 }

@@ -9,8 +9,9 @@ import { readHistory } from '../../../src/modules/shops/settings-store.ts'
 import { readLocations, readPolicy } from '../../../src/modules/stock/reads.ts'
 import { postgresBus } from '../../../src/runtime/bus-postgres.ts'
 import { systemClock } from '../../../src/runtime/clock.ts'
-import { startLogReader } from '../../../src/runtime/logreader.ts'
+import { type LogReader, startLogReader } from '../../../src/runtime/logreader.ts'
 import { openMetrics } from '../../../src/runtime/metrics.ts'
+import type { PeerLog } from '../../../src/runtime/peer-log.ts'
 import { copyReplica, replicaConsumer, replicaHandler } from '../../../src/runtime/replica.ts'
 import { createReplicaAges } from '../../../src/runtime/replica-age.ts'
 import { receive, shopId, submission } from '../../support/engine.ts'
@@ -55,7 +56,8 @@ describe('what one cell has written', () => {
     const errors: unknown[] = []
     const onError = (_: string, error: unknown) => void errors.push(error)
     let polledAt = instant(1)
-    const watched = ages.watch(eu.name, { reader, polledAt: () => polledAt })
+    const standing = { get: () => ({ horizon: reader.horizon, at: polledAt }) } // as a reader of a peer's log has it
+    const watched = ages.watch(eu.name, Object.defineProperty(reader as PeerLog & LogReader, 'standing', standing))
     expect(ages.ages()).toEqual([])
     const bus = postgresBus({ database: us.database, reader: watched, clock: systemClock, onError })
     bus.consume(replicaConsumer(eu.name, us.kinds))
