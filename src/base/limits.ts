@@ -39,6 +39,15 @@ export const limits = {
   // Units between cells
   shareFloor: 0.1, // of an equal part, for a cell that sold nothing lately
   askAheadMs: 5_000, // of its sales: as much as a cell that runs low asks for
+  refillMsMin: 250, // to get more from another cell, besides the way there and back
+  demandMs: 10_000, // what was sold longer ago counts for little
+  skusRememberedMax: 200_000, // whose demand is known, per process
+  askMsMin: 250,
+  askMsMax: 2_000, // an ask that is not answered by then brings nothing
+  asksMax: 4, // rounds, while another cell keeps its units for somebody who asked first
+  keptPauseMs: 50,
+  noneRememberedMs: 200, // nobody had any: who misses meanwhile is refused at once
+  gatherRoundsMax: 5, // of a command that is refused again, since others were faster
 
   // The engine
   orderPaymentsMax: 100, // attempts, so that nobody's tries make a life that every batch then carries

@@ -29,7 +29,7 @@ export function transfersContract(bench: () => EngineBench, { run, row, counters
   async function credited(command: ReceiveUnits): Promise<number> {
     const [outcome] = await run(command)
     if (!outcome?.ok || outcome.value.kind !== 'received') throw new Error(`refused: ${JSON.stringify(outcome)}`)
-    return outcome.value.units
+    return outcome.value.received.units
   }
   const split = (of: string, delta: number, shares: CellShare[]) => {
     const command = receive({ [of]: delta })

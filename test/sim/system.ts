@@ -2,12 +2,17 @@
 import { pathToFileURL } from 'node:url'
 import * as engine from '../../src/modules/orders/engine.ts'
 import * as memory from '../../src/modules/orders/engine-memory.ts'
+import * as gathering from '../../src/modules/orders/gathering.ts'
+import * as meeting from '../../src/modules/orders/meeting.ts'
 import * as database from '../../src/modules/orders/memory-database.ts'
 import * as paymentsConsumer from '../../src/modules/payments/consumer.ts'
 import * as payments from '../../src/modules/payments/decide.ts'
 import * as executor from '../../src/modules/payments/executor.ts'
 import * as prompt from '../../src/modules/payments/prompt.ts'
 import * as reconciliation from '../../src/modules/payments/reconcile.ts'
+import * as allotments from '../../src/modules/stock/allotments.ts'
+import * as demand from '../../src/modules/stock/demand.ts'
+import * as transferred from '../../src/modules/stock/transferred.ts'
 import * as batch from '../../src/runtime/batch.ts'
 import * as failure from '../../src/runtime/pg-failure.ts'
 import * as consumer from './consumer.ts'
@@ -28,6 +33,12 @@ export const systemUnderTest = {
   isStillAsked: payments.isStillAsked,
   settlementOfCharge: payments.settlementOfCharge,
   verdictOf: reconciliation.verdictOf,
+  createAllotments: allotments.createAllotments,
+  trackDemand: demand.trackDemand,
+  receiptsIn: transferred.receiptsIn,
+  withGathering: gathering.withGathering,
+  LivesElsewhere: gathering.LivesElsewhere,
+  meetOrders: meeting.meetOrders,
   createConsumer: consumer.createConsumer,
   settledUpTo: consumer.settledUpTo,
 }
@@ -41,6 +52,11 @@ export async function systemFrom(folder: string): Promise<System> {
     load('src/modules/orders/engine.ts'),
     load('src/modules/orders/engine-memory.ts'),
     load('src/modules/orders/memory-database.ts'),
+    load('src/modules/orders/gathering.ts'),
+    load('src/modules/orders/meeting.ts'),
+    load('src/modules/stock/allotments.ts'),
+    load('src/modules/stock/demand.ts'),
+    load('src/modules/stock/transferred.ts'),
     load('src/modules/payments/consumer.ts'),
     load('src/modules/payments/decide.ts'),
     load('src/modules/payments/executor.ts'),

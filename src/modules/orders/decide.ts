@@ -77,6 +77,7 @@ import type {
   ReviewOrder,
   Settle,
   Submission,
+  SupersedeOrder,
 } from './types.ts'
 
 /** One outcome per submission, in order; `state` then holds what to write. */
@@ -102,6 +103,7 @@ function decideCommand(state: BatchState, command: Exclude<Command, { kind: 'exp
     case 'place_order':
       return valued(decidePlaceOrder(state, command), (order) => ({ kind: 'order', order }))
     case 'cancel_order':
+    case 'supersede_order':
     case 'start_payment':
     case 'settle':
     case 'capture_order':
@@ -132,7 +134,7 @@ function decideCommand(state: BatchState, command: Exclude<Command, { kind: 'exp
     case 'send_units':
       return valued(decideSendUnits(state, command), (sent) => ({ kind: 'sent', sent }))
     case 'receive_units':
-      return valued(decideReceiveUnits(state, command), (units) => ({ kind: 'received', units }))
+      return valued(decideReceiveUnits(state, command), (received) => ({ kind: 'received', received }))
     default:
       return unreachable(command)
   }
@@ -149,6 +151,8 @@ function decideOnOrder(state: BatchState, command: LifeCommand): Outcome<Order> 
   switch (command.kind) {
     case 'cancel_order':
       return decideCancelOrder(state, command)
+    case 'supersede_order':
+      return decideSupersede(state, command)
     case 'start_payment':
       return decideStartPayment(state, command)
     case 'settle':
@@ -261,6 +265,7 @@ function decidePlaceOrder(state: BatchState, command: PlaceOrder): Outcome<Order
     total: order.total,
     lines: order.lines.map(({ sku, quantity }) => ({ sku, quantity })),
     ...(order.exchangeOf ? { exchange_of: toWireId('ord', state.cell, order.exchangeOf.orderId) } : {}),
+    ...(command.sharedKey ? { key_hash: command.sharedKey.hash, request_hash: command.sharedKey.request } : {}),
   })
   const { terms, review } = command
   const timing = order.provider === 'none' ? undefined : timingToKeep(terms)
@@ -372,6 +377,21 @@ function decideCancelOrder(state: BatchState, command: CancelOrder): Outcome<Ord
     if (isAll) giveUpParcels(state, order)
     cancelUnits(state, order, taken, command.reason)
   }
+  advance(state, order)
+  return accepted(order)
+}
+
+/** What has left, or was paid elsewhere, cannot be taken back by a command: it is reported, for somebody to see to. */
+function decideSupersede(state: BatchState, command: SupersedeOrder): Outcome<Order> {
+  const order = orderFor(state, command)
+  if ('ok' in order) return order
+  if (order.status === 'cancelled' || order.life?.supersededBy !== undefined) return accepted(order)
+  changeLife(order, { supersededBy: command.by })
+  if (order.provider === 'none' || hasShipped(lifeOf(order))) {
+    orderEvent(state, order, 'order.duplicate_found', [], { superseded_by: command.by })
+    return accepted(order)
+  }
+  cancelWhole(state, order, 'duplicate')
   advance(state, order)
   return accepted(order)
 }

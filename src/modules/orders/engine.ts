@@ -57,7 +57,12 @@ export type EngineStore = {
   transaction<T>(lane: number, work: (tx: EngineTx) => Promise<T>): Promise<T>
 }
 
-export type EngineOptions = { cell: CellName; startedAt: Instant }
+export type EngineOptions = {
+  cell: CellName
+  startedAt: Instant
+  /** All rows of a SKU of which some have changed, once that is committed. */
+  onRows?(rows: readonly StockRow[]): void
+}
 
 /** Runs batches on a store. `now` never runs backwards within a process. */
 export function createEngine(store: EngineStore, options: EngineOptions) {
@@ -89,6 +94,7 @@ export function createEngine(store: EngineStore, options: EngineOptions) {
       const writing = [tx.write(state, unusedRows(state)), tx.commit()]
       onWriting()
       await allOrFirstFailure(writing)
+      if (options.onRows) for (const rows of changedRows(state)) options.onRows(rows)
       return outcomes
     })
   }
@@ -281,6 +287,11 @@ function loadState(cell: CellName, now: Instant, loaded: Loaded): BatchState {
   for (const policy of loaded.found.policies) state.policies.set(skuKey(policy.shopId, policy.sku), policy)
   for (const transfer of loaded.found.transfers) state.transfers.set(transferKey(transfer.row, transfer.peer), transfer)
   return state
+}
+
+function changedRows({ dirtyRows, rows }: BatchState): StockRow[][] {
+  const keys = new Set([...dirtyRows].map((row) => skuKey(row.shopId, row.sku)))
+  return [...keys].map((key) => rows.get(key)!)
 }
 
 /** Rows made for a command that was then refused. */

@@ -289,6 +289,11 @@ export const OrderAnswer = Type.Object({
   placed_at: Time,
   updated_at: Time,
   version: Type.Integer({ minimum: 1 }),
+  superseded_by: Type.Optional(
+    Type.String({
+      description: 'The elder order of the same idempotency key, in another cell: this one is its duplicate.',
+    }),
+  ),
   exchange_of: Type.Optional(
     Type.Object(
       { order_id: OrderId, return_id: Type.String() },

@@ -229,7 +229,7 @@ export function orderJson(order: Order, { cell, principal }: Reader): string {
     order.status !== 'pending' || order.expiresAt === null ? 'null' : `"${timeText(order.expiresAt)}"`
   },"created_at":"${created}","placed_at":"${timeText(order.placedAt)}","updated_at":"${timeText(
     order.updatedAt,
-  )}","version":${order.version}${exchangeJson(order, cell)}}`
+  )}","version":${order.version}${exchangeJson(order, cell)}${supersededJson(order)}}`
 }
 
 /** Told of those few that are sent in exchange for another's goods. */
@@ -237,6 +237,9 @@ const exchangeJson = ({ exchangeOf }: Order, cell: CellName): string =>
   exchangeOf
     ? `,"exchange_of":{"order_id":"${toWireId('ord', cell, exchangeOf.orderId)}","return_id":"${toWireId('ret', cell, exchangeOf.returnId)}"}`
     : ''
+
+const supersededJson = ({ life }: Order): string =>
+  life?.supersededBy === undefined ? '' : `,"superseded_by":${quoted(life.supersededBy)}`
 
 const textJson = (text: string | null): string => (text === null ? 'null' : quoted(text))
 const moneyJson = (amount: number, currency: string): string => `{"amount":${amount},"currency":${currency}}`

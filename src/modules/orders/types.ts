@@ -3,7 +3,16 @@ import type { LocationCode, ShopId, Sku, Uuid } from '../../base/ids.ts'
 import type { Currency, MinorUnits } from '../../base/money.ts'
 import type { Outcome } from '../../base/result.ts'
 import type { Instant } from '../../base/time.ts'
-import type { AdjustedRow, Allocation, Hold, Policy, RequestedLine, Sent, StockCommand } from '../stock/types.ts'
+import type {
+  AdjustedRow,
+  Allocation,
+  Hold,
+  Policy,
+  Received,
+  RequestedLine,
+  Sent,
+  StockCommand,
+} from '../stock/types.ts'
 import type { Dispute, Life, Terms } from './life.ts'
 import type { OrderStatus } from './states.ts'
 
@@ -73,6 +82,8 @@ export type PlaceOrder = {
   review: string[] | null
   /** Why it may not be placed at all, unless its key has placed it already. */
   refusal?: string[]
+  /** Its key names no cell, so that another may have taken it too: the order's event tells of it. */
+  sharedKey?: IdempotencyKey
   /** An import's own time; null means now. */
   placedAt: Instant | null
   exchangeOf?: ExchangeOf
@@ -82,6 +93,9 @@ export type PlaceOrder = {
 export type NewPayment = { id: Uuid; provider: string; method: string }
 /** What every command on an order says, before it says what is to be done. */
 export type OnOrder = { shopId: ShopId; orderId: Uuid; ifVersion: number | null }
+
+/** It has the same key as an elder order of another cell, whose id `by` is. */
+export type SupersedeOrder = OnOrder & { kind: 'supersede_order'; by: string }
 
 /** Null lines: all that is left. */
 export type CancelOrder = OnOrder & { kind: 'cancel_order'; reason: CancelReason; lines: RequestedLine[] | null }
@@ -172,6 +186,7 @@ export type ExchangeOrder = OnOrder & {
 }
 export type LifeCommand =
   | CancelOrder
+  | SupersedeOrder
   | StartPayment
   | Settle
   | CaptureOrder
@@ -206,7 +221,7 @@ export type Value =
   | { kind: 'adjusted'; rows: AdjustedRow[] }
   | { kind: 'policy'; policy: Policy }
   | { kind: 'sent'; sent: Sent }
-  | { kind: 'received'; units: number }
+  | { kind: 'received'; received: Received }
   | { kind: 'expired'; count: number }
   /** The key's first request made this; read it for its present state. */
   | { kind: 'earlier'; resultId: Uuid | null }

@@ -13,7 +13,7 @@ import {
 } from './decide.ts'
 import { newInTotal, unitsToGive } from './escrow.ts'
 import { availableInRow, availableOf } from './sourcing.ts'
-import type { Ask, ReceiveUnits, SendUnits, Sent, StockRow, Total, Transfer } from './types.ts'
+import type { Ask, Received, ReceiveUnits, SendUnits, Sent, StockRow, Total, Transfer } from './types.ts'
 
 /** Gives what the ask needs and the stand of this cell allows; every total is told, so that an answer that was lost is made good. */
 export function decideSendUnits(state: StockState, command: SendUnits): Outcome<Sent> {
@@ -94,23 +94,27 @@ export function sendFromRow(state: StockState, row: StockRow, parcels: readonly 
 }
 
 /** Each unit is credited once, however often and in whatever order totals arrive. */
-export function decideReceiveUnits(state: StockState, command: ReceiveUnits): Outcome<number> {
+export function decideReceiveUnits(state: StockState, command: ReceiveUnits): Outcome<Received> {
   const { shopId, from, totals, tracking } = command
-  let credited = 0
+  let units = 0
+  let left = 0
   for (const total of totals) {
     const key = skuKey(shopId, total.sku)
     const rows = state.rows.get(key)
     const row = rows?.find((one) => one.location === total.location)
-    if (!rows || !row) continue // its place is not known here yet: the total comes again
+    if (!rows || !row) {
+      left++ // its place is not known here yet
+      continue
+    }
     if (state.made.has(row.id)) {
       // A SKU that its shop sells is known from now on, units or not.
       row.tracking =
         state.policies.get(key)?.tracking ?? rows.find((one) => !state.made.has(one.id))?.tracking ?? tracking
       state.dirtyRows.add(row)
     }
-    credited += credit(state, row, from, total)
+    units += credit(state, row, from, total)
   }
-  return accepted(credited)
+  return accepted({ units, left })
 }
 
 function credit(state: StockState, row: StockRow, from: CellName, total: Total): number {

@@ -23,7 +23,7 @@ export function sharesByDemand(cells: readonly { cell: CellName; rate: number }[
   return cells.map(({ cell, rate }) => ({ cell, weight: Math.max(rate, floor) }))
 }
 
-/** 0 as long as there is enough for the time that it takes to get more. */
+/** 0 as long as there is enough for the time that it takes to get more; what is sold so slowly that nobody will come meanwhile waits for him. */
 export function unitsToAskFor({
   available,
   rate,
@@ -34,7 +34,7 @@ export function unitsToAskFor({
   refillMs: number
 }): number {
   const soldMeanwhile = (rate * refillMs) / 1_000
-  if (rate <= 0 || available > soldMeanwhile) return 0
+  if (soldMeanwhile < 1 || available > soldMeanwhile) return 0
   return Math.max(0, Math.ceil((rate * limits.askAheadMs) / 1_000) - Math.max(0, available))
 }
 

@@ -143,6 +143,9 @@ export type Transfer = {
   receivedAllowance: number
 }
 
+/** Units and allowance that were new; and how many totals are of places that are not known here yet, and have to come again. */
+export type Received = { units: number; left: number }
+
 /** Answer to an ask. */
 export type Sent = {
   /** Not known here: no row and no policy. */

@@ -84,6 +84,7 @@ test('a cell asks when it would be out before more can be there, and not before'
   expect(unitsToAskFor({ available: 50, rate: 50, refillMs: 1_000 })).toBe(200)
   expect(unitsToAskFor({ available: 0, rate: 0, refillMs: 1_000 })).toBe(0)
   expect(unitsToAskFor({ available: -3, rate: 1, refillMs: 1_000 })).toBe(5)
+  expect(unitsToAskFor({ available: 0, rate: 1, refillMs: 500 })).toBe(0)
 })
 
 test('two cells that ask each other for what they want come to rest: what has been given is not asked back', () => {

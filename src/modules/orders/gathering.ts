@@ -1,0 +1,70 @@
+// A command that is refused for want of units which other cells may have leaves its batch, and is tried again when some have
+// come. So nobody else in the batch waits for another continent, and the buyer is told "sold out" only when nobody in reach has any.
+import type { ShopId, Sku } from '../../base/ids.ts'
+import { limits } from '../../base/limits.ts'
+import type { FieldProblem } from '../../base/result.ts'
+import type { Allotments, Lack } from '../stock/allotments.ts'
+import type { Commands } from './service.ts'
+import type { CommandOutcome, Submission } from './types.ts'
+
+/** Units of a group that live together in another cell: the command is that cell's to decide. */
+export class LivesElsewhere extends Error {
+  override readonly name = 'LivesElsewhere'
+  readonly cell: string
+  constructor(cell: string) {
+    super(`the units of this group are in ${cell}`)
+    this.cell = cell
+  }
+}
+
+/** Rejects with LivesElsewhere, besides what `commands` rejects with. */
+export function withGathering(
+  commands: Pick<Commands, 'submit'>,
+  { gather }: Pick<Allotments, 'gather'>,
+): Commands['submit'] {
+  return async (submission) => {
+    let evenIfGrouped = false
+    for (let round = 0; ; round++) {
+      const outcome = await commands.submit(submission)
+      const lacks = lacksOf(submission, outcome)
+      if (lacks.length === 0 || round === limits.gatherRoundsMax) return outcome
+      const { shopId } = submission.command as { shopId: ShopId }
+      const { came, grouped } = await gather(shopId, lacks, { evenIfGrouped })
+      const [home] = grouped
+      if (!came && home === undefined) return outcome
+      if (home !== undefined) {
+        if (grouped.length === skusOf(submission).size && grouped.every((one) => one === home))
+          throw new LivesElsewhere(home)
+        evenIfGrouped = true // an order over groups of several cells, or over a group and other goods
+      }
+    }
+  }
+}
+
+/** All that the command needs units of. */
+function skusOf({ command }: Submission): Set<Sku> {
+  const lines = command.kind === 'exchange_order' ? command.order.lines : 'lines' in command ? command.lines : null
+  return new Set(lines?.map(({ sku }) => sku))
+}
+
+/** What each SKU is short of, when that is why a command was refused. */
+export function lacksOf({ command }: Submission, outcome: CommandOutcome): Lack[] {
+  if (outcome.ok || (outcome.code !== 'insufficient_stock' && outcome.code !== 'sku_not_found')) return []
+  switch (command.kind) {
+    case 'place_order':
+      return command.holdId === null ? lacksIn(outcome.errors ?? []) : []
+    case 'place_hold':
+    case 'exchange_order':
+      return lacksIn(outcome.errors ?? [])
+    default:
+      return []
+  }
+}
+
+function lacksIn(errors: readonly FieldProblem[]): Lack[] {
+  const needs = new Map<Sku, number>()
+  for (const { sku, requested, available } of errors) {
+    if (typeof sku === 'string') needs.set(sku as Sku, Math.max(1, Number(requested ?? 1) - Number(available ?? 0)))
+  }
+  return [...needs].map(([sku, need]) => ({ sku, need }))
+}

@@ -1,0 +1,259 @@
+// Brings units to where they are wanted: asks other cells before this one is out, and at once when somebody has been refused.
+// One ask a SKU is under way; who joins it tries again when it ends. What others ask is answered by the engine, like any command.
+import { Compile } from 'typebox/compile'
+import type { CellName, LocationCode, ShopId, Sku } from '../../base/ids.ts'
+import type { Json } from '../../base/json.ts'
+import { limits } from '../../base/limits.ts'
+import type { Outcome } from '../../base/result.ts'
+import { type Instant, instant } from '../../base/time.ts'
+import type { Clock } from '../../runtime/clock.ts'
+import { skuKey } from './decide.ts'
+import type { Demand } from './demand.ts'
+import { isElderWant, sharesByDemand, unitsToAskFor } from './escrow.ts'
+import { AskAnswer, AskMessage } from './peer-words.ts'
+import type { CellShare, ReceiveUnits, SendUnits, Sent, StockRow } from './types.ts'
+
+/** The other cells, as far as units are concerned. */
+export type UnitPeers = {
+  /** Nearest first. */
+  others(): readonly CellName[]
+  isUp(cell: CellName): boolean
+  rttMs(cell: CellName): number
+  /** Rejects when the other is out of reach, or refuses. */
+  call(cell: CellName, message: string, body: Json, options: { deadlineMs: number }): Promise<Json>
+}
+
+export type AllotmentOptions = {
+  cell: CellName
+  peers: UnitPeers
+  demand: Demand
+  send(command: SendUnits): Promise<Outcome<Sent>>
+  /** Resolves when they are credited. */
+  receive(command: ReceiveUnits): Promise<void>
+  clock: Pick<Clock, 'now' | 'elapsedMs' | 'sleep'>
+  onError(error: unknown): void
+}
+
+/** `need` units of a SKU are missing for something; of one place, if it has to be goods that lie there. */
+export type Lack = { sku: Sku; need: number; location?: LocationCode }
+/** Whether any have come, so that it may be tried again; and the cells where units are that stay with their group. */
+export type Gathered = { came: boolean; grouped: CellName[] }
+
+export type Allotments = ReturnType<typeof createAllotments>
+
+type Want = {
+  shopId: ShopId
+  sku: Sku
+  key: string
+  /** 0: nobody waits yet. */
+  need: number
+  wanted: number
+  location: LocationCode | null
+  evenIfGrouped: boolean
+  firstAskedAt: Instant
+  got: number
+  wasKept: boolean
+  livesIn: CellName | null
+  ended: Promise<void>
+  end(): void
+}
+
+const checkAsk = Compile(AskMessage)
+const checkAnswer = Compile(AskAnswer)
+
+export function createAllotments(options: AllotmentOptions) {
+  const { cell, peers, demand, clock } = options
+  const wants = new Map<string, Want>()
+  /** Until when nobody is asked again for what is missed, or for what will be, since nobody had any to give. */
+  const noneUntil = new Map<string, number>()
+  const noneSpareUntil = new Map<string, number>()
+
+  function open(shopId: ShopId, lack: Lack & { wanted: number; evenIfGrouped: boolean }): Want {
+    const key = skuKey(shopId, lack.sku)
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const { sku, need, wanted, evenIfGrouped, location = null } = lack
+    const found = { got: 0, wasKept: false, livesIn: null, ended: promise }
+    const want: Want = {
+      ...{ shopId, sku, key, need, wanted, location, evenIfGrouped, firstAskedAt: clock.now() },
+      ...found,
+      end() {
+        wants.delete(key)
+        resolve()
+      },
+    }
+    wants.set(key, want)
+    return want
+  }
+
+  /**
+   * Units that are missing now. Of a SKU for which an ask is under way, its end is awaited; one that was only for later does
+   * not count, since others give less to that.
+   */
+  async function gather(shopId: ShopId, lacks: readonly Lack[], { evenIfGrouped = false } = {}): Promise<Gathered> {
+    const forLater = lacks.flatMap(({ sku }) => wants.get(skuKey(shopId, sku)) ?? []).filter(({ need }) => need === 0)
+    await Promise.all(forLater.map(({ ended }) => ended))
+    const own: Want[] = []
+    const joined: Want[] = []
+    for (const lack of lacks) {
+      const key = skuKey(shopId, lack.sku)
+      const underWay = wants.get(key)
+      if (underWay) joined.push(underWay)
+      else if (!isQuiet(noneUntil, key))
+        own.push(open(shopId, { ...lack, wanted: wantedOf(shopId, lack.sku), evenIfGrouped }))
+    }
+    await Promise.all([...joined.map(({ ended }) => ended), fetchUnits(shopId, own)])
+    const all = [...own, ...joined, ...forLater]
+    return { came: all.some(({ got }) => got > 0), grouped: all.flatMap(({ livesIn }) => livesIn ?? []) }
+  }
+
+  /** Asks the cell that is likeliest to have enough, then the others, and again as long as one keeps its own for itself. */
+  async function fetchUnits(shopId: ShopId, own: readonly Want[]): Promise<void> {
+    if (own.length === 0) return
+    try {
+      for (let tries = 0; tries < limits.asksMax; tries++) {
+        if (tries > 0) await clock.sleep(limits.keptPauseMs)
+        const [first, ...others] = inOrderOfHope(shopId, own)
+        if (first === undefined) break
+        await askOf([first], shopId, own.filter(isLacking))
+        const missed = own.filter((want) => want.need > 0 && isLacking(want))
+        await askOf(others, shopId, missed)
+        if (!own.some((want) => isLacking(want) && want.wasKept)) break
+      }
+    } catch (error) {
+      options.onError(error)
+    } finally {
+      for (const want of own) {
+        if (want.got === 0) rememberNone(want.need > 0 ? noneUntil : noneSpareUntil, want.key)
+        want.end()
+      }
+    }
+  }
+
+  function rememberNone(until: Map<string, number>, key: string): void {
+    if (until.size >= limits.skusRememberedMax) until.clear()
+    until.set(key, clock.elapsedMs() + limits.noneRememberedMs)
+  }
+
+  const isQuiet = (until: ReadonlyMap<string, number>, key: string): boolean =>
+    (until.get(key) ?? 0) > clock.elapsedMs()
+
+  const isLacking = ({ got, need, livesIn }: Want): boolean => livesIn === null && (got === 0 || got < need)
+
+  /** Those that are up: who had most when it last said so, then the nearest. */
+  function inOrderOfHope(shopId: ShopId, own: readonly Want[]): CellName[] {
+    const hope = (peer: CellName): number =>
+      own.reduce((sum, { sku, need }) => sum + Math.min(demand.peerLeft(peer, shopId, sku) ?? 1, Math.max(1, need)), 0)
+    return peers
+      .others()
+      .filter(peers.isUp)
+      .toSorted((a, b) => hope(b) - hope(a))
+  }
+
+  async function askOf(cells: readonly CellName[], shopId: ShopId, own: readonly Want[]): Promise<void> {
+    if (own.length === 0) return
+    for (const want of own) want.wasKept = false
+    await Promise.all(cells.map((peer) => askOne(peer, shopId, own)))
+  }
+
+  async function askOne(peer: CellName, shopId: ShopId, own: readonly Want[]): Promise<void> {
+    const firstAskedAt = Math.min(...own.map((want) => want.firstAskedAt))
+    const asks = own.map(({ sku, need, got, wanted, location, evenIfGrouped }) => ({
+      ...{ sku, need: Math.max(0, need - got), wanted, rate: demand.rateOf(shopId, sku) },
+      ...{ available: Math.max(0, demand.availableOf(shopId, sku)), location, even_if_grouped: evenIfGrouped },
+    }))
+    const body = { shop_id: shopId, first_asked_at: firstAskedAt, asks }
+    const deadlineMs = Math.min(limits.askMsMax, limits.askMsMin + 4 * peers.rttMs(peer))
+    let answer: Json
+    try {
+      answer = await peers.call(peer, 'ask', body, { deadlineMs })
+    } catch {
+      return // out of reach, or not willing: as if it had none
+    }
+    if (!checkAnswer.Check(answer) || answer.answers.length !== own.length)
+      throw new Error(`${peer} answered an ask with something else`)
+    await Promise.all(own.map((want, at) => takeAnswer(peer, want, answer.answers[at]!)))
+  }
+
+  async function takeAnswer(from: CellName, want: Want, answer: AskAnswer['answers'][number]): Promise<void> {
+    const { shopId, sku } = want
+    demand.heard(from, shopId, sku, { rate: answer.rate, left: answer.left })
+    if (answer.kept) want.wasKept = true
+    if (answer.lives_here) want.livesIn = from
+    if (!answer.known) return
+    const totals = answer.totals.map((total) => ({ ...total, sku, location: total.location as LocationCode }))
+    if (totals.length > 0)
+      await options.receive({ kind: 'receive_units', shopId, from, totals, tracking: answer.tracking })
+    want.got += answer.given // not what was credited: the giver's log may have been faster
+  }
+
+  const wantedOf = (shopId: ShopId, sku: Sku): number =>
+    Math.ceil((demand.rateOf(shopId, sku) * limits.askAheadMs) / 1_000)
+
+  /** After a batch: what runs low is asked for, before anybody is refused. */
+  function saw(rows: readonly StockRow[]): void {
+    const [first] = rows
+    if (!first) return
+    demand.saw(rows)
+    const { shopId, sku } = first
+    const key = skuKey(shopId, sku)
+    if (first.tracking === 'none' || wants.has(key) || isQuiet(noneUntil, key) || isQuiet(noneSpareUntil, key)) return
+    const owed = rows.find(({ missing }) => missing > 0)
+    const available = demand.availableOf(shopId, sku)
+    const wanted = unitsToAskFor({ available, rate: demand.rateOf(shopId, sku), refillMs: refillMs() })
+    if (owed) askLater(shopId, { sku, need: owed.missing, location: owed.location, wanted: 0 })
+    else if (wanted > 0) askLater(shopId, { sku, need: 0, wanted })
+  }
+
+  function askLater(shopId: ShopId, lack: Lack & { wanted: number }): void {
+    if (!peers.others().some(peers.isUp)) return
+    fetchUnits(shopId, [open(shopId, { ...lack, evenIfGrouped: false })]).catch(options.onError)
+  }
+
+  /** How long it takes to get more from whoever is near. */
+  function refillMs(): number {
+    const near = peers.others().find(peers.isUp)
+    return limits.refillMsMin + 2 * (near === undefined ? 0 : peers.rttMs(near))
+  }
+
+  /** Another cell asks. */
+  async function answerAsk(from: CellName, body: Json): Promise<Json> {
+    if (!checkAsk.Check(body)) throw new Error(`${from} asked for something else than units`)
+    const shopId = body.shop_id as ShopId
+    const theirs = { firstAskedAt: instant(body.first_asked_at), cell: from }
+    const answers = await Promise.all(
+      body.asks.map(async ({ sku: text, even_if_grouped: evenIfGrouped, location, ...ask }) => {
+        const sku = text as Sku
+        demand.heard(from, shopId, sku, { rate: ask.rate, left: ask.available })
+        const own = wants.get(skuKey(shopId, sku))
+        const isElder = own !== undefined && own.need > 0 && isElderWant({ ...own, cell }, theirs)
+        const rate = demand.rateOf(shopId, sku)
+        const stand = { rate, safety: Math.ceil((rate * refillMs()) / 1_000), isElder }
+        const asked = { ...ask, location: location as LocationCode | null, evenIfGrouped }
+        const outcome = await options.send({ kind: 'send_units', shopId, sku, to: from, ask: asked, own: stand })
+        if (!outcome.ok) throw new Error(`an ask was refused: ${outcome.code}`)
+        if (ask.need > 0) rememberNone(noneSpareUntil, skuKey(shopId, sku)) // what somebody waits for is not asked back for later
+        return answerOf(outcome.value, { rate, kept: isElder })
+      }),
+    )
+    return { answers }
+  }
+
+  /** Weights by which what is received here is split: this cell first. Undefined when there is nobody to share with. */
+  function sharesOf(shopId: ShopId, sku: Sku): CellShare[] | undefined {
+    const others = peers.others()
+    if (others.length === 0) return undefined
+    const rates = others.map((peer) => ({ cell: peer, rate: demand.peerRate(peer, shopId, sku) }))
+    return sharesByDemand([{ cell, rate: demand.rateOf(shopId, sku) }, ...rates])
+  }
+
+  return { saw, gather, sharesOf, answerAsk }
+}
+
+const answerOf = (
+  { isKnown, livesHere, given, left, totals, tracking }: Sent,
+  more: { rate: number; kept: boolean },
+) => ({
+  ...{ known: isKnown, lives_here: livesHere, kept: more.kept && given === 0 && left > 0 },
+  ...{ given, left, rate: more.rate, tracking },
+  totals: totals.map(({ location, units, allowance }) => ({ location, units, allowance })),
+})

@@ -1,0 +1,181 @@
+// The independent auditor of many cells. After every COMMIT anywhere it adds up what all cells hold and what is under way, from their
+// tables, and compares it with what was ever received: units are neither made nor lost, whatever messages do.
+import type { CellName, Uuid } from '../../../src/base/ids.ts'
+import type { MemoryCommit } from '../../../src/modules/orders/memory-database.ts'
+import type { StockRow, Transfer } from '../../../src/modules/stock/types.ts'
+import { Violation } from '../violation.ts'
+import type { CellNode, CellRequest, Reply } from './node.ts'
+
+type Book = { received: number; allowance: number; hasFacts: boolean }
+
+export function createCellsAuditor(cells: () => readonly CellNode[]) {
+  const books = new Map<string, Book>()
+  const acknowledged = new Map<string, { id: Uuid; cell: CellName }>()
+  const placedUnder = new Map<string, Set<string>>()
+  let failure: Violation | null = null
+  let falselyRefused = 0
+  let refused = 0
+
+  function watch<A extends unknown[]>(judge: (...args: A) => void): (...args: A) => void {
+    return (...args) => {
+      if (failure) return
+      try {
+        judge(...args)
+      } catch (error) {
+        failure = error instanceof Violation ? error : new Violation('ends', String((error as Error).stack))
+      }
+    }
+  }
+
+  const bookOf = (sku: string): Book => {
+    const book = books.get(sku) ?? { received: 0, allowance: 0, hasFacts: false }
+    books.set(sku, book)
+    return book
+  }
+  const rowsOf = (cell: CellNode, sku: string): StockRow[] =>
+    [...cell.database.tables.rows.values()].filter((row) => row.sku === sku)
+  const transferOf = (cell: CellNode, row: StockRow | undefined, peer: CellName): Transfer | undefined =>
+    row && cell.database.tables.transfers.get(`${row.id} ${peer}`)
+
+  function committed(cell: CellName, commit: MemoryCommit): void {
+    for (const { type, data } of commit.events) {
+      if (type === 'stock.adjusted') {
+        const book = bookOf(String(data.sku))
+        book.received += Number(data.delta)
+        if (data.reason !== 'received') book.hasFacts = true
+      }
+      if (type === 'stock.policy_set') bookOf(String(data.sku)).allowance = Number(data.allowance)
+    }
+    for (const order of commit.orders) {
+      const key = commit.keys.find((one) => one.resultId === order.id)
+      if (key) placedUnder.set(key.hash, (placedUnder.get(key.hash) ?? new Set()).add(`${cell} ${order.id}`))
+    }
+    for (const sku of new Set(commit.rows.map((row) => row.sku))) compare(sku)
+  }
+
+  /** P1 and conservation of one SKU over all cells. */
+  function compare(sku: string): void {
+    const book = bookOf(sku)
+    const sums = sumsOf(sku)
+    if (sums.onHand + sums.unitsUnderWay !== book.received)
+      throw new Violation(
+        'conservation',
+        `${sku}: ${sums.onHand} on hand and ${sums.unitsUnderWay} under way of ${book.received}`,
+      )
+    if (sums.allowance + sums.allowanceUnderWay !== book.allowance)
+      throw new Violation(
+        'conservation',
+        `${sku}: allowance ${sums.allowance} and ${sums.allowanceUnderWay} under way of ${book.allowance}`,
+      )
+    if (book.hasFacts) return
+    if (sums.taken > book.received + book.allowance)
+      throw new Violation('P1', `${sku}: ${sums.taken} sold of ${book.received}`)
+    for (const [cell, units] of sums.available)
+      if (units < 0) throw new Violation('P1', `${sku}: ${cell} sold ${-units} more than its allotment`)
+  }
+
+  function sumsOf(sku: string) {
+    const sums = {
+      onHand: 0,
+      allowance: 0,
+      taken: 0,
+      unitsUnderWay: 0,
+      allowanceUnderWay: 0,
+      available: new Map<CellName, number>(),
+    }
+    for (const cell of cells()) {
+      let available = 0
+      for (const row of rowsOf(cell, sku)) {
+        sums.onHand += row.onHand
+        sums.allowance += row.allowance
+        sums.taken += row.reserved + row.committed + row.shipped
+        available += row.onHand + row.allowance - row.reserved - row.committed - row.missing
+        addUnderWay(sums, cell, row)
+      }
+      sums.available.set(cell.name, available)
+    }
+    return sums
+  }
+
+  function addUnderWay(
+    sums: { unitsUnderWay: number; allowanceUnderWay: number },
+    giver: CellNode,
+    row: StockRow,
+  ): void {
+    for (const taker of cells()) {
+      const sent = transferOf(giver, row, taker.name)
+      const there = rowsOf(taker, row.sku).find(({ location }) => location === row.location)
+      const taken = transferOf(taker, there, giver.name)
+      const units = (sent?.sentUnits ?? 0) - (taken?.receivedUnits ?? 0)
+      const allowance = (sent?.sentAllowance ?? 0) - (taken?.receivedAllowance ?? 0)
+      if (units < 0 || allowance < 0)
+        throw new Violation('conservation', `${row.sku}: ${taker.name} took ${-units} more than ${giver.name} sent`)
+      sums.unitsUnderWay += units
+      sums.allowanceUnderWay += allowance
+    }
+  }
+
+  /** P2 and P3 of an answer that a client got. */
+  function answered(request: CellRequest, reply: Reply): void {
+    if (reply.kind === 'refused') refused++
+    if (reply.kind !== 'accepted' || reply.id === null) return
+    const home = cells().find(({ name }) => name === reply.cell)!
+    const order = home.database.tables.orders.get(reply.id)
+    if (!order) throw new Violation('P2', `${reply.id} was acknowledged and is not in ${reply.cell}`)
+    if (request.home === null) return
+    if (reply.cell !== request.home) throw new Violation('P3', `a key of ${request.home} was taken by ${reply.cell}`)
+    const before = acknowledged.get(request.key)
+    if (before && before.id !== reply.id)
+      throw new Violation('P3', `key ${request.key} made ${before.id} and ${reply.id}`)
+    acknowledged.set(request.key, { id: reply.id, cell: reply.cell })
+  }
+
+  /** When everything has met: one order a key stands, and it was no elder that gave way. */
+  function finish(): void {
+    for (const { id, cell } of acknowledged.values()) {
+      if (
+        !cells()
+          .find(({ name }) => name === cell)!
+          .database.tables.orders.has(id)
+      )
+        throw new Violation('P2', `${id} was acknowledged and is gone`)
+    }
+    for (const [key, placed] of placedUnder) {
+      const orders = [...placed].map((text) => {
+        const [name, id] = text.split(' ') as [CellName, Uuid]
+        return {
+          name,
+          order: cells()
+            .find((one) => one.name === name)!
+            .database.tables.orders.get(id)!,
+        }
+      })
+      const standing = orders.filter(({ order }) => order.status !== 'cancelled')
+      if (standing.length > 1) throw new Violation('P3', `key ${key} has ${standing.length} orders that stand`)
+      const duplicates = orders.filter(({ order }) => order.cancelReason === 'duplicate')
+      const others = orders.filter(({ order }) => order.cancelReason !== 'duplicate')
+      if (others.length === 0) throw new Violation('P3', `key ${key}: every order gave way to another`)
+      for (const { name, order } of duplicates) {
+        const isElderThere = orders.some(
+          (one) => one.order.id < order.id || (one.order.id === order.id && one.name < name),
+        )
+        if (!isElderThere) throw new Violation('P3', `key ${key}: ${order.id} gave way though it is the eldest`)
+      }
+    }
+  }
+
+  return {
+    committed: watch(committed),
+    answered: watch(answered),
+    finish: watch(finish),
+    found: watch((violation: Violation) => {
+      throw violation
+    }),
+    sumsOf,
+    skus: () => [...books.keys()],
+    isShort: (sku: string) => bookOf(sku).hasFacts,
+    countFalselyRefused: () => void falselyRefused++,
+    counts: () => ({ refused, falselyRefused }),
+    violation: () => failure,
+  }
+}

@@ -1,0 +1,276 @@
+// Runs one seed of many cells: builds the world, lets clients buy in all of them while messages are lost and cells cut off and
+// killed, and then heals everything, since what is under way has to settle and a wanted last unit to be sold.
+import type { CellName, Sku, Uuid } from '../../../src/base/ids.ts'
+import type { Currency, MinorUnits } from '../../../src/base/money.ts'
+import { type Prng, prng } from '../../../src/base/prng.ts'
+import { defaultTerms } from '../../../src/modules/orders/life.ts'
+import type { Command } from '../../../src/modules/orders/types.ts'
+import { createScheduler, type Scheduler } from '../scheduler.ts'
+import type { System } from '../system.ts'
+import { Violation } from '../violation.ts'
+import { createCellsAuditor } from './auditor.ts'
+import { type CellNode, type CellRequest, createCellNode, locationsOf, type Reply, shopId } from './node.ts'
+import { type CellsPlan, makeCellsPlan } from './plan.ts'
+import { createWideArea, type WideArea } from './wide-area.ts'
+
+export type CellsReport = {
+  violation: Violation | null
+  steps: number
+  commits: number
+  accepted: number
+  refused: number
+}
+
+const workMsMax = 120_000
+const patienceMs = 6_000
+const blankId = '00000000-0000-7000-8000-000000000000' as Uuid
+
+export async function runCellsSeed(system: System, seed: number, trace?: (line: string) => void): Promise<CellsReport> {
+  const random = prng(seed)
+  const plan = makeCellsPlan(random.fork())
+  let commits = 0
+  const auditor = createCellsAuditor(() => nodes)
+  const scheduler = createScheduler(random.fork(), () => {
+    const violation = auditor.violation()
+    if (violation) throw violation
+  })
+  const say = trace ? (line: () => string) => trace(`${scheduler.now().toFixed(2)} ${line()}`) : () => {}
+  const names = Array.from(
+    { length: plan.cells },
+    (_, at) => `${['eu', 'us', 'ap'][at % 3]}${1 + Math.floor(at / 3)}` as CellName,
+  )
+  const network = createWideArea(scheduler, random.fork(), plan, names)
+  const world = {
+    ...{ system, scheduler, plan, network, names, trace: say },
+    cellAt: (name: CellName) => nodes[names.indexOf(name)]!,
+    committed(cell: CellName, commit: Parameters<typeof auditor.committed>[1]) {
+      commits++
+      auditor.committed(cell, commit)
+    },
+    failed: (error: unknown) => auditor.found(new Violation('ends', String((error as Error).stack ?? error))),
+  }
+  const nodes: CellNode[] = names.map((name) => createCellNode(world, name, random.fork()))
+  for (const { database } of nodes) {
+    for (const [priority, code] of locationsOf(plan).entries())
+      system.putLocation(database, shopId, code, { priority, country: null, lat: null, lon: null })
+  }
+  let accepted = 0
+  const run = { system, scheduler, plan, network, nodes, auditor, say, onAccepted: () => void accepted++ }
+  let steps = 0
+  try {
+    steps = await live(run, random)
+    steps += await settle(run, random.fork())
+    auditor.finish()
+    const violation = auditor.violation()
+    if (violation) throw violation
+    return { violation: null, steps, commits, accepted, refused: auditor.counts().refused }
+  } catch (error) {
+    const violation = error instanceof Violation ? error : new Violation('ends', String((error as Error).stack))
+    return { violation, steps, commits, accepted, refused: auditor.counts().refused }
+  }
+}
+
+type Run = {
+  system: System
+  scheduler: Scheduler
+  plan: CellsPlan
+  network: WideArea
+  nodes: readonly CellNode[]
+  auditor: ReturnType<typeof createCellsAuditor>
+  say(line: () => string): void
+  onAccepted(): void
+}
+
+const skusOf = (plan: CellsPlan): Sku[] => Array.from({ length: plan.skus }, (_, at) => `S-${at}` as Sku)
+
+async function live(run: Run, random: Prng): Promise<number> {
+  const { scheduler, plan, nodes, network } = run
+  let steps = await openDoors(run, random.fork())
+  let running = 0
+  let isHealed = false
+  const client = async (cell: CellNode, own: Prng): Promise<void> => {
+    running++
+    for (let intent = 0; intent < plan.intentsPerClient; intent++) {
+      await pursue(run, cell, requestOf(run, cell, own), own)
+      await scheduler.sleep(own.next() * plan.thinkMsMax)
+    }
+    running--
+  }
+  for (const cell of nodes) {
+    for (let number = 0; number < plan.clientsPerCell; number++) void client(cell, random.fork())
+    void trouble(run, cell, random.fork(), () => isHealed)
+  }
+  for (let until = scheduler.now() + 100; running > 0; until += 100) {
+    if (until > workMsMax * 3) throw new Violation('ends', 'the clients never came to an end')
+    if (!isHealed && until > workMsMax) {
+      isHealed = true
+      network.heal()
+    }
+    steps += await scheduler.run(until)
+  }
+  isHealed = true
+  network.heal()
+  // The last cut and restart are over, and the last message that was late has come.
+  const lastMs = Math.max(plan.cutMsMax, plan.late > 0 ? plan.lateMsMax : 0)
+  return steps + (await scheduler.run(scheduler.now() + lastMs + 3_000))
+}
+
+/** A cell is cut off, dies, or has its clock set, now and then. */
+async function trouble(run: Run, cell: CellNode, random: Prng, isHealed: () => boolean): Promise<void> {
+  const { scheduler, plan, network } = run
+  while (!isHealed()) {
+    await scheduler.sleep(1_000 * random.next())
+    if (isHealed()) return
+    if (random.chance(plan.cuts / 2)) {
+      const ways = random.chance(plan.oneWay) ? random.pick(['in', 'out'] as const) : 'both'
+      run.say(() => `${cell.name} is cut off (${ways})`)
+      network.cut(cell.name, ways)
+      await scheduler.sleep(random.next() * plan.cutMsMax)
+      network.mend(cell.name)
+      run.say(() => `${cell.name} is back`)
+    }
+    if (random.chance(plan.clockJumps / 2)) cell.clock.jump(random.pick([-60_000, -1_000, 500, 5_000, 120_000]))
+    if (!random.chance(plan.crashes / 2)) continue
+    cell.kill()
+    await scheduler.sleep(random.next() * 2_000)
+    cell.restart()
+  }
+}
+
+/** Goods arrive at the homes of their places: main's is the first cell, east's the second. They are split at once. */
+async function openDoors(run: Run, random: Prng): Promise<number> {
+  const { plan, nodes, scheduler } = run
+  for (const sku of skusOf(plan)) {
+    if (plan.allowance > 0) await submitAt(run, nodes[0]!, policyOf(sku, plan.allowance))
+    for (const [at, location] of locationsOf(plan).entries()) {
+      const home = nodes[at]!
+      const shares = nodes.map(({ name }) => ({ cell: name, weight: random.between(0, 3) }))
+      const first = shares.findIndex((one) => one.cell === home.name)
+      shares.unshift(...shares.splice(first, 1))
+      const adjustment = { sku, location, change: { delta: plan.opening }, reason: 'received' as const, shares }
+      await submitAt(run, home, { kind: 'adjust_stock', shopId, adjustments: [adjustment] })
+    }
+  }
+  return scheduler.run(scheduler.now() + 1)
+}
+
+const policyOf = (sku: Sku, allowance: number): Command => ({
+  ...{ kind: 'set_policy', shopId, ifVersion: null },
+  policy: { sku, tracking: 'counted', allowance, regions: null, group: null },
+})
+
+/** Straight to the cell, until it has been done. */
+async function submitAt(run: Run, cell: CellNode, command: Command): Promise<void> {
+  const { scheduler } = run
+  let isDone = false
+  const request: CellRequest = {
+    command,
+    hash: 'setup',
+    key: `setup-${cell.name}-${JSON.stringify(command)}`,
+    home: cell.name,
+  }
+  const again = async (): Promise<void> => {
+    while (!isDone) {
+      const reply = await Promise.race([cell.process().handle(request, 0), scheduler.sleep(2_000).then(() => null)])
+      isDone = reply !== null && reply.kind !== 'unavailable'
+    }
+  }
+  void again()
+  while (!isDone) await scheduler.run(scheduler.now() + 20)
+}
+
+function requestOf(run: Run, cell: CellNode, random: Prng): CellRequest {
+  const hex = () => Buffer.from(random.bytes(16)).toString('hex')
+  const isNamed = random.chance(run.plan.namedKeys)
+  const home = isNamed ? (random.chance(0.8) ? cell.name : random.pick(run.nodes).name) : null
+  const sku = random.pick(skusOf(run.plan))
+  const quantity = random.chance(0.8) ? 1 : random.between(2, 6)
+  return {
+    command: orderOf(sku, quantity, isNamed && random.chance(0.5) ? 'none' : null),
+    hash: hex(),
+    key: hex(),
+    home,
+  }
+}
+
+function orderOf(sku: Sku, quantity: number, provider: 'none' | null): Command {
+  const line = { sku, quantity, unitPrice: null, amount: (100 * quantity) as MinorUnits }
+  return {
+    ...{ kind: 'place_order', shopId, orderId: blankId, currency: 'EUR' as Currency, lines: [line] },
+    ...{ holdId: null, customer: null, reference: null, provider, payment: null, review: null, placedAt: null },
+    terms: { ...defaultTerms, reservationMs: 7 * 24 * 60 * 60_000 },
+    ...{ personal: null, annotations: null },
+  }
+}
+
+/** A client sends again until it is answered; one that wanders tries another cell. */
+async function pursue(run: Run, near: CellNode, request: CellRequest, random: Prng): Promise<Reply | null> {
+  const { scheduler, plan, nodes } = run
+  for (let attempt = 0; attempt < 60; attempt++) {
+    const cell = attempt > 0 && random.chance(plan.wanders) ? random.pick(nodes) : near
+    const reply = await Promise.race([callCell(run, cell, request), scheduler.sleep(patienceMs).then(() => null)])
+    if (reply && reply.kind !== 'unavailable') {
+      run.say(
+        () => `${cell.name} answers ${reply.kind} ${'id' in reply ? reply.id : 'code' in reply ? reply.code : ''}`,
+      )
+      if (reply.kind === 'accepted') run.onAccepted()
+      return reply
+    }
+    await scheduler.sleep(random.next() * 200)
+  }
+  return null
+}
+
+async function callCell({ auditor }: Run, cell: CellNode, request: CellRequest): Promise<Reply> {
+  const process = cell.process()
+  const reply = process.isUp ? await process.handle(request, 0) : ({ kind: 'unavailable' } as const)
+  auditor.answered(request, reply)
+  return reply
+}
+
+/**
+ * All is healed: units under way arrive, orders meet, and whoever wants what is left gets it, in whichever cell, to the last unit
+ * and no further; and a cell that is cut off sells what it has.
+ */
+async function settle(run: Run, random: Prng): Promise<number> {
+  const { scheduler, auditor, plan, nodes, network } = run
+  let steps = await scheduler.run(scheduler.now() + 10_000)
+  for (const sku of skusOf(plan)) {
+    const { unitsUnderWay, allowanceUnderWay, available } = auditor.sumsOf(sku)
+    if (unitsUnderWay + allowanceUnderWay > 0) throw new Violation('ends', `${unitsUnderWay} of ${sku} never arrive`)
+    const owner = nodes.find(({ name }) => available.get(name)! > 0)
+    if (owner) {
+      network.cut(owner.name, 'both')
+      steps += await expectReply(run, owner, orderOf(sku, 1, 'none'), 'accepted', 'P7')
+      network.mend(owner.name)
+      steps += await scheduler.run(scheduler.now() + 2_000) // the others hear of it again
+    }
+    const left = [...auditor.sumsOf(sku).available.values()].reduce((sum, units) => sum + units, 0)
+    const taker = random.pick(nodes)
+    if (left > 0) steps += await expectReply(run, taker, orderOf(sku, left, 'none'), 'accepted', 'ends')
+    steps += await expectReply(run, random.pick(nodes), orderOf(sku, 1, 'none'), 'refused', 'P1')
+  }
+  return steps
+}
+
+async function expectReply(
+  run: Run,
+  cell: CellNode,
+  command: Command,
+  kind: Reply['kind'],
+  promise: Violation['promise'],
+): Promise<number> {
+  const { scheduler } = run
+  const until = scheduler.now() + 5_000
+  const key = `probe-${scheduler.now()}-${cell.name}`
+  let reply: Reply | null = null
+  let steps = 0
+  void callCell(run, cell, { command, hash: key, key, home: cell.name }).then((one) => {
+    reply = one
+  })
+  while (reply === null && scheduler.now() < until) steps += await scheduler.run(scheduler.now() + 20)
+  const got = reply as Reply | null
+  if (got?.kind !== kind)
+    throw new Violation(promise, `at the end ${cell.name} answered ${JSON.stringify(got)} where it should be ${kind}`)
+  return steps
+}
