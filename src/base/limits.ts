@@ -47,6 +47,11 @@ export const limits = {
   asksMax: 4, // rounds, while another cell keeps its units for somebody who asked first
   keptPauseMs: 50,
   noneRememberedMs: 200, // nobody had any: who misses meanwhile is refused at once
+  peerLevelsMs: 1_000, // what another cell said of a SKU is asked for again after that
+  peerLevelsWaitMs: 300,
+  peerLevelsMax: 100_000,
+  deliverWaitMs: 500, // an adjustment is answered when the others have their part, or after that
+  creditTotalsMax: 20_000,
   gatherRoundsMax: 5, // of a command that is refused again, since others were faster
 
   // The engine

@@ -45,3 +45,35 @@ export const AskAnswer = Type.Object({
   ),
 })
 export type AskAnswer = Static<typeof AskAnswer>
+
+export const CreditMessage = closed({
+  shop_id: Shop,
+  tracking: Tracking,
+  totals: Type.Array(closed({ sku: Code, location: Code, units: Units, allowance: Units }), {
+    maxItems: limits.creditTotalsMax,
+  }),
+})
+
+export const LevelsMessage = closed({
+  shop_id: Shop,
+  skus: Type.Array(Code, { minItems: 1, maxItems: limits.creditTotalsMax }),
+})
+
+const Count = Type.Integer()
+/** Only of those SKUs that the cell knows. */
+export const LevelsAnswer = Type.Object({
+  as_of: Type.Integer(),
+  levels: Type.Array(
+    Type.Object({
+      sku: Code,
+      tracking: Tracking,
+      rows: Type.Array(
+        Type.Object({
+          ...{ location: Code, on_hand: Count, reserved: Count, committed: Count, allowance: Count, missing: Count },
+          transfers: Type.Array(Type.Object({ cell: Code, sent: Count, received: Count })),
+        }),
+      ),
+    }),
+  ),
+})
+export type LevelsAnswer = Static<typeof LevelsAnswer>

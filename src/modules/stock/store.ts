@@ -321,7 +321,7 @@ export const transferOf = (record: TransferRecord): Transfer => ({
   receivedAllowance: record.received_allowance,
 })
 
-export const readTransfers = (session: Session, of: readonly ShopSku[]) =>
+export const readTransfers = (session: Pick<Session, 'run'>, of: readonly ShopSku[]) =>
   session.run<TransferRecord>(readTransfersSql, shopSkus(of))
 
 export const writeTransfers = (session: Session, transfers: readonly Transfer[]) =>

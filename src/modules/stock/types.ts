@@ -163,6 +163,18 @@ export type Sent = {
 /** What GET /v1/stock tells of one SKU in this cell. */
 export type StockLevel = { sku: Sku; rows: StockRow[]; asOf: Instant }
 
+/** What a cell told of its part of a SKU, and how old that is. */
+export type CellLevel = {
+  cell: CellName
+  sku: Sku
+  tracking: Tracking
+  asOf: Instant
+  rows: (Pick<StockRow, 'location' | 'onHand' | 'reserved' | 'committed' | 'allowance' | 'missing'> & {
+    /** Units that ever went to the other cell, and came from it. */
+    transfers: { cell: CellName; sent: number; received: number }[]
+  })[]
+}
+
 export type Location = {
   shopId: ShopId
   code: LocationCode

@@ -1,0 +1,167 @@
+// What other cells have of a SKU, as they last said, and what they are told at once when something was sent to them. Told levels are
+// remembered for a moment: whoever browses does not wait for another continent each time, and the age of every part is stated.
+import { Compile } from 'typebox/compile'
+import type { CellName, LocationCode, ShopId, Sku } from '../../base/ids.ts'
+import type { Json } from '../../base/json.ts'
+import { limits } from '../../base/limits.ts'
+import { type Instant, instant } from '../../base/time.ts'
+import type { Clock } from '../../runtime/clock.ts'
+import type { Database } from '../../runtime/pg.ts'
+import type { UnitPeers } from './allotments.ts'
+import { skuKey } from './decide.ts'
+import { CreditMessage, LevelsAnswer, LevelsMessage } from './peer-words.ts'
+import { readRows, readTransfers, transferOf } from './store.ts'
+import type { CellLevel, ReceiveUnits, StockRow, Transfer } from './types.ts'
+
+export type OtherCells = {
+  /** By cell, of those SKUs that it knows; what is older than a moment is asked for again, and waited for briefly. */
+  levels(shopId: ShopId, skus: readonly Sku[]): Promise<CellLevel[]>
+  /** Tells the others what was sent to them of these SKUs, and waits briefly until they have it. */
+  deliver(shopId: ShopId, skus: readonly Sku[]): Promise<void>
+  /** Another asks what is here. */
+  answerLevels(body: Json): Promise<Json>
+  /** Another tells what it has sent. */
+  answerCredit(from: CellName, body: Json): Promise<Json>
+}
+
+type Options = {
+  cell: CellName
+  database: Pick<Database, 'query'>
+  peers: UnitPeers
+  receive(command: ReceiveUnits): Promise<void>
+  clock: Pick<Clock, 'now' | 'elapsedMs' | 'sleep'>
+}
+
+type Told = { level: CellLevel | null; atMs: number }
+
+const checkLevels = Compile(LevelsMessage)
+const checkLevelsAnswer = Compile(LevelsAnswer)
+const checkCredit = Compile(CreditMessage)
+
+export function openOtherCells({ cell, database, peers, receive, clock }: Options): OtherCells {
+  const told = new Map<string, Told>()
+  const asking = new Map<string, Promise<void>>()
+  const nameOf = (peer: CellName, shopId: ShopId, sku: Sku): string => `${peer} ${skuKey(shopId, sku)}`
+  const isOld = (one: Told | undefined): boolean =>
+    one === undefined || clock.elapsedMs() - one.atMs > limits.peerLevelsMs
+
+  async function refresh(peer: CellName, shopId: ShopId, skus: readonly Sku[]): Promise<void> {
+    const name = `${peer} ${shopId} ${skus.join('\n')}`
+    const underWay = asking.get(name)
+    if (underWay) return underWay
+    const deadlineMs = limits.askMsMin + 4 * peers.rttMs(peer)
+    const one = peers
+      .call(peer, 'levels', { shop_id: shopId, skus: [...skus] }, { deadlineMs })
+      .then(
+        (answer) => remember(peer, shopId, skus, answer),
+        () => {}, // out of reach: what it said last is told, with its age
+      )
+      .finally(() => asking.delete(name))
+    asking.set(name, one)
+    return one
+  }
+
+  function remember(peer: CellName, shopId: ShopId, skus: readonly Sku[], answer: Json): void {
+    if (!checkLevelsAnswer.Check(answer)) return
+    if (told.size + skus.length > limits.peerLevelsMax) told.clear()
+    const levels = new Map(answer.levels.map((level) => [level.sku, level]))
+    for (const sku of skus) {
+      const level = levels.get(sku)
+      const asOf = instant(answer.as_of)
+      const known = level ? { cell: peer, asOf, ...levelOfWire(level) } : null
+      told.set(nameOf(peer, shopId, sku), { level: known, atMs: clock.elapsedMs() })
+    }
+  }
+
+  async function briefly(work: readonly Promise<void>[], ms: number): Promise<void> {
+    if (work.length > 0) await Promise.race([Promise.all(work), clock.sleep(ms)])
+  }
+
+  async function readOwn(shopId: ShopId, skus: readonly Sku[]) {
+    const of = skus.map((sku) => ({ shopId, sku }))
+    const [rows, transfers] = await Promise.all([
+      readRows(database, shopId, skus),
+      readTransfers({ run: database.query }, of),
+    ])
+    return { rows, transfers: transfers.map(transferOf) }
+  }
+
+  async function here(shopId: ShopId, skus: readonly Sku[]): Promise<Json> {
+    const { rows, transfers } = await readOwn(shopId, skus)
+    const known = skus.filter((sku) => rows.some((row) => row.sku === sku))
+    return { as_of: clock.now(), levels: known.map((sku) => wireLevel(sku, rows, transfers)) }
+  }
+
+  return {
+    async levels(shopId, skus) {
+      const cells = peers.others()
+      const stale = cells.filter(peers.isUp).flatMap((peer) => {
+        const old = skus.filter((sku) => isOld(told.get(nameOf(peer, shopId, sku))))
+        return old.length > 0 ? [refresh(peer, shopId, old)] : []
+      })
+      await briefly(stale, limits.peerLevelsWaitMs)
+      return cells.flatMap((peer) => skus.flatMap((sku) => told.get(nameOf(peer, shopId, sku))?.level ?? []))
+    },
+    async deliver(shopId, skus) {
+      const { rows, transfers } = await readOwn(shopId, skus)
+      const places = new Map(rows.map((row) => [row.id, row]))
+      const work = peers
+        .others()
+        .filter(peers.isUp)
+        .flatMap((peer) => {
+          const mine = transfers.filter((one) => one.peer === peer)
+          const totals = mine.map((one) => totalOf(places.get(one.row)!, one))
+          if (totals.length === 0) return []
+          const body = { shop_id: shopId, tracking: rows[0]!.tracking, totals }
+          const sent = [...new Set(totals.map(({ sku }) => sku))] as Sku[]
+          return peers.call(peer, 'credit', body, { deadlineMs: limits.askMsMax }).then(
+            (answer) => remember(peer, shopId, sent, answer),
+            () => {},
+          ) // it reads it in this cell's log
+        })
+      await briefly(work, limits.deliverWaitMs)
+    },
+    async answerLevels(body) {
+      if (!checkLevels.Check(body)) throw new Error('not a question about levels')
+      return here(body.shop_id as ShopId, body.skus as Sku[])
+    },
+    async answerCredit(from, body) {
+      if (!checkCredit.Check(body)) throw new Error('not totals of units')
+      const shopId = body.shop_id as ShopId
+      const totals = body.totals.map((one) => ({ ...one, sku: one.sku as Sku, location: one.location as LocationCode }))
+      await receive({ kind: 'receive_units', shopId, from, totals, tracking: body.tracking })
+      return here(shopId, [...new Set(totals.map(({ sku }) => sku))])
+    },
+  }
+}
+
+/** A cell's own part in the form in which it tells others. */
+function wireLevel(sku: Sku, rows: readonly StockRow[], transfers: readonly Transfer[]) {
+  const own = rows.filter((row) => row.sku === sku)
+  return {
+    sku,
+    tracking: own[0]!.tracking,
+    rows: own.map((row) => ({
+      ...{ location: row.location, on_hand: row.onHand, reserved: row.reserved, committed: row.committed },
+      ...{ allowance: row.allowance, missing: row.missing },
+      transfers: transfers
+        .filter((one) => one.row === row.id)
+        .map(({ peer, sentUnits, receivedUnits }) => ({ cell: peer, sent: sentUnits, received: receivedUnits })),
+    })),
+  }
+}
+
+const levelOfWire = ({ sku, tracking, rows }: LevelsAnswer['levels'][number]): Omit<CellLevel, 'cell' | 'asOf'> => ({
+  sku: sku as Sku,
+  tracking,
+  rows: rows.map(({ location, on_hand: onHand, transfers, ...counters }) => ({
+    ...{ location: location as LocationCode, onHand, ...counters },
+    transfers: transfers.map(({ cell, sent, received }) => ({ cell: cell as CellName, sent, received })),
+  })),
+})
+
+/** All that was ever sent from the row to the other cell. */
+const totalOf = ({ sku, location }: StockRow, { sentUnits, sentAllowance }: Transfer) => ({
+  ...{ sku, location },
+  ...{ units: sentUnits, allowance: sentAllowance },
+})
