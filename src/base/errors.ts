@@ -246,6 +246,13 @@ export const errorTable = {
   ),
   order_not_found: kind(422, 'The order does not exist', false, fix, nothing),
   sku_not_found: kind(422, 'The SKU does not exist', false, fix, 'Receive stock for it or set its policy.'),
+  locations_of_several_cells: kind(
+    422,
+    'The locations have their homes in different cells',
+    false,
+    'Send the adjustments of each cell’s locations in a request of their own.',
+    nothing,
+  ),
   location_not_found: kind(422, 'The location does not exist', false, fix, 'PUT /v1/locations/{code} first.'),
   topology_invalid: kind(422, 'The topology does not hold together', false, fix, nothing),
   key_names_another_cell: kind(

@@ -10,6 +10,7 @@ import type { DeadLetters } from '../modules/deadletters/service.ts'
 import { fulfilmentRoutes } from '../modules/fulfilment/routes.ts'
 import { ledgerRoutes } from '../modules/ledger/routes.ts'
 import { bulkOrderRoute } from '../modules/orders/bulk.ts'
+import { LivesElsewhere } from '../modules/orders/gathering.ts'
 import { knowsKey } from '../modules/orders/key-tables.ts'
 import { lifeRoutes } from '../modules/orders/life-routes.ts'
 import { createOrderReader } from '../modules/orders/reads.ts'
@@ -24,6 +25,7 @@ import type { TestProvider } from '../modules/payments/test-provider.ts'
 import type { AssessOrder } from '../modules/risk/service.ts'
 import type { Keys } from '../modules/shops/service.ts'
 import { settingsRoutes } from '../modules/shops/settings-routes.ts'
+import type { SeveralCells } from '../modules/stock/adjusting.ts'
 import { bulkStockRoute } from '../modules/stock/bulk.ts'
 import { stockRoutes } from '../modules/stock/routes.ts'
 import { type WebhookRoutesOptions, webhookRoutes } from '../modules/webhooks/routes.ts'
@@ -80,6 +82,8 @@ export type AppOptions = Omit<HealthOptions, 'guard' | 'position'> & {
   requestPrefix: string
   /** None for a lone cell. */
   routing?: Routing | undefined
+  /** What stock needs to know of the other cells; none in a lone cell. */
+  several?: Omit<SeveralCells, 'elsewhere'> | undefined
 }
 
 export async function createApp(options: AppOptions): Promise<FastifyInstance> {
@@ -118,7 +122,6 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   acceptJson(app)
   app.setValidatorCompiler(compileSchema)
   app.setSerializerCompiler(() => JSON.stringify) // answers are text already; schemas of answers are for OpenAPI
-  app.setErrorHandler((error, request, reply) => sendFailure(error, request, reply, failure))
   answerUnknownRoutes(app)
 
   await describeApi(app)
@@ -128,7 +131,13 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   const { providers, waiting, assessOrder: assess = () => undefined } = options
   const readOrder = createOrderReader(options.database)
   const elsewhere = forwarding?.elsewhere ?? null
+  app.setErrorHandler((error, request, reply) =>
+    error instanceof LivesElsewhere && elsewhere
+      ? elsewhere.forwardJson(request, reply, error.cell, request.body)
+      : sendFailure(error, request, reply, failure),
+  )
   const ordersShared = { ...shared, providers, waiting, assess, readOrder, elsewhere }
+  const several = options.several && elsewhere ? { ...options.several, elsewhere } : null
   docsRoutes(app)
   healthRoutes(app, { ...options, guard, position: options.events.position })
   eventRoutes(app, { cell, guard, events: options.events, elsewhere: forwarding?.events ?? null })
@@ -137,7 +146,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   consumerRoutes(app, { guard, database: options.database, lives: options.lives, changed: options.consumersChanged })
   cellRoutes(app, { ...shared, ...options.cells })
   settingsRoutes(app, { cell, guard, database: options.database, keys: options.keys })
-  stockRoutes(app, { ...shared, submissionOf })
+  stockRoutes(app, { ...shared, submissionOf, several })
   orderRoutes(app, ordersShared)
   lifeRoutes(app, ordersShared)
   const { stripeWebhooks = null } = options
@@ -145,7 +154,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   ledgerRoutes(app, ordersShared)
   fulfilmentRoutes(app, { ...ordersShared, workOf })
   await app.register(async (lines) => bulkOrderRoute(lines, ordersShared))
-  await app.register(async (lines) => bulkStockRoute(lines, { ...shared, submissionOf }))
+  await app.register(async (lines) => bulkStockRoute(lines, { ...shared, submissionOf, several }))
   const { peers } = options
   if (peers) await app.register(async (bytes) => peerRoutes(bytes, { ...peers, elapsedMs: clock.elapsedMs }))
   if (options.testProvider) {

@@ -185,8 +185,8 @@ export function createForwarding(options: ForwardingOptions): Forwarding {
         if (route.kind === 'there') return { cell: route.cell, isPlacedThere: withHold !== undefined }
         return (await knows(request, key)) ? undefined : { cell: route.cell, isPlacedThere: true }
       },
-      async forwardLine(request, { cell, isPlacedThere }, { key, body }) {
-        const target = { method: 'POST', path: '/v1/orders', body: JSON.stringify(body), isPlacedThere }
+      async forwardLine(request, { cell, isPlacedThere }, { key, body, path }) {
+        const target = { method: 'POST', path, body: JSON.stringify(body), isPlacedThere }
         const errand = errandOf(request, cell, { ...target, headers: { 'idempotency-key': key } })
         if ('code' in errand) return problemLine(errand)
         const answer = await counted(cell, () => fetchText(lines, errand, wholeAnswer))
@@ -194,7 +194,7 @@ export function createForwarding(options: ForwardingOptions): Forwarding {
         const { status, headers, text } = answer
         if (status >= 400) return `{"status":${status},"problem":${text}}`
         const replayed = headers['idempotent-replayed'] === 'true' ? '"replayed":true,' : ''
-        return `{"status":${status},${replayed}"order":${text}}`
+        return `{"status":${status},${replayed}${path === '/v1/orders' ? `"order":${text}` : text.slice(1, -1)}}`
       },
     },
     events: {

@@ -6,6 +6,8 @@ import type { Refused } from '../base/result.ts'
 /** `isPlacedThere`: that cell is not to send it on because of its key. */
 export type LineHome = { cell: CellName; isPlacedThere: boolean }
 
+export type ForwardedLine = { key: string; body: unknown; path: '/v1/orders' | '/v1/stock/adjustments' }
+
 export type Elsewhere = {
   /** The cell in which an order with this hold runs; undefined: here. Refuses `key_names_another_cell`, `cell_removed`. */
   homeOfOrder(request: FastifyRequest, holdId: string): CellName | Refused | undefined
@@ -16,6 +18,6 @@ export type Elsewhere = {
     request: FastifyRequest,
     line: { key: string | undefined; holdId: string | undefined },
   ): Promise<LineHome | Refused | undefined>
-  /** The answer to such a line, as a line. */
-  forwardLine(request: FastifyRequest, home: LineHome, line: { key: string; body: unknown }): Promise<string>
+  /** The answer to such a line, as a line; `path` is where it would go alone. */
+  forwardLine(request: FastifyRequest, home: LineHome, line: ForwardedLine): Promise<string>
 }

@@ -49,7 +49,7 @@ async function placeLine(
   if (elsewhere) {
     const home = await elsewhere.homeOfLine(request, { key: keyText, holdId: body.hold_id })
     if (home && 'code' in home) return problemLine(home)
-    if (home) return elsewhere.forwardLine(request, home, { key: keyText!, body })
+    if (home) return elsewhere.forwardLine(request, home, { key: keyText!, body, path: '/v1/orders' })
   }
   const at = now()
   const command = placeOrderOf(body, placing(options, principal, at))

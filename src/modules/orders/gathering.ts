@@ -1,6 +1,6 @@
 // A command that is refused for want of units which other cells may have leaves its batch, and is tried again when some have
 // come. So nobody else in the batch waits for another continent, and the buyer is told "sold out" only when nobody in reach has any.
-import type { ShopId, Sku } from '../../base/ids.ts'
+import type { CellName, ShopId, Sku } from '../../base/ids.ts'
 import { limits } from '../../base/limits.ts'
 import type { FieldProblem } from '../../base/result.ts'
 import type { Allotments, Lack } from '../stock/allotments.ts'
@@ -10,8 +10,8 @@ import type { CommandOutcome, Submission } from './types.ts'
 /** Units of a group that live together in another cell: the command is that cell's to decide. */
 export class LivesElsewhere extends Error {
   override readonly name = 'LivesElsewhere'
-  readonly cell: string
-  constructor(cell: string) {
+  readonly cell: CellName
+  constructor(cell: CellName) {
     super(`the units of this group are in ${cell}`)
     this.cell = cell
   }

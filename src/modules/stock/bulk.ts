@@ -5,7 +5,8 @@ import type { Json } from '../../base/json.ts'
 import { compileBody, readJson, schemaRefusal } from '../../runtime/http.ts'
 import { documentedLines } from '../../runtime/http-document.ts'
 import { acceptLines, problemLine, sendLines } from '../../runtime/http-lines.ts'
-import { adjustedAnswer, type StockRoutesOptions } from './routes.ts'
+import { answerToAdjustment, homeOfAdjustments, withOtherCells } from './adjusting.ts'
+import type { StockRoutesOptions } from './routes.ts'
 import * as schemas from './schemas.ts'
 import { adjustStockOf } from './service.ts'
 
@@ -48,14 +49,24 @@ async function adjustLine(
   keyText: string | undefined,
   body: schemas.AdjustmentsBody,
 ): Promise<string> {
-  const { guard, commands, now, submissionOf } = options
+  const { guard, commands, now, submissionOf, several } = options
   const { shopId } = request.principal
   const key = guard.keyOfLine(request, keyText, 'POST /v1/stock/adjustments', body as Json)
   if ('code' in key) return problemLine(key)
-  const command = adjustStockOf(shopId, body.adjustments, now())
+  const asked = adjustStockOf(shopId, body.adjustments, now())
+  if ('code' in asked) return problemLine(asked)
+  const home = await homeOfAdjustments(options, shopId, asked)
+  if (typeof home === 'string')
+    return several!.elsewhere.forwardLine(
+      request,
+      { cell: home, isPlacedThere: true },
+      { key: keyText!, body, path: '/v1/stock/adjustments' },
+    )
+  if (home) return problemLine(home)
+  const command = await withOtherCells(options, asked)
   if ('code' in command) return problemLine(command)
   const outcome = await commands.submit(submissionOf(command, key, now()))
   if (!outcome.ok) return problemLine(outcome)
-  const answer = await adjustedAnswer(options, shopId, body.adjustments, outcome.value)
+  const answer = await answerToAdjustment(options, command, outcome)
   return `{"status":200,${outcome.replayed ? '"replayed":true,' : ''}${answer.slice(1)}`
 }

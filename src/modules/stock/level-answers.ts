@@ -2,12 +2,21 @@
 import type { CellName, LocationCode } from '../../base/ids.ts'
 import { limits } from '../../base/limits.ts'
 import { type Instant, toRfc3339 } from '../../base/time.ts'
-import type { CellLevel, StockRow } from './types.ts'
+import type { CellLevel, StockRow, Transfer } from './types.ts'
 
-/** The part of the cell that reads its own rows; what went between cells is left out where there are no others. */
-export function ownPart(cell: CellName, rows: readonly StockRow[], asOf: Instant): CellLevel {
-  const first = rows[0]!
-  return { cell, sku: first.sku, tracking: first.tracking, asOf, rows: rows.map((row) => ({ ...row, transfers: [] })) }
+/** The part of the cell that reads its own rows of a SKU; of a lone one nothing ever went to others. */
+export function ownPart(
+  cell: CellName,
+  rows: readonly StockRow[],
+  asOf: Instant,
+  transfers: readonly Transfer[] = [],
+): CellLevel {
+  const { sku, tracking } = rows[0]!
+  const between = (row: StockRow) =>
+    transfers
+      .filter((one) => one.row === row.id)
+      .map(({ peer, sentUnits, receivedUnits }) => ({ cell: peer, sent: sentUnits, received: receivedUnits }))
+  return { cell, sku, tracking, asOf, rows: rows.map((row) => ({ ...row, transfers: between(row) })) }
 }
 
 type Rows = CellLevel['rows']
@@ -78,6 +87,13 @@ export function levelAnswer(parts: readonly CellLevel[]) {
       return { location, on_hand, available }
     }),
   }
+}
+
+/** Units of a location that are with other cells or under way to or from them. */
+export function unitsElsewhereAt(parts: readonly CellLevel[], own: CellName, location: LocationCode): number {
+  const at = parts.map((part) => ({ ...part, rows: part.rows.filter((row) => row.location === location) }))
+  const others = at.filter(({ cell }) => cell !== own).flatMap(({ rows }) => rows)
+  return sum(others, ({ onHand }) => onHand) + unitsUnderWay(at)
 }
 
 /** One line an adjustment, each with its SKU as it is now. */

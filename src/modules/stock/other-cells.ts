@@ -9,12 +9,13 @@ import type { Clock } from '../../runtime/clock.ts'
 import type { Database } from '../../runtime/pg.ts'
 import type { UnitPeers } from './allotments.ts'
 import { skuKey } from './decide.ts'
+import { ownPart } from './level-answers.ts'
 import { CreditMessage, LevelsAnswer, LevelsMessage } from './peer-words.ts'
 import { readRows, readTransfers, transferOf } from './store.ts'
 import type { CellLevel, ReceiveUnits, StockRow, Transfer } from './types.ts'
 
 export type OtherCells = {
-  /** By cell, of those SKUs that it knows; what is older than a moment is asked for again, and waited for briefly. */
+  /** This cell's part first, then those that other cells told; what is older than a moment is asked for again, and waited for briefly. */
   levels(shopId: ShopId, skus: readonly Sku[]): Promise<CellLevel[]>
   /** Tells the others what was sent to them of these SKUs, and waits briefly until they have it. */
   deliver(shopId: ShopId, skus: readonly Sku[]): Promise<void>
@@ -99,8 +100,13 @@ export function openOtherCells({ cell, database, peers, receive, clock }: Option
         const old = skus.filter((sku) => isOld(told.get(nameOf(peer, shopId, sku))))
         return old.length > 0 ? [refresh(peer, shopId, old)] : []
       })
-      await briefly(stale, limits.peerLevelsWaitMs)
-      return cells.flatMap((peer) => skus.flatMap((sku) => told.get(nameOf(peer, shopId, sku))?.level ?? []))
+      const [{ rows, transfers }] = await Promise.all([readOwn(shopId, skus), briefly(stale, limits.peerLevelsWaitMs)])
+      const asOf = clock.now()
+      return skus.flatMap((sku) => {
+        const own = rows.filter((row) => row.sku === sku)
+        const others = cells.flatMap((peer) => told.get(nameOf(peer, shopId, sku))?.level ?? [])
+        return own.length > 0 ? [ownPart(cell, own, asOf, transfers), ...others] : others
+      })
     },
     async deliver(shopId, skus) {
       const { rows, transfers } = await readOwn(shopId, skus)

@@ -21,20 +21,18 @@ import { randomIdBytes } from '../../runtime/random.ts'
 import type { Commands } from '../orders/service.ts'
 import type { CommandOutcome, Submission, Value } from '../orders/types.ts'
 import type { Guard } from '../shops/types.ts'
-import { readHold, readLevels, readLocations, readPolicy, writeLocation } from './reads.ts'
-import * as schemas from './schemas.ts'
 import {
-  adjustedAgainJson,
-  adjustedJson,
-  adjustStockOf,
-  holdJson,
-  levelOf,
-  locationAnswer,
-  locationOf,
-  placeHoldOf,
-  policyJson,
-  setPolicyOf,
-} from './service.ts'
+  answerToAdjustment,
+  homeOfAdjustments,
+  homeOfPolicies,
+  levelsOf,
+  type SeveralCells,
+  withOtherCells,
+} from './adjusting.ts'
+import { levelAnswer } from './level-answers.ts'
+import { readHold, readLocations, readPolicy, writeLocation } from './reads.ts'
+import * as schemas from './schemas.ts'
+import { adjustStockOf, holdJson, locationAnswer, locationOf, placeHoldOf, policyJson, setPolicyOf } from './service.ts'
 import type { Hold } from './types.ts'
 
 export type StockRoutesOptions = {
@@ -44,6 +42,8 @@ export type StockRoutesOptions = {
   database: Pick<Database, 'query' | 'transaction'>
   now(): Instant
   submissionOf(command: Submission['command'], key: Submission['key'], now: Instant): Submission
+  /** Null in a lone cell. */
+  several: SeveralCells | null
 }
 
 export function stockRoutes(app: FastifyInstance, options: StockRoutesOptions): void {
@@ -61,7 +61,7 @@ const valueOfKind = <K extends Value['kind']>(value: Value, kind: K): Extract<Va
 }
 
 function adjustmentRoute(app: FastifyInstance, options: StockRoutesOptions): void {
-  const { guard, commands, now, submissionOf } = options
+  const { guard, commands, now, submissionOf, several } = options
   app.post<{ Body: schemas.AdjustmentsBody }>(
     '/v1/stock/adjustments',
     {
@@ -74,37 +74,37 @@ function adjustmentRoute(app: FastifyInstance, options: StockRoutesOptions): voi
         keyed: true,
         body: schemas.AdjustmentsBody,
         answers: { 200: ref('AdjustedStock') },
-        refusals: ['insufficient_stock', 'location_not_found', 'reason_mismatch', 'time_in_future', 'units_too_large'],
+        refusals: [
+          'insufficient_stock',
+          'location_not_found',
+          'locations_of_several_cells',
+          'reason_mismatch',
+          'time_in_future',
+          'units_too_large',
+        ],
       }),
     },
     async (request, reply) => {
       const { principal, body } = request
       const key = guard.keyOf(request)
       if ('code' in key) return sendRefused(reply, key)
-      const command = adjustStockOf(principal.shopId, body.adjustments, now())
+      const asked = adjustStockOf(principal.shopId, body.adjustments, now())
+      if ('code' in asked) return sendRefused(reply, asked)
+      const home = await homeOfAdjustments(options, principal.shopId, asked)
+      if (typeof home === 'string') return several!.elsewhere.forwardJson(request, reply, home, body)
+      if (home) return sendRefused(reply, home)
+      const command = await withOtherCells(options, asked)
       if ('code' in command) return sendRefused(reply, command)
       const outcome = await commands.submit(submissionOf(command, key, now()))
       if (!outcome.ok) return sendRefused(reply, outcome)
       if (outcome.replayed) reply.header('idempotent-replayed', 'true')
-      return sendJson(reply, 200, await adjustedAnswer(options, principal.shopId, body.adjustments, outcome.value))
+      return sendJson(reply, 200, await answerToAdjustment(options, command, outcome))
     },
   )
 }
 
-/** What an accepted adjustment is answered with; a replay tells its SKUs as they are now. */
-export async function adjustedAnswer(
-  { database, now }: Pick<StockRoutesOptions, 'database' | 'now'>,
-  shopId: ShopId,
-  adjustments: readonly { sku: string }[],
-  value: Value,
-): Promise<string> {
-  if (value.kind === 'adjusted') return adjustedJson(value.rows)
-  valueOfKind(value, 'earlier')
-  const skus = adjustments.map(({ sku }) => sku as Sku)
-  return adjustedAgainJson(skus, await readLevels(database, shopId, skus, now()))
-}
-
-function levelRoutes(app: FastifyInstance, { cell, guard, database, now }: StockRoutesOptions): void {
+function levelRoutes(app: FastifyInstance, options: StockRoutesOptions): void {
+  const { guard } = options
   app.get<{ Params: { sku: Sku } }>(
     '/v1/stock/:sku',
     {
@@ -119,9 +119,9 @@ function levelRoutes(app: FastifyInstance, { cell, guard, database, now }: Stock
       }),
     },
     async ({ principal, params }, reply) => {
-      const levels = await readLevels(database, principal.shopId, [params.sku], now())
-      if (!levels[0]) return sendRefused(reply, refused('not_found'))
-      return sendJson(reply, 200, JSON.stringify(levelOf(levels[0], cell)))
+      const parts = await levelsOf(options, principal.shopId, [params.sku])
+      if (parts.length === 0) return sendRefused(reply, refused('not_found'))
+      return sendJson(reply, 200, JSON.stringify(levelAnswer(parts)))
     },
   )
 
@@ -138,14 +138,14 @@ function levelRoutes(app: FastifyInstance, { cell, guard, database, now }: Stock
       }),
     },
     async ({ principal, query }, reply) => {
-      const levels = await readLevels(database, principal.shopId, query.sku, now())
-      return sendJson(reply, 200, JSON.stringify({ data: levels.map((level) => levelOf(level, cell)) }))
+      const bySku = Map.groupBy(await levelsOf(options, principal.shopId, [...new Set(query.sku)]), ({ sku }) => sku)
+      return sendJson(reply, 200, JSON.stringify({ data: [...bySku.values()].map(levelAnswer) }))
     },
   )
 }
 
 function policyRoutes(app: FastifyInstance, options: StockRoutesOptions): void {
-  const { guard, commands, database, now, submissionOf } = options
+  const { guard, commands, database, now, submissionOf, several } = options
   const url = '/v1/stock/:sku/policy'
   app.put<{ Params: { sku: Sku }; Body: schemas.PolicyBody }>(
     url,
@@ -154,7 +154,8 @@ function policyRoutes(app: FastifyInstance, options: StockRoutesOptions): void {
       schema: documented({
         operationId: 'setStockPolicy',
         summary: 'Whether a SKU is counted, and how many units may be sold beyond those there',
-        description: '`regions` and `group` are kept; with a single cell there is nothing for them to choose.',
+        description:
+          'Units of a `group` stay in one cell, so that an order over many of them is decided there; `regions` may sell the SKU, null: all. With a single cell there is nothing for them to choose.',
         tags: ['stock'],
         versioned: true,
         params: schemas.SkuParams,
@@ -167,6 +168,8 @@ function policyRoutes(app: FastifyInstance, options: StockRoutesOptions): void {
       const { principal, params, body } = request
       const ifVersion = ifMatchOf(request)
       if (ifVersion === undefined) return sendRefused(reply, refused('precondition_failed'))
+      const home = await homeOfPolicies(options, principal.shopId)
+      if (home !== undefined) return several!.elsewhere.forwardJson(request, reply, home, body)
       const command = setPolicyOf(principal.shopId, params.sku, body, ifVersion)
       const outcome = await commands.submit(submissionOf(command, null, now()))
       if (!outcome.ok) return sendRefused(reply, outcome)
@@ -196,7 +199,8 @@ function policyRoutes(app: FastifyInstance, options: StockRoutesOptions): void {
   )
 }
 
-function locationRoutes(app: FastifyInstance, { cell, guard, database }: StockRoutesOptions): void {
+function locationRoutes(app: FastifyInstance, { cell, guard, database, several }: StockRoutesOptions): void {
+  const isCell = (name: string): boolean => name === cell || (several?.isCell(name) ?? false)
   app.get(
     '/v1/locations',
     {
@@ -231,7 +235,7 @@ function locationRoutes(app: FastifyInstance, { cell, guard, database }: StockRo
     },
     async (request, reply) => {
       const { principal, params, body } = request
-      const location = locationOf(principal.shopId, params.code, body, cell)
+      const location = locationOf(principal.shopId, params.code, body, { cell, isCell })
       if ('ok' in location) return sendRefused(reply, location)
       const ifVersion = ifMatchOf(request)
       const written =

@@ -6,19 +6,7 @@ import { refusedCountry, refusedField } from '../../base/problem.ts'
 import type { Refused } from '../../base/result.ts'
 import { addMs, type Instant, parseRfc3339, toRfc3339 } from '../../base/time.ts'
 import type { AdjustmentBody, HoldBody, LocationBody, PolicyBody } from './schemas.ts'
-import { availableInRow, availableOf, shortOf } from './sourcing.ts'
-import type {
-  AdjustedRow,
-  Adjustment,
-  AdjustStock,
-  Hold,
-  Location,
-  PlaceHold,
-  Policy,
-  SetPolicy,
-  StockLevel,
-  StockRow,
-} from './types.ts'
+import type { Adjustment, AdjustStock, Hold, Location, PlaceHold, Policy, SetPolicy } from './types.ts'
 
 /** Refused: `reason_mismatch`, `time_in_future`. Pointers begin with `/adjustments/<n>`. */
 export function adjustStockOf(shopId: ShopId, bodies: readonly AdjustmentBody[], now: Instant): AdjustStock | Refused {
@@ -62,67 +50,14 @@ export function locationOf(
   shopId: ShopId,
   code: LocationCode,
   body: LocationBody,
-  cell: CellName,
+  { cell: here, isCell }: { cell: CellName; isCell(name: string): boolean },
 ): Omit<Location, 'version'> | Refused {
-  if (body.cell !== undefined && body.cell !== cell) return refusedField('cell_not_found', '/cell')
+  const { cell = here } = body
+  if (!isCell(cell)) return refusedField('cell_not_found', '/cell')
   const refusal = body.address ? refusedCountry(body.address.country, '/address/country') : undefined
   if (refusal) return refusal
   const { name, priority = 0, address = null, lat = null, lon = null } = body
   return { shopId, code, name, cell, priority, address, lat, lon }
-}
-
-/** Units as told outside: what is not counted never runs out, and reads as the largest count there is. */
-const told = (units: number): number => Math.max(0, Math.min(units, limits.unitsMax))
-
-function counters(rows: readonly StockRow[]) {
-  let onHand = 0
-  let reserved = 0
-  let committed = 0
-  for (const row of rows) {
-    onHand += row.onHand
-    reserved += row.reserved
-    committed += row.committed
-  }
-  return { on_hand: onHand, reserved, committed, available: told(availableOf(rows)) }
-}
-
-export function adjustedJson(rows: readonly AdjustedRow[]): string {
-  const data = rows.map(({ row, siblings, ignored }) => ({
-    sku: row.sku,
-    ...counters(siblings),
-    short: shortOf(siblings),
-    ...(ignored ? { ignored } : {}),
-  }))
-  return JSON.stringify({ data })
-}
-
-/** The same of a replay, which reads the SKUs as they are now. */
-export function adjustedAgainJson(skus: readonly string[], levels: readonly StockLevel[]): string {
-  const bySku = new Map<string, StockLevel>(levels.map((level) => [level.sku, level]))
-  const data = skus.map((sku) => {
-    const { rows } = bySku.get(sku)!
-    return { sku, ...counters(rows), short: shortOf(rows) }
-  })
-  return JSON.stringify({ data })
-}
-
-export function levelOf({ sku, rows, asOf }: StockLevel, cell: CellName) {
-  const sums = counters(rows)
-  const { short, ...inCell } = { short: shortOf(rows), ...sums }
-  return {
-    sku,
-    tracking: rows[0]!.tracking,
-    ...inCell,
-    short,
-    allowance: rows.reduce((sum, row) => sum + row.allowance, 0),
-    in_flight: 0, // between cells; a lone cell has no one to send to
-    cells: [{ cell, ...sums, as_of: toRfc3339(asOf) }],
-    locations: rows.map((row) => ({
-      location: row.location,
-      on_hand: row.onHand,
-      available: told(availableInRow(row)),
-    })),
-  }
 }
 
 export const policyJson = ({ sku, tracking, allowance, regions, group, version }: Policy): string =>

@@ -1,0 +1,108 @@
+// Adjustments where several cells sell a shop's units: decided at the home of their location, split over the cells as they arrive, and
+// told with all parts. A lone cell adjusts what it has.
+import type { CellName, LocationCode, ShopId, Sku } from '../../base/ids.ts'
+import { type Refused, refused } from '../../base/result.ts'
+import type { Instant } from '../../base/time.ts'
+import type { Elsewhere } from '../../runtime/elsewhere.ts'
+import type { Database } from '../../runtime/pg.ts'
+import type { CommandOutcome } from '../orders/types.ts'
+import type { Allotments } from './allotments.ts'
+import { adjustedAnswer, ownPart, unitsElsewhereAt } from './level-answers.ts'
+import type { OtherCells } from './other-cells.ts'
+import { readLevels, readLocations } from './reads.ts'
+import type { AdjustStock, CellLevel } from './types.ts'
+
+/** What stock's routes need where there are other cells; a lone cell has none of it. */
+export type SeveralCells = {
+  otherCells: OtherCells
+  sharesOf: Allotments['sharesOf']
+  elsewhere: Elsewhere
+  /** Of the topology, and not gone from it. */
+  isCell(name: string): boolean
+  /** Whether every other cell answers. */
+  areAllUp(): boolean
+}
+
+type Options = { cell: CellName; database: Pick<Database, 'query'>; now(): Instant; several: SeveralCells | null }
+
+/** The cell in which adjustments are decided; undefined: here. Refuses `locations_of_several_cells`. */
+export async function homeOfAdjustments(
+  { cell, database, several }: Options,
+  shopId: ShopId,
+  command: AdjustStock,
+): Promise<CellName | Refused | undefined> {
+  if (!several) return undefined
+  const homes = await homesOf(database, shopId)
+  const named = new Set(command.adjustments.map(({ location }) => homes.get(location) ?? cell))
+  if (named.size > 1) return refused('locations_of_several_cells')
+  const [home] = named
+  return home === cell || home === undefined || !several.isCell(home) ? undefined : home
+}
+
+/** The cell in which a shop's policies are set: the home of `main`. Undefined: here. */
+export async function homeOfPolicies(
+  { cell, database, several }: Options,
+  shopId: ShopId,
+): Promise<CellName | undefined> {
+  if (!several) return undefined
+  const home = (await homesOf(database, shopId)).get('main' as LocationCode)
+  return home === cell || home === undefined || !several.isCell(home) ? undefined : home
+}
+
+async function homesOf(database: Pick<Database, 'query'>, shopId: ShopId): Promise<Map<LocationCode, CellName>> {
+  const locations = await readLocations(database, shopId)
+  return new Map(locations.map(({ code, cell }) => [code, cell as CellName]))
+}
+
+/**
+ * The command with what only the shell knows: between whom receipts are split, and how many units of a place that is counted are with
+ * others, which takes every cell: `cell_unreachable` while one does not answer.
+ */
+export async function withOtherCells({ cell, several }: Options, command: AdjustStock): Promise<AdjustStock | Refused> {
+  if (!several) return command
+  const { shopId, adjustments } = command
+  const counted = adjustments.filter(({ change }) => 'set' in change).map(({ sku }) => sku)
+  if (counted.length > 0 && !several.areAllUp())
+    return refused('cell_unreachable', 'A count needs the part of every cell.')
+  const parts = counted.length > 0 ? await several.otherCells.levels(shopId, [...new Set(counted)]) : []
+  const bySku = Map.groupBy(parts, ({ sku }) => sku)
+  return {
+    ...command,
+    adjustments: adjustments.map((adjustment) => {
+      const { sku, location, change, reason } = adjustment
+      if ('set' in change) {
+        const elsewhere = unitsElsewhereAt(bySku.get(sku) ?? [], cell, location)
+        return { ...adjustment, change: { ...change, elsewhere } }
+      }
+      const shares = reason === 'received' ? several.sharesOf(shopId, sku) : undefined
+      return shares ? { ...adjustment, shares } : adjustment
+    }),
+  }
+}
+
+/** What an accepted adjustment is answered with, once the other cells have their part; a replay tells its SKUs as they are now. */
+export async function answerToAdjustment(
+  { cell, database, now, several }: Options,
+  { shopId, adjustments }: AdjustStock,
+  { value }: Extract<CommandOutcome, { ok: true }>,
+): Promise<string> {
+  const skus = [...new Set(adjustments.map(({ sku }) => sku))]
+  const lines =
+    value.kind === 'adjusted'
+      ? value.rows.map(({ row, ignored }) => ({ sku: row.sku as string, ignored }))
+      : adjustments.map(({ sku }) => ({ sku: sku as string, ignored: false }))
+  if (several) {
+    await several.otherCells.deliver(shopId, skus)
+    return adjustedAnswer(lines, await several.otherCells.levels(shopId, skus))
+  }
+  if (value.kind !== 'adjusted') return adjustedAnswer(lines, await ownLevels({ cell, database, now }, shopId, skus))
+  const parts = new Map(value.rows.map(({ siblings }) => [siblings[0]!.sku, ownPart(cell, siblings, now())]))
+  return adjustedAnswer(lines, [...parts.values()])
+}
+
+/** This cell's own parts, or those of all cells. */
+export const levelsOf = (options: Options, shopId: ShopId, skus: readonly Sku[]): Promise<CellLevel[]> =>
+  options.several ? options.several.otherCells.levels(shopId, skus) : ownLevels(options, shopId, skus)
+
+const ownLevels = async ({ cell, database, now }: Omit<Options, 'several'>, shopId: ShopId, skus: readonly Sku[]) =>
+  (await readLevels(database, shopId, skus, now())).map(({ rows, asOf }) => ownPart(cell, rows, asOf))
