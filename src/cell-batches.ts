@@ -3,7 +3,7 @@
 import type { CellName } from './base/ids.ts'
 import type { Instant } from './base/time.ts'
 import { keyOf } from './modules/orders/batch-state.ts'
-import { createEngine, rowsOf } from './modules/orders/engine.ts'
+import { createEngine, type EngineOptions, rowsOf } from './modules/orders/engine.ts'
 import { createPostgresStore } from './modules/orders/engine-postgres.ts'
 import type { CommandOutcome, Submission } from './modules/orders/types.ts'
 import { type BatcherOptions, createBatcher } from './runtime/batch.ts'
@@ -49,20 +49,23 @@ export type BatchesOptions = Pick<BatcherOptions<Submission, CommandOutcome>, 'o
   /** The newest time that an event of the log has. */
   startedAt: Instant
   gate: Gate
+  /** Told of all rows of a SKU of which some have changed. */
+  onRows?: EngineOptions['onRows']
   /** Told of every batch that may leave. `sinceMs`: when it began, on the clock that never goes back. */
   onCommitted(submissions: readonly Submission[], outcomes: readonly CommandOutcome[], sinceMs: number): void
 }
 
 export type Batches = ReturnType<typeof startBatches>
 
-export function startBatches({ cell, database, config, clock, gate, startedAt, onCommitted, ...told }: BatchesOptions) {
+export function startBatches(options: BatchesOptions) {
+  const { cell, database, config, clock, gate, startedAt, onRows, onCommitted, ...told } = options
   const lives = new Map<number, ServerLife>()
   const store = createPostgresStore(async (lane) => {
     const session = await database.openSession(`lane ${lane}`)
     lives.set(lane, session.life)
     return session
   })
-  const engine = createEngine(store, { cell, startedAt })
+  const engine = createEngine(store, { cell, startedAt, onRows })
   const batcher = createBatcher<Submission, CommandOutcome>({
     lanes: config.lanes,
     batchRowsMax: config.batchRowsMax,

@@ -5,12 +5,13 @@ import type { FastifyInstance } from 'fastify'
 import type { CellName } from './base/ids.ts'
 import { limits } from './base/limits.ts'
 import { addMs, type Instant, instant } from './base/time.ts'
+import type { Topology } from './base/topology.ts'
 import { openCellGate, startBatches } from './cell-batches.ts'
+import { type Others, startOthers } from './cell-others.ts'
 import { openProviders, startCellPayments } from './cell-payments.ts'
 import { startCellTopology } from './cell-topology.ts'
 import { startCellWebhooks } from './cell-webhooks.ts'
 import { createApp, drainApp } from './gateway/app.ts'
-import type { Routing } from './gateway/forwarding.ts'
 import { countTraffic } from './gateway/traffic.ts'
 import { createDeadLetters } from './modules/deadletters/service.ts'
 import { deliverySource, eventSource, operationSource } from './modules/deadletters/sources.ts'
@@ -75,10 +76,6 @@ export type CellDeps = {
   atStart?: KeepTopologyOptions['atStart'] | undefined
   /** By which the other cells know this one; without it, it talks to none. */
   key?: KeyObject
-  /** None for a lone cell. */
-  routing?: Routing | undefined
-  /** Of the topology: it makes the shop and its location `main`; the others receive them from it. */
-  isFirst?: boolean
 }
 
 /** What has to be there before the first command. */
@@ -96,10 +93,15 @@ async function prepare(database: Database, cell: CellName, { clock, isFirst }: {
   return { lives, findShop, startedAt: newest?.at ?? instant(0) }
 }
 
+/** The first cell makes the shop and its location `main`; the others receive them from it. */
+const isFirstOf = ({ cells }: Topology, cell: CellName): boolean =>
+  cells.find(({ state }) => state !== 'removed')?.name === cell
+
 /** What the parts of a cell stand on: the gate, the log's reader behind it, and the database as it is written through the gate. */
 async function openGround(deps: CellDeps) {
-  const { cell, database: own, config, log, clock = systemClock, atStart, isFirst = true } = deps
+  const { cell, database: own, config, log, clock = systemClock, atStart } = deps
   const cells = await startCellTopology({ cell, atStart, database: own, config, onError: warn(log, 'topology') })
+  const isFirst = isFirstOf(cells.topology.current(), cell)
   const { lives, findShop, startedAt } = await prepare(own, cell, { clock, isFirst })
   const metrics = openMetrics({ fixed: { cell }, process: true })
   const gating = { database: own, durability: config.durability, clock, metrics, log, onError: warn(log, 'gate') }
@@ -118,14 +120,17 @@ async function openGround(deps: CellDeps) {
 
 /** On a migrated database. `app` is ready to listen; `stop` answers what is in flight and closes all but the database. */
 export async function buildCell(deps: CellDeps): Promise<CellParts> {
-  const { cell, config, log } = deps
+  const { cell, config, log, key } = deps
   const { cells, findShop, gate, startedAt, shared } = await openGround(deps)
   const { database, bus, reader, clock, metrics } = shared
-  const waiting = createWaiting(createOrderReader(database), reader)
+  const readOrder = createOrderReader(database)
+  const waiting = createWaiting(readOrder, reader)
+  let others: Others | undefined
   const batcher = startBatches({
     ...shared,
     startedAt,
     gate,
+    onRows: key && ((rows) => others?.sawRows(rows)),
     onCommitted(submissions, outcomes, sinceMs) {
       waiting.saw(outcomes)
       payments.saw(submissions, outcomes, sinceMs)
@@ -146,6 +151,11 @@ export async function buildCell(deps: CellDeps): Promise<CellParts> {
     onError: warn(log, 'payments'),
   })
 
+  if (key) {
+    const reports = busReports(metrics, log)
+    const asked = { readOrder, keys, commands: batcher, reports, onError: warn(log, 'other cells') }
+    others = startOthers({ ...shared, ...asked, cells, key, log })
+  }
   const settledSeq = async () => reader.horizon
   const auditor = createAuditor({ database, settledSeq, now: clock.now })
   const ledger = startLedger({ ...shared, settledSeq, ...moneyElsewhere(database, providers) })
@@ -153,10 +163,12 @@ export async function buildCell(deps: CellDeps): Promise<CellParts> {
   const webhooks = startCellWebhooks({ ...shared, onError: warn(log, 'webhooks') })
   const app = await createApp({
     ...shared,
-    cells,
-    routing: deps.routing,
+    cells: others ? { ...cells, peers: others.peers } : cells,
+    routing: others?.routing,
+    several: others?.several,
+    peers: others?.peerRoutes,
     webhooks,
-    commands: batcher,
+    commands: others ? { ...batcher, submit: others.submit } : batcher,
     providers: providers.byName,
     testProvider: providers.testProvider,
     stripeWebhooks: providers.stripeWebhooks,
@@ -188,6 +200,7 @@ export async function buildCell(deps: CellDeps): Promise<CellParts> {
       await Promise.all([drainApp(app), ...recurring.map((one) => one.stop())])
       await payments.stop()
       await webhooks.webhooks.stop()
+      await others?.stop()
       await bus.close()
       await batcher.stop()
       await reader.stop()

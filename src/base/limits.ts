@@ -52,6 +52,7 @@ export const limits = {
   peerLevelsMax: 100_000,
   deliverWaitMs: 500, // an adjustment is answered when the others have their part, or after that
   creditTotalsMax: 20_000,
+  standingOrdersMax: 1_000, // that one message may ask for
   gatherRoundsMax: 5, // of a command that is refused again, since others were faster
 
   // The engine

@@ -19,7 +19,17 @@ import { keyHashOf, keyText, visitorText } from '../runtime/idempotency.ts'
 import { type PeerVerifier, signedHeaders } from '../runtime/peer-signature.ts'
 import type { EventsElsewhere } from './events-of-all.ts'
 import { deadlineOf, hopsHeader, passedBack, passedOn, placedHereHeader } from './forwarded-headers.ts'
-import { activeIn, homeOfOrder, type Owners, ownersAfter, type Route, routeOf, toPlace, type View } from './route.ts'
+import {
+  activeIn,
+  cellOfKey,
+  homeOfOrder,
+  type Owners,
+  ownersAfter,
+  type Route,
+  routeOf,
+  toPlace,
+  type View,
+} from './route.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -174,6 +184,7 @@ export function createForwarding(options: ForwardingOptions): Forwarding {
         const route = homeOfOrder(holdId, keyOf(request), { topology: topology.current(), self })
         return 'kind' in route ? (route.kind === 'here' ? undefined : route.cell) : route
       },
+      isShared: (key) => cellOfKey(key, topology.current()) === undefined,
       forwardJson: (request, reply, cell, body) =>
         forward(request, reply, cell, { body: JSON.stringify(body), isPlacedThere: true }),
       async homeOfLine(request, { key, holdId }) {

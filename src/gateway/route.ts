@@ -88,7 +88,7 @@ export function toPlace(asked: Pick<Asked, 'key' | 'isForwarded' | 'isPlacedHere
 }
 
 /** The cell that a key names, if there is or was such a cell. */
-function cellOfKey(key: string, topology: Topology): CellName | undefined {
+export function cellOfKey(key: string, topology: Topology): CellName | undefined {
   const name = key.slice(0, Math.max(0, key.indexOf('.')))
   return isCellName(name) ? cellNamed(topology, name)?.name : undefined
 }

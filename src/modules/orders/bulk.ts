@@ -5,9 +5,11 @@ import type { Json } from '../../base/json.ts'
 import { compileBody, readJson, schemaRefusal } from '../../runtime/http.ts'
 import { documentedLines } from '../../runtime/http-document.ts'
 import { acceptLines, problemLine, sendLines } from '../../runtime/http-lines.ts'
-import { type OrderRoutesOptions, orderOf, placing } from './routes.ts'
+import { LivesElsewhere } from './gathering.ts'
+import { type OrderRoutesOptions, orderOf, placing, shareKey } from './routes.ts'
 import * as schemas from './schemas.ts'
 import { orderJson, placeOrderOf, submissionOf } from './service.ts'
+import type { CommandOutcome } from './types.ts'
 
 /** In an encapsulated instance: its bodies are lines, and nothing else. */
 export function bulkOrderRoute(app: FastifyInstance, options: OrderRoutesOptions): void {
@@ -54,9 +56,20 @@ async function placeLine(
   const at = now()
   const command = placeOrderOf(body, placing(options, principal, at))
   if ('ok' in command) return problemLine(command)
+  shareKey(elsewhere, command, keyText!, key)
   const assessed = options.assess(principal, command, at)
   if (assessed) await assessed
-  const outcome = await commands.submit(submissionOf(command, key, at))
+  let outcome: CommandOutcome
+  try {
+    outcome = await commands.submit(submissionOf(command, key, at))
+  } catch (error) {
+    if (!(error instanceof LivesElsewhere && elsewhere)) throw error
+    return elsewhere.forwardLine(
+      request,
+      { cell: error.cell, isPlacedThere: true },
+      { key: keyText!, body, path: '/v1/orders' },
+    )
+  }
   if (!outcome.ok) return problemLine(outcome)
   const { value } = outcome
   const order = value.kind === 'order' ? value.order : await orderOf(options, principal.shopId, value)

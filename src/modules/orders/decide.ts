@@ -265,8 +265,8 @@ function decidePlaceOrder(state: BatchState, command: PlaceOrder): Outcome<Order
     total: order.total,
     lines: order.lines.map(({ sku, quantity }) => ({ sku, quantity })),
     ...(order.exchangeOf ? { exchange_of: toWireId('ord', state.cell, order.exchangeOf.orderId) } : {}),
-    ...(command.sharedKey ? { key_hash: command.sharedKey.hash, request_hash: command.sharedKey.request } : {}),
   })
+  if (command.sharedKey) keyedEvent(state, order, command.sharedKey)
   const { terms, review } = command
   const timing = order.provider === 'none' ? undefined : timingToKeep(terms)
   if (review !== null || terms.captureRule !== 'now' || timing) {
@@ -278,6 +278,15 @@ function decidePlaceOrder(state: BatchState, command: PlaceOrder): Outcome<Order
   else if (order.provider === 'none') payElsewhere(state, order)
   return accepted(order)
 }
+
+/** For the other cells only, which may have taken the key too; of no shop, so that nobody is shown it. */
+function keyedEvent(state: BatchState, { shopId, id }: Order, { hash, request }: IdempotencyKey): void {
+  const orderId = toWireId('ord', state.cell, id)
+  const data = { shop_id: shopId, order_id: orderId, key_hash: hash, request_hash: request }
+  const subject = `key:${orderId}`
+  state.events.push({ shopId: noShop, subject, subjectVersion: 1, type: 'order.keyed', data, moves: [] })
+}
+const noShop = 0 as ShopId
 
 /** Left out where it is the default. */
 function timingToKeep({ captureRule: _, ...timing }: Terms): Timing | undefined {

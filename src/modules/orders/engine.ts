@@ -61,7 +61,7 @@ export type EngineOptions = {
   cell: CellName
   startedAt: Instant
   /** All rows of a SKU of which some have changed, once that is committed. */
-  onRows?(rows: readonly StockRow[]): void
+  onRows?: ((rows: readonly StockRow[]) => void) | undefined
 }
 
 /** Runs batches on a store. `now` never runs backwards within a process. */

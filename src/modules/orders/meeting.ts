@@ -42,12 +42,8 @@ export async function meetOrders(options: MeetingOptions, from: CellName, events
 }
 
 function keyedOrder(event: LogEvent): { shopId: ShopId; hash: string; request: string; id: Uuid } | undefined {
-  if (event.type !== 'order.placed' || !event.data.includes('"key_hash"')) return undefined
-  const { key_hash: hash, request_hash: request } = JSON.parse(event.data) as {
-    key_hash?: string
-    request_hash?: string
-  }
-  const id = parseWireId(event.subject)
-  if (!hash || !request || !id) return undefined
-  return { shopId: event.shopId as ShopId, hash, request, id: id.uuid }
+  if (event.type !== 'order.keyed') return undefined
+  const data = JSON.parse(event.data) as { shop_id: ShopId; order_id: string; key_hash: string; request_hash: string }
+  const id = parseWireId(data.order_id)
+  return id && { shopId: data.shop_id, hash: data.key_hash, request: data.request_hash, id: id.uuid }
 }

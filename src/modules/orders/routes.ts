@@ -26,7 +26,7 @@ import {
   submissionOf,
 } from './service.ts'
 import type { OrderStatus } from './states.ts'
-import type { CommandOutcome, Order } from './types.ts'
+import type { CommandOutcome, IdempotencyKey, Order, PlaceOrder } from './types.ts'
 import type { Waiting } from './waiting.ts'
 
 export type OrderRoutesOptions = {
@@ -120,6 +120,7 @@ function placeRoute(app: FastifyInstance, options: OrderRoutesOptions): void {
       const at = now()
       const command = placeOrderOf(request.body, placing(options, principal, at))
       if ('ok' in command) return sendRefused(reply, command)
+      shareKey(elsewhere, command, String(request.headers['idempotency-key']), key)
       const assessed = options.assess(principal, command, at)
       if (assessed) await assessed
       const { prefer } = request.headers
@@ -139,6 +140,11 @@ function placeRoute(app: FastifyInstance, options: OrderRoutesOptions): void {
       }
     },
   )
+}
+
+/** The other cells are told of a key that they may have taken too. */
+export function shareKey(elsewhere: Elsewhere | null, command: PlaceOrder, text: string, key: IdempotencyKey): void {
+  if (elsewhere?.isShared(text)) command.sharedKey = key
 }
 
 /** What placing an order needs besides its body: ids are drawn here, before anything can be run twice. */

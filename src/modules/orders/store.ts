@@ -127,7 +127,7 @@ export const shareKeys = (session: Session) => session.run(shareKeysSql)
 /** Which of the young tables takes keys, the clock, and how many stock rows the SKUs have by now. */
 export const readAfterLocks = (session: Session, of: readonly { shopId: ShopId; sku: Sku }[]) =>
   session.run<{ young: number; now: Instant; rows: number }>(afterLocksSql, shopSkus(of))
-export const lookUpKeys = (session: Session, keys: readonly { shopId: ShopId; hash: string }[]) =>
+export const lookUpKeys = (session: Pick<Session, 'run'>, keys: readonly { shopId: ShopId; hash: string }[]) =>
   session.run<KeyRecord>(lookUpKeysSql, [shopIds(keys), bareArray(keys.map((key) => key.hash))])
 
 export const keyRowOf = (record: KeyRecord): KeyRow => ({

@@ -1,0 +1,137 @@
+// The other cells, as the parts of this one use them: who they are, what they are asked and told, and what their logs bring. A cell
+// without a key of its own talks to none.
+import type { KeyObject } from 'node:crypto'
+import type { CellName } from './base/ids.ts'
+import { limits } from './base/limits.ts'
+import { accepted } from './base/result.ts'
+import { cellNamed } from './base/topology.ts'
+import type { CellTopology } from './cell-topology.ts'
+import type { Routing } from './gateway/forwarding.ts'
+import type { PeerRoutesOptions } from './gateway/peers.ts'
+import { engineForOthers, newsConsumer, standingHandler } from './modules/orders/from-others.ts'
+import { withGathering } from './modules/orders/gathering.ts'
+import type { ReadOrder } from './modules/orders/reads.ts'
+import type { Commands } from './modules/orders/service.ts'
+import { shopReplicas } from './modules/shops/replica.ts'
+import type { Keys } from './modules/shops/service.ts'
+import type { SeveralCells } from './modules/stock/adjusting.ts'
+import { createAllotments } from './modules/stock/allotments.ts'
+import { trackDemand } from './modules/stock/demand.ts'
+import { openOtherCells } from './modules/stock/other-cells.ts'
+import { stockReplicas } from './modules/stock/replica.ts'
+import type { StockRow } from './modules/stock/types.ts'
+import type { Bus } from './runtime/bus.ts'
+import { type PostgresBusOptions, postgresBus } from './runtime/bus-postgres.ts'
+import type { Clock } from './runtime/clock.ts'
+import type { Config } from './runtime/config.ts'
+import { presentLife } from './runtime/incarnation.ts'
+import type { Log } from './runtime/log.ts'
+import type { LogReader } from './runtime/logreader.ts'
+import type { Metrics } from './runtime/metrics.ts'
+import { createLogHandler, peerLogReader } from './runtime/peer-log.ts'
+import { createPeerVerifier } from './runtime/peer-signature.ts'
+import { createPeers, type PeerHandler, type Peers } from './runtime/peers.ts'
+import type { Database } from './runtime/pg.ts'
+import { copyReplica, replicaConsumer, replicaHandler } from './runtime/replica.ts'
+
+export type OthersOptions = {
+  cell: CellName
+  key: KeyObject
+  cells: CellTopology
+  database: Database
+  reader: LogReader
+  clock: Clock
+  config: Partial<Pick<Config, 'latencyMs'>>
+  metrics: Metrics
+  log: Log
+  commands: Pick<Commands, 'submit'>
+  readOrder: ReadOrder
+  keys: Keys
+  /** Of the buses on which the others' logs are consumed. */
+  reports: Pick<PostgresBusOptions, 'onError' | 'onGivenUp'>
+  onError(error: unknown): void
+}
+
+export type Others = {
+  /** Routes that need units which other cells have submit through it. */
+  submit: Commands['submit']
+  routing: Routing
+  peerRoutes: Omit<PeerRoutesOptions, 'elapsedMs'>
+  several: Omit<SeveralCells, 'elsewhere'>
+  peers: Peers
+  sawRows(rows: readonly StockRow[]): void
+  stop(): Promise<void>
+}
+
+export function startOthers(options: OthersOptions): Others {
+  const { cell, key, cells, database, reader, clock, metrics, log, commands, onError } = options
+  const { topology, rules } = cells
+  const latencyMs = options.config.latencyMs ?? 0
+  const verifier = createPeerVerifier({ self: cell, cells: () => topology.current().cells, now: clock.now })
+  const incarnation = () => presentLife(reader.lives).incarnation
+  const peers = createPeers({ self: cell, key, topology, rules, incarnation, clock, metrics, log, latencyMs })
+  const engine = engineForOthers(commands, clock.now)
+  const allotments = createAllotments({
+    ...{ cell, peers, clock, onError },
+    demand: trackDemand(clock.elapsedMs),
+    send: async (command) => accepted(await engine.send(command)),
+    receive: async (command) => void (await engine.receive(command)),
+  })
+  const receive = async (command: Parameters<typeof engine.receive>[0]) => void (await engine.receive(command))
+  const otherCells = openOtherCells({ cell, database, peers, receive, clock })
+  const kinds = [...shopReplicas(options.keys), ...stockReplicas]
+  const handlers = new Map<string, PeerHandler>([
+    ['greet', peers.onGreeting],
+    ['log', createLogHandler(reader)],
+    ['replica', replicaHandler(database, kinds)],
+    ['ask', allotments.answerAsk],
+    ['levels', (_, body) => otherCells.answerLevels(body)],
+    ['credit', otherCells.answerCredit],
+    ['standing', standingHandler(options.readOrder)],
+  ])
+
+  /** All that another cell's log brings, on a bus of its own. */
+  function follow(peer: CellName): Bus {
+    const copy = () =>
+      copyReplica((body) => peers.call(peer, 'replica', body, { deadlineMs: limits.askMsMax }), database, kinds)
+    const onExpired = () => void copy().catch(onError)
+    const bus = postgresBus({
+      ...{ database, clock, ...options.reports },
+      reader: peerLogReader({ peer, peers, clock, onError, onExpired }),
+    })
+    bus.consume(replicaConsumer(peer, kinds))
+    bus.consume(
+      newsConsumer(peer, {
+        ...{ cell, database, peers, engine },
+        onMismatch: (shopId, order, other) => log.warn({ shopId, order, other }, 'one key, two requests in two cells'),
+      }),
+    )
+    return bus
+  }
+
+  const buses = new Map<CellName, Bus>()
+  const followAll = (): void => {
+    for (const peer of peers.others()) if (!buses.has(peer)) buses.set(peer, follow(peer))
+  }
+  followAll()
+  const stopListening = topology.onChange(followAll)
+
+  return {
+    submit: withGathering(commands, allotments),
+    routing: { topology, peers, privateKey: key, verifier, takesNew: () => true, latencyMs },
+    peerRoutes: { verifier, handlers },
+    several: {
+      otherCells,
+      sharesOf: allotments.sharesOf,
+      isCell: (name) => (cellNamed(topology.current(), name as CellName)?.state ?? 'removed') !== 'removed',
+      areAllUp: () => peers.others().every(peers.isUp),
+    },
+    peers,
+    sawRows: allotments.saw,
+    async stop() {
+      stopListening()
+      await Promise.all([...buses.values()].map((bus) => bus.close()))
+      await peers.stop()
+    },
+  }
+}
