@@ -2,10 +2,12 @@
 // without a key of its own talks to none.
 import type { KeyObject } from 'node:crypto'
 import type { CellName } from './base/ids.ts'
+import type { Json } from './base/json.ts'
 import { limits } from './base/limits.ts'
 import { accepted } from './base/result.ts'
 import { cellNamed } from './base/topology.ts'
 import type { CellTopology } from './cell-topology.ts'
+import type { CellsHeard } from './gateway/cells.ts'
 import type { Routing } from './gateway/forwarding.ts'
 import type { PeerRoutesOptions } from './gateway/peers.ts'
 import { engineForOthers, newsConsumer, standingHandler } from './modules/orders/from-others.ts'
@@ -29,10 +31,12 @@ import type { Log } from './runtime/log.ts'
 import type { LogReader } from './runtime/logreader.ts'
 import type { Metrics } from './runtime/metrics.ts'
 import { createLogHandler, peerLogReader } from './runtime/peer-log.ts'
+import { PeerRefused, PeerUnreachable } from './runtime/peer-requests.ts'
 import { createPeerVerifier } from './runtime/peer-signature.ts'
-import { createPeers, type PeerHandler, type Peers } from './runtime/peers.ts'
+import { createPeers, type PeerHandler } from './runtime/peers.ts'
 import type { Database } from './runtime/pg.ts'
 import { copyReplica, replicaConsumer, replicaHandler } from './runtime/replica.ts'
+import { createReplicaAges } from './runtime/replica-age.ts'
 
 export type OthersOptions = {
   cell: CellName
@@ -58,7 +62,7 @@ export type Others = {
   routing: Routing
   peerRoutes: Omit<PeerRoutesOptions, 'elapsedMs'>
   several: Omit<SeveralCells, 'elsewhere'>
-  peers: Peers
+  heard: CellsHeard
   sawRows(rows: readonly StockRow[]): void
   stop(): Promise<void>
 }
@@ -80,6 +84,8 @@ export function startOthers(options: OthersOptions): Others {
   const receive = async (command: Parameters<typeof engine.receive>[0]) => void (await engine.receive(command))
   const otherCells = openOtherCells({ cell, database, peers, receive, clock })
   const kinds = [...shopReplicas(options.keys), ...stockReplicas]
+  const ages = createReplicaAges(metrics, clock.now)
+  const stopping = new AbortController()
   const handlers = new Map<string, PeerHandler>([
     ['greet', peers.onGreeting],
     ['log', createLogHandler(reader)],
@@ -90,26 +96,38 @@ export function startOthers(options: OthersOptions): Others {
     ['standing', standingHandler(options.readOrder)],
   ])
 
-  /** All that another cell's log brings, on a bus of its own. */
-  function follow(peer: CellName): Bus {
-    const copy = () =>
-      copyReplica((body) => peers.call(peer, 'replica', body, { deadlineMs: limits.askMsMax }), database, kinds)
-    const onExpired = () => void copy().catch(onError)
-    const bus = postgresBus({
-      ...{ database, clock, ...options.reports },
-      reader: peerLogReader({ peer, peers, clock, onError, onExpired }),
-    })
-    bus.consume(replicaConsumer(peer, kinds))
-    bus.consume(
+  /** Takes over what every cell has from the peer, which may be out of reach for long. */
+  async function copyFrom(peer: CellName): Promise<void> {
+    const call = (body: Json) => peers.call(peer, 'replica', body, { deadlineMs: limits.askMsMax })
+    while (!stopping.signal.aborted) {
+      try {
+        return await copyReplica(call, database, kinds)
+      } catch (error) {
+        if (!(error instanceof PeerUnreachable || error instanceof PeerRefused)) onError(error)
+        await clock.sleep(limits.peerGreetEveryMs, stopping.signal)
+      }
+    }
+  }
+
+  /** All that another cell's log brings; replicas on a reader of their own, by which their age is known. */
+  function follow(peer: CellName): Bus[] {
+    void copyFrom(peer)
+    const onExpired = () => void copyFrom(peer)
+    const readLog = () => peerLogReader({ peer, peers, clock, onError, onExpired })
+    const shared = { database, clock, ...options.reports }
+    const replicas = postgresBus({ ...shared, reader: ages.watch(peer, readLog()) })
+    replicas.consume(replicaConsumer(peer, kinds))
+    const news = postgresBus({ ...shared, reader: readLog() })
+    news.consume(
       newsConsumer(peer, {
         ...{ cell, database, peers, engine },
         onMismatch: (shopId, order, other) => log.warn({ shopId, order, other }, 'one key, two requests in two cells'),
       }),
     )
-    return bus
+    return [replicas, news]
   }
 
-  const buses = new Map<CellName, Bus>()
+  const buses = new Map<CellName, Bus[]>()
   const followAll = (): void => {
     for (const peer of peers.others()) if (!buses.has(peer)) buses.set(peer, follow(peer))
   }
@@ -126,11 +144,15 @@ export function startOthers(options: OthersOptions): Others {
       isCell: (name) => (cellNamed(topology.current(), name as CellName)?.state ?? 'removed') !== 'removed',
       areAllUp: () => peers.others().every(peers.isUp),
     },
-    peers,
+    heard: {
+      ...peers,
+      dataAsOf: (name) => ages.ages().find(({ from }) => from === name)?.asOf ?? null,
+    },
     sawRows: allotments.saw,
     async stop() {
       stopListening()
-      await Promise.all([...buses.values()].map((bus) => bus.close()))
+      stopping.abort()
+      await Promise.all([...buses.values()].flat().map((bus) => bus.close()))
       await peers.stop()
     },
   }

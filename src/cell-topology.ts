@@ -35,7 +35,7 @@ export async function startCellTopology(options: CellTopologyOptions): Promise<C
   const emptied = keepLatest(
     async () => !(await hasUnits(database)) && !(await hasOpenOrders(database)) && !(await hasOperations(database)),
   )
-  const peers = { isUp: () => false, rttMs: () => 0, lastHeardAt: () => null }
+  const peers = { isUp: () => false, rttMs: () => 0, lastHeardAt: () => null, dataAsOf: () => null }
   return { topology, rules, peers, isEmptied: () => emptied.result({ fresh: true }) }
 }
 

@@ -5,13 +5,14 @@ import type { FastifyInstance } from 'fastify'
 import type { CellName } from './base/ids.ts'
 import { limits } from './base/limits.ts'
 import { addMs, type Instant, instant } from './base/time.ts'
-import type { Topology } from './base/topology.ts'
+import { firstCell } from './base/topology.ts'
 import { openCellGate, startBatches } from './cell-batches.ts'
 import { type Others, startOthers } from './cell-others.ts'
 import { openProviders, startCellPayments } from './cell-payments.ts'
 import { startCellTopology } from './cell-topology.ts'
 import { startCellWebhooks } from './cell-webhooks.ts'
 import { createApp, drainApp } from './gateway/app.ts'
+import type { Routing } from './gateway/forwarding.ts'
 import { countTraffic } from './gateway/traffic.ts'
 import { createDeadLetters } from './modules/deadletters/service.ts'
 import { deliverySource, eventSource, operationSource } from './modules/deadletters/sources.ts'
@@ -76,6 +77,10 @@ export type CellDeps = {
   atStart?: KeepTopologyOptions['atStart'] | undefined
   /** By which the other cells know this one; without it, it talks to none. */
   key?: KeyObject
+  /** Where a test plays the other cells. */
+  routing?: Routing | undefined
+  /** It makes the shop and its location `main`, and others receive them from it; as the topology says, unless it is given. */
+  isFirst?: boolean
 }
 
 /** What has to be there before the first command. */
@@ -93,15 +98,11 @@ async function prepare(database: Database, cell: CellName, { clock, isFirst }: {
   return { lives, findShop, startedAt: newest?.at ?? instant(0) }
 }
 
-/** The first cell makes the shop and its location `main`; the others receive them from it. */
-const isFirstOf = ({ cells }: Topology, cell: CellName): boolean =>
-  cells.find(({ state }) => state !== 'removed')?.name === cell
-
 /** What the parts of a cell stand on: the gate, the log's reader behind it, and the database as it is written through the gate. */
 async function openGround(deps: CellDeps) {
   const { cell, database: own, config, log, clock = systemClock, atStart } = deps
   const cells = await startCellTopology({ cell, atStart, database: own, config, onError: warn(log, 'topology') })
-  const isFirst = isFirstOf(cells.topology.current(), cell)
+  const { isFirst = firstCell(cells.topology.current()) === cell } = deps
   const { lives, findShop, startedAt } = await prepare(own, cell, { clock, isFirst })
   const metrics = openMetrics({ fixed: { cell }, process: true })
   const gating = { database: own, durability: config.durability, clock, metrics, log, onError: warn(log, 'gate') }
@@ -163,8 +164,8 @@ export async function buildCell(deps: CellDeps): Promise<CellParts> {
   const webhooks = startCellWebhooks({ ...shared, onError: warn(log, 'webhooks') })
   const app = await createApp({
     ...shared,
-    cells: others ? { ...cells, peers: others.peers } : cells,
-    routing: others?.routing,
+    cells: others ? { ...cells, peers: others.heard } : cells,
+    routing: others?.routing ?? deps.routing,
     several: others?.several,
     peers: others?.peerRoutes,
     webhooks,

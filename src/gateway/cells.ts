@@ -65,6 +65,12 @@ const CellStatus = Type.Object({
   reachable: Type.Boolean({ description: 'As the answering cell finds it.' }),
   last_heard_at: nullable<string>(Time),
   round_trip_ms: nullable<number>({ type: 'number', description: 'Null when it is not known.' }),
+  data_as_of: nullable<string>(
+    Type.String({
+      format: 'date-time',
+      description: 'How old its shops, keys, settings, locations and policies are here.',
+    }),
+  ),
   emptied: nullable<boolean>({
     type: 'boolean',
     description:
@@ -87,6 +93,8 @@ export type CellsHeard = {
   isUp(cell: CellName): boolean
   /** 0 when not known. */
   rttMs(cell: CellName): number
+  /** As of when this cell has its shops, keys, settings, locations and policies; null when not known. */
+  dataAsOf(cell: CellName): Instant | null
   lastHeardAt(cell: CellName): Instant | null
 }
 
@@ -174,14 +182,23 @@ async function statusOf(
   if (name === self) {
     // One that sells is asked nothing: looking through its orders is for one that is to go.
     const emptied = state === 'draining' && (await isEmptied())
-    return { ...about, reachable: true, last_heard_at: toRfc3339(now()), round_trip_ms: 0, emptied }
+    return {
+      ...about,
+      reachable: true,
+      last_heard_at: toRfc3339(now()),
+      round_trip_ms: 0,
+      data_as_of: toRfc3339(now()),
+      emptied,
+    }
   }
   const heardAt = peers.lastHeardAt(name)
+  const asOf = peers.dataAsOf(name)
   return {
     ...about,
     reachable: peers.isUp(name),
     last_heard_at: heardAt && toRfc3339(heardAt),
     round_trip_ms: peers.rttMs(name) || null,
+    data_as_of: asOf && toRfc3339(asOf),
     emptied: null,
   }
 }

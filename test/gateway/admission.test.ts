@@ -58,7 +58,7 @@ async function openDoor(peers?: AppOptions['peers']) {
     consumersChanged: async () => {},
     cells: {
       topology: { current: nobody, change: nobody },
-      peers: { isUp: nobody, rttMs: nobody, lastHeardAt: nobody },
+      peers: { isUp: nobody, rttMs: nobody, lastHeardAt: nobody, dataAsOf: nobody },
       isEmptied: nobody,
       rules: {},
     },

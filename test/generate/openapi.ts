@@ -39,7 +39,7 @@ export async function openApiText(): Promise<string> {
     consumersChanged: async () => {},
     cells: {
       topology: { current: nobody, change: nobody },
-      peers: { isUp: nobody, rttMs: nobody, lastHeardAt: nobody },
+      peers: { isUp: nobody, rttMs: nobody, lastHeardAt: nobody, dataAsOf: nobody },
       isEmptied: nobody,
       rules: {},
     },

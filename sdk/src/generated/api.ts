@@ -506,7 +506,7 @@ export interface paths {
         get: operations["getStockPolicy"];
         /**
          * Whether a SKU is counted, and how many units may be sold beyond those there
-         * @description `regions` and `group` are kept; with a single cell there is nothing for them to choose.
+         * @description Units of a `group` stay in one cell, so that an order over many of them is decided there; `regions` may sell the SKU, null: all. With a single cell there is nothing for them to choose.
          */
         put: operations["setStockPolicy"];
         post?: never;
@@ -1197,7 +1197,7 @@ export interface components {
             status: number;
             detail?: string;
             /** @enum {string} */
-            code: "invalid_json" | "invalid_body" | "invalid_parameter" | "unknown_field" | "idempotency_key_required" | "idempotency_key_invalid" | "visitor_required" | "cursor_invalid" | "webhook_signature_invalid" | "webhook_too_old" | "malformed_request" | "unauthorized" | "peer_unknown" | "peer_signature_invalid" | "peer_clock_skewed" | "peer_replayed" | "forbidden" | "no_catalogue_price" | "not_found" | "method_not_allowed" | "request_timeout" | "position_expired" | "cell_removed" | "precondition_failed" | "body_too_large" | "unsupported_media_type" | "peer_wrong_receiver" | "precondition_required" | "headers_too_large" | "insufficient_stock" | "hold_expired" | "hold_consumed" | "hold_released" | "order_not_confirmed" | "order_shipped" | "order_not_paid" | "order_paid" | "payment_in_progress" | "nothing_to_capture" | "nothing_to_ship" | "units_in_parcel" | "shipment_not_packed" | "shipment_not_shipped" | "shipment_shipped" | "shipment_cancelled" | "not_shipped" | "return_received" | "refund_too_large" | "too_many_parts" | "nothing_to_refund" | "webhook_endpoints_full" | "webhook_endpoint_disabled" | "not_in_review" | "order_cancelled" | "dead_letter_blocked" | "ledger_behind" | "write_off_too_large" | "cell_not_here" | "cell_not_emptied" | "idempotency_key_in_flight" | "reference_taken" | "cell_claimed_twice" | "idempotency_key_reused" | "order_not_found" | "sku_not_found" | "location_not_found" | "topology_invalid" | "key_names_another_cell" | "cell_not_found" | "hold_not_found" | "hold_too_small" | "line_not_found" | "units_too_large" | "quantity_too_large" | "amount_and_lines" | "currency_mismatch" | "currency_unknown" | "country_unknown" | "amount_too_large" | "amount_mismatch" | "time_in_future" | "price_required" | "provider_unknown" | "payment_method_unknown" | "order_refused" | "position_ahead" | "not_available" | "reason_mismatch" | "url_not_allowed" | "event_type_unknown" | "overloaded" | "unavailable" | "outcome_unknown" | "standby_unreachable" | "cell_unreachable" | "provider_unavailable" | "draining" | "too_many_hops" | "internal";
+            code: "invalid_json" | "invalid_body" | "invalid_parameter" | "unknown_field" | "idempotency_key_required" | "idempotency_key_invalid" | "visitor_required" | "cursor_invalid" | "webhook_signature_invalid" | "webhook_too_old" | "malformed_request" | "unauthorized" | "peer_unknown" | "peer_signature_invalid" | "peer_clock_skewed" | "peer_replayed" | "forbidden" | "no_catalogue_price" | "not_found" | "method_not_allowed" | "request_timeout" | "position_expired" | "cell_removed" | "precondition_failed" | "body_too_large" | "unsupported_media_type" | "peer_wrong_receiver" | "precondition_required" | "headers_too_large" | "insufficient_stock" | "hold_expired" | "hold_consumed" | "hold_released" | "order_not_confirmed" | "order_shipped" | "order_not_paid" | "order_paid" | "payment_in_progress" | "nothing_to_capture" | "nothing_to_ship" | "units_in_parcel" | "shipment_not_packed" | "shipment_not_shipped" | "shipment_shipped" | "shipment_cancelled" | "not_shipped" | "return_received" | "refund_too_large" | "too_many_parts" | "nothing_to_refund" | "webhook_endpoints_full" | "webhook_endpoint_disabled" | "not_in_review" | "order_cancelled" | "dead_letter_blocked" | "ledger_behind" | "write_off_too_large" | "cell_not_here" | "cell_not_emptied" | "idempotency_key_in_flight" | "reference_taken" | "cell_claimed_twice" | "idempotency_key_reused" | "order_not_found" | "sku_not_found" | "locations_of_several_cells" | "location_not_found" | "topology_invalid" | "key_names_another_cell" | "cell_not_found" | "hold_not_found" | "hold_too_small" | "line_not_found" | "units_too_large" | "quantity_too_large" | "amount_and_lines" | "currency_mismatch" | "currency_unknown" | "country_unknown" | "amount_too_large" | "amount_mismatch" | "time_in_future" | "price_required" | "provider_unknown" | "payment_method_unknown" | "order_refused" | "position_ahead" | "not_available" | "reason_mismatch" | "url_not_allowed" | "event_type_unknown" | "overloaded" | "unavailable" | "outcome_unknown" | "standby_unreachable" | "cell_unreachable" | "provider_unavailable" | "draining" | "too_many_hops" | "internal";
             errors?: {
                 /** @description A JSON pointer into the body, or into what `in` names. */
                 pointer: string;
@@ -1346,6 +1346,8 @@ export interface components {
              */
             updated_at: string;
             version: number;
+            /** @description The elder order of the same idempotency key, in another cell: this one is its duplicate. */
+            superseded_by?: string;
             /** @description The order whose goods come back for it, and with which return. */
             exchange_of?: {
                 order_id: string;
@@ -1936,6 +1938,7 @@ export interface components {
             reachable: boolean;
             last_heard_at: string | null;
             round_trip_ms: number | null;
+            data_as_of: string | null;
             emptied: boolean | null;
         };
         CellList: {
@@ -5048,7 +5051,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `location_not_found`, `reason_mismatch`, `time_in_future`, `units_too_large`, `idempotency_key_reused` */
+            /** @description `location_not_found`, `locations_of_several_cells`, `reason_mismatch`, `time_in_future`, `units_too_large`, `idempotency_key_reused` */
             422: {
                 headers: {
                     [name: string]: unknown;
