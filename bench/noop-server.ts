@@ -73,7 +73,7 @@ const app = await createApp({
   consumersChanged: async () => {},
   cells: {
     topology: { current: noCell, change: noCell },
-    peers: { isUp: noCell, rttMs: noCell, lastHeardAt: noCell },
+    peers: { isUp: noCell, rttMs: noCell, lastHeardAt: noCell, dataAsOf: noCell },
     isEmptied: noCell,
     rules: {},
   },

@@ -67,8 +67,13 @@ export type Others = {
   stop(): Promise<void>
 }
 
+const isOutOfReach = (error: unknown): boolean => error instanceof PeerUnreachable || error instanceof PeerRefused
+
 export function startOthers(options: OthersOptions): Others {
-  const { cell, key, cells, database, reader, clock, metrics, log, commands, onError } = options
+  const { cell, key, cells, database, reader, clock, metrics, log, commands } = options
+  const onError = (error: unknown): void => {
+    if (!isOutOfReach(error)) options.onError(error) // whether a peer is up is told where it turns
+  }
   const { topology, rules } = cells
   const latencyMs = options.config.latencyMs ?? 0
   const verifier = createPeerVerifier({ self: cell, cells: () => topology.current().cells, now: clock.now })
@@ -103,7 +108,7 @@ export function startOthers(options: OthersOptions): Others {
       try {
         return await copyReplica(call, database, kinds)
       } catch (error) {
-        if (!(error instanceof PeerUnreachable || error instanceof PeerRefused)) onError(error)
+        onError(error)
         await clock.sleep(limits.peerGreetEveryMs, stopping.signal)
       }
     }
@@ -142,7 +147,6 @@ export function startOthers(options: OthersOptions): Others {
       otherCells,
       sharesOf: allotments.sharesOf,
       isCell: (name) => (cellNamed(topology.current(), name as CellName)?.state ?? 'removed') !== 'removed',
-      areAllUp: () => peers.others().every(peers.isUp),
     },
     heard: {
       ...peers,

@@ -109,12 +109,14 @@ async function openGround(deps: CellDeps) {
   const { gate, gated: database } = openCellGate(gating)
   const reading = { database: own, gate, lives, now: clock.elapsedMs, onError: warn(log, 'log reader') }
   const reader = await startLogReader(reading)
-  const bus = postgresBus({ database, reader, clock, ...busReports(metrics, log) })
+  const reports = busReports(metrics, log)
+  const bus = postgresBus({ database, reader, clock, ...reports })
   return {
     cells,
     findShop,
     gate,
     startedAt,
+    reports,
     shared: { cell, database, bus, reader, clock, config, metrics },
   }
 }
@@ -122,7 +124,7 @@ async function openGround(deps: CellDeps) {
 /** On a migrated database. `app` is ready to listen; `stop` answers what is in flight and closes all but the database. */
 export async function buildCell(deps: CellDeps): Promise<CellParts> {
   const { cell, config, log, key } = deps
-  const { cells, findShop, gate, startedAt, shared } = await openGround(deps)
+  const { cells, findShop, gate, startedAt, reports, shared } = await openGround(deps)
   const { database, bus, reader, clock, metrics } = shared
   const readOrder = createOrderReader(database)
   const waiting = createWaiting(readOrder, reader)
@@ -153,7 +155,6 @@ export async function buildCell(deps: CellDeps): Promise<CellParts> {
   })
 
   if (key) {
-    const reports = busReports(metrics, log)
     const asked = { readOrder, keys, commands: batcher, reports, onError: warn(log, 'other cells') }
     others = startOthers({ ...shared, ...asked, cells, key, log })
   }

@@ -107,7 +107,7 @@ export function openPeerRequests({ self, key, clock, latencyMs = 0 }: PeerReques
   return {
     async post(message) {
       const { cell, deadlineMs, signal } = message
-      const deadline = AbortSignal.timeout(deadlineMs)
+      const deadline = AbortSignal.timeout(Math.ceil(deadlineMs))
       let isSent = false
       const onSending = (): void => {
         isSent = true

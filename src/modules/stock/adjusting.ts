@@ -19,8 +19,6 @@ export type SeveralCells = {
   elsewhere: Elsewhere
   /** Of the topology, and not gone from it. */
   isCell(name: string): boolean
-  /** Whether every other cell answers. */
-  areAllUp(): boolean
 }
 
 type Options = { cell: CellName; database: Pick<Database, 'query'>; now(): Instant; several: SeveralCells | null }
@@ -62,9 +60,8 @@ export async function withOtherCells({ cell, several }: Options, command: Adjust
   if (!several) return command
   const { shopId, adjustments } = command
   const counted = adjustments.filter(({ change }) => 'set' in change).map(({ sku }) => sku)
-  if (counted.length > 0 && !several.areAllUp())
-    return refused('cell_unreachable', 'A count needs the part of every cell.')
-  const parts = counted.length > 0 ? await several.otherCells.levels(shopId, [...new Set(counted)]) : []
+  const parts = counted.length > 0 ? await several.otherCells.freshLevels(shopId, [...new Set(counted)]) : []
+  if (!parts) return refused('cell_unreachable', 'A count needs the part of every cell.')
   const bySku = Map.groupBy(parts, ({ sku }) => sku)
   return {
     ...command,

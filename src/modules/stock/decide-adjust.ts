@@ -14,6 +14,7 @@ import type {
   AdjustStock,
   Allocation,
   CellShare,
+  Elsewhere,
   Policy,
   SetPolicy,
   StockRow,
@@ -69,6 +70,10 @@ function splitReceived(state: StockState, { row, units, shares }: Split): void {
   sendFromRow(state, row, sent)
 }
 
+/** What is at the place, whoever may sell it; what has left this cell since the others were asked is with them by now. */
+const lyingThere = (draft: StockRow, then: Elsewhere | undefined, sent: number): number =>
+  draft.onHand - draft.missing + (then ? then.units + sent - then.sent : 0)
+
 type Surroundings = { now: Instant; siblings: readonly StockRow[]; elsewhere: number }
 
 /**
@@ -85,7 +90,7 @@ function adjustDraft(
     if (draft.countedAt !== null && asOf < draft.countedAt) return { ignored: true, delta: 0 }
     draft.countedAt = asOf
   }
-  const asked = 'set' in change ? change.set - (draft.onHand + (change.elsewhere ?? 0) - draft.missing) : change.delta
+  const asked = 'set' in change ? change.set - lyingThere(draft, change.elsewhere, elsewhere) : change.delta
   const isFact = reason === 'counted' || reason === 'damaged' || reason === 'lost'
   const found = Math.min(draft.missing, Math.max(0, asked))
   const beyond = isFact ? Math.min(Math.max(0, -(draft.onHand + asked)), elsewhere - draft.missing) : 0

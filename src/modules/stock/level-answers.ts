@@ -2,7 +2,7 @@
 import type { CellName, LocationCode } from '../../base/ids.ts'
 import { limits } from '../../base/limits.ts'
 import { type Instant, toRfc3339 } from '../../base/time.ts'
-import type { CellLevel, StockRow, Transfer } from './types.ts'
+import type { CellLevel, Elsewhere, StockRow, Transfer } from './types.ts'
 
 /** The part of the cell that reads its own rows of a SKU; of a lone one nothing ever went to others. */
 export function ownPart(
@@ -89,12 +89,21 @@ export function levelAnswer(parts: readonly CellLevel[]) {
   }
 }
 
-/** Units of a location that are with other cells or under way to or from them. */
-export function unitsElsewhereAt(parts: readonly CellLevel[], own: CellName, location: LocationCode): number {
-  const at = parts.map((part) => ({ ...part, rows: part.rows.filter((row) => row.location === location) }))
-  const others = at.filter(({ cell }) => cell !== own).flatMap(({ rows }) => rows)
-  return sum(others, ({ onHand }) => onHand) + unitsUnderWay(at)
+/**
+ * Units of a location that are with other cells or under way. The parts were read at different moments, so that what is under way
+ * between two of them may be negative: added up as it is, nothing is counted twice.
+ */
+export function unitsElsewhereAt(parts: readonly CellLevel[], own: CellName, location: LocationCode): Elsewhere {
+  const rowsIn = (isOwn: boolean) =>
+    parts
+      .filter(({ cell }) => (cell === own) === isOwn)
+      .flatMap(({ rows }) => rows.filter((row) => row.location === location))
+  const sent = netSent(rowsIn(true))
+  return { units: sum(rowsIn(false), (row) => row.onHand) + sent + netSent(rowsIn(false)), sent }
 }
+
+const netSent = (rows: Rows): number =>
+  sum(rows, ({ transfers }) => transfers.reduce((units, { sent, received }) => units + sent - received, 0))
 
 /** One line an adjustment, each with its SKU as it is now. */
 export function adjustedAnswer(

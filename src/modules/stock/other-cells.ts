@@ -17,6 +17,8 @@ import type { CellLevel, ReceiveUnits, StockRow, Transfer } from './types.ts'
 export type OtherCells = {
   /** This cell's part first, then those that other cells told; what is older than a moment is asked for again, and waited for briefly. */
   levels(shopId: ShopId, skus: readonly Sku[]): Promise<CellLevel[]>
+  /** The same, all of them asked now; undefined when one does not answer. */
+  freshLevels(shopId: ShopId, skus: readonly Sku[]): Promise<CellLevel[] | undefined>
   /** Tells the others what was sent to them of these SKUs, and waits briefly until they have it. */
   deliver(shopId: ShopId, skus: readonly Sku[]): Promise<void>
   /** Another asks what is here. */
@@ -87,6 +89,16 @@ export function openOtherCells({ cell, database, peers, receive, clock }: Option
     return { rows, transfers: transfers.map(transferOf) }
   }
 
+  async function partsOf(shopId: ShopId, skus: readonly Sku[]): Promise<CellLevel[]> {
+    const { rows, transfers } = await readOwn(shopId, skus)
+    const asOf = clock.now()
+    return skus.flatMap((sku) => {
+      const own = rows.filter((row) => row.sku === sku)
+      const others = peers.others().flatMap((peer) => told.get(nameOf(peer, shopId, sku))?.level ?? [])
+      return own.length > 0 ? [ownPart(cell, own, asOf, transfers), ...others] : others
+    })
+  }
+
   async function here(shopId: ShopId, skus: readonly Sku[]): Promise<Json> {
     const { rows, transfers } = await readOwn(shopId, skus)
     const known = skus.filter((sku) => rows.some((row) => row.sku === sku))
@@ -100,13 +112,16 @@ export function openOtherCells({ cell, database, peers, receive, clock }: Option
         const old = skus.filter((sku) => isOld(told.get(nameOf(peer, shopId, sku))))
         return old.length > 0 ? [refresh(peer, shopId, old)] : []
       })
-      const [{ rows, transfers }] = await Promise.all([readOwn(shopId, skus), briefly(stale, limits.peerLevelsWaitMs)])
-      const asOf = clock.now()
-      return skus.flatMap((sku) => {
-        const own = rows.filter((row) => row.sku === sku)
-        const others = cells.flatMap((peer) => told.get(nameOf(peer, shopId, sku))?.level ?? [])
-        return own.length > 0 ? [ownPart(cell, own, asOf, transfers), ...others] : others
-      })
+      await briefly(stale, limits.peerLevelsWaitMs)
+      return partsOf(shopId, skus)
+    },
+    async freshLevels(shopId, skus) {
+      const askedAtMs = clock.elapsedMs()
+      const cells = peers.others()
+      await Promise.all(cells.map((peer) => refresh(peer, shopId, skus)))
+      const isFresh = (peer: CellName) =>
+        skus.every((sku) => (told.get(nameOf(peer, shopId, sku))?.atMs ?? Number.NEGATIVE_INFINITY) >= askedAtMs)
+      return cells.every(isFresh) ? partsOf(shopId, skus) : undefined
     },
     async deliver(shopId, skus) {
       const { rows, transfers } = await readOwn(shopId, skus)

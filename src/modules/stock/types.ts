@@ -70,12 +70,15 @@ export type AdjustReason = 'received' | 'returned' | 'correction' | 'counted' | 
 export type Adjustment = {
   sku: Sku
   location: LocationCode
-  /** Relative, or an absolute count as of an instant (null: of now). `elsewhere`: units of the location with other cells. */
-  change: { delta: number } | { set: number; asOf: Instant | null; elsewhere?: number }
+  /** Relative, or an absolute count as of an instant (null: of now). */
+  change: { delta: number } | { set: number; asOf: Instant | null; elsewhere?: Elsewhere }
   reason: AdjustReason
   /** Between whom units are split that were received: this cell first. Left out: they stay. */
   shares?: readonly CellShare[]
 }
+
+/** Units of a location that other cells had, when this one had sent so many more than it had received. */
+export type Elsewhere = { units: number; sent: number }
 
 /** A row after its adjustment, with all rows of its SKU; `ignored` when a later count stands. */
 export type AdjustedRow = { row: StockRow; siblings: readonly StockRow[]; ignored: boolean }
