@@ -10,7 +10,7 @@ import type { CellTopology } from './cell-topology.ts'
 import type { CellsHeard } from './gateway/cells.ts'
 import type { Routing } from './gateway/forwarding.ts'
 import type { PeerRoutesOptions } from './gateway/peers.ts'
-import { engineForOthers, newsConsumer, standingHandler } from './modules/orders/from-others.ts'
+import { duplicateHandler, engineForOthers, newsConsumer, standingHandler } from './modules/orders/from-others.ts'
 import { withGathering } from './modules/orders/gathering.ts'
 import type { ReadOrder } from './modules/orders/reads.ts'
 import type { Commands } from './modules/orders/service.ts'
@@ -20,12 +20,14 @@ import type { SeveralCells } from './modules/stock/adjusting.ts'
 import { createAllotments } from './modules/stock/allotments.ts'
 import { trackDemand } from './modules/stock/demand.ts'
 import { openOtherCells } from './modules/stock/other-cells.ts'
+import { readOwing } from './modules/stock/reads.ts'
 import { stockReplicas } from './modules/stock/replica.ts'
 import type { StockRow } from './modules/stock/types.ts'
 import type { Bus } from './runtime/bus.ts'
 import { type PostgresBusOptions, postgresBus } from './runtime/bus-postgres.ts'
 import type { Clock } from './runtime/clock.ts'
 import type { Config } from './runtime/config.ts'
+import { every } from './runtime/every.ts'
 import { presentLife } from './runtime/incarnation.ts'
 import type { Log } from './runtime/log.ts'
 import type { LogReader } from './runtime/logreader.ts'
@@ -99,6 +101,7 @@ export function startOthers(options: OthersOptions): Others {
     ['levels', (_, body) => otherCells.answerLevels(body)],
     ['credit', otherCells.answerCredit],
     ['standing', standingHandler(options.readOrder)],
+    ['duplicate', duplicateHandler(engine)],
   ])
 
   /** Takes over what every cell has from the peer, which may be out of reach for long. */
@@ -125,7 +128,7 @@ export function startOthers(options: OthersOptions): Others {
     const news = postgresBus({ ...shared, reader: readLog() })
     news.consume(
       newsConsumer(peer, {
-        ...{ cell, database, peers, engine },
+        ...{ cell, database, peers, engine, readOrder: options.readOrder },
         onMismatch: (shopId, order, other) => log.warn({ shopId, order, other }, 'one key, two requests in two cells'),
       }),
     )
@@ -138,6 +141,8 @@ export function startOthers(options: OthersOptions): Others {
   }
   followAll()
   const stopListening = topology.onChange(followAll)
+  const begun = readOwing(database).then((owing) => owing.forEach(allotments.saw), onError)
+  const owing = every(limits.owedEveryMs, async () => allotments.askForOwed(), onError)
 
   return {
     submit: withGathering(commands, allotments),
@@ -156,6 +161,7 @@ export function startOthers(options: OthersOptions): Others {
     async stop() {
       stopListening()
       stopping.abort()
+      await Promise.all([begun, owing.stop()])
       await Promise.all([...buses.values()].flat().map((bus) => bus.close()))
       await peers.stop()
     },

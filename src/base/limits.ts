@@ -53,6 +53,8 @@ export const limits = {
   deliverWaitMs: 500, // an adjustment is answered when the others have their part, or after that
   creditTotalsMax: 20_000,
   standingOrdersMax: 1_000, // that one message may ask for
+  owedEveryMs: 1_000,
+  owedMax: 10_000, // SKUs that are remembered at a start
   gatherRoundsMax: 5, // of a command that is refused again, since others were faster
 
   // The engine

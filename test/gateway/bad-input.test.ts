@@ -118,6 +118,16 @@ const goodBodies: Record<string, () => object> = {
   }),
   setStockPolicy: () => ({ tracking: 'counted', allowance: 1, regions: ['eu'], group: 'g' }),
   bookLedgerEntry: () => ({ kind: 'fee', order_id: orderId, amount: price, reason: 'r' }),
+  /** Sent without If-Match, so that it changes nothing however good it is. */
+  putTopology: () => ({
+    zones: [{ name: 'world', regions: ['eu'] }],
+    cells: [
+      {
+        ...{ name: 'eu1', url: 'http://127.0.0.1:1', public_key: 'A'.repeat(43), state: 'active' },
+        ...{ durability: 'geo', on_isolation: 'sell', standby: { region: 'eu' } },
+      },
+    ],
+  }),
   putLocation: () => ({ name: 'X', cell: 'eu1', priority: 1, address, lat: 1, lon: 1 }),
 }
 

@@ -59,6 +59,7 @@ describe('a cell that runs alone', () => {
         reachable: true,
         last_heard_at: expect.stringMatching(/^2\d{3}-.*Z$/),
         round_trip_ms: 0,
+        data_as_of: expect.stringMatching(/^2\d{3}-.*Z$/),
         emptied: false,
       },
     ])
@@ -87,6 +88,7 @@ describe('a topology', () => {
       reachable: false,
       last_heard_at: null,
       round_trip_ms: null,
+      data_as_of: null,
       emptied: null,
     })
     const { version, by, ...body } = seen.json.topology

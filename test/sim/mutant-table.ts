@@ -2,6 +2,7 @@
 // silently become the code itself.
 
 import { edit, type Mutant } from './mutant.ts'
+import { mutantsOfCells } from './mutants-of-cells.ts'
 import { goodsMutants } from './mutants-of-goods.ts'
 
 const engine = 'src/modules/orders/engine.ts'
@@ -302,6 +303,7 @@ export const mutants: Mutant[] = [
     ],
   },
   ...goodsMutants,
+  ...mutantsOfCells,
   {
     name: 'a second attempt may begin beside an open one',
     guard: 'one open attempt',

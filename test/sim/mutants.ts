@@ -5,6 +5,7 @@ import { cp, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { runCellsSeed } from './cells/world.ts'
 import type { Mutant } from './mutant.ts'
 import { mutants } from './mutant-table.ts'
 import { systemFrom } from './system.ts'
@@ -38,7 +39,7 @@ async function hunt(mutant: Mutant, seedsMax: number, known: number[]) {
     const system = await systemFrom(folder)
     for (let turn = -known.length; turn < seedsMax; turn++) {
       const seed = turn < 0 ? known.at(turn)! : turn + 1
-      const { violation } = await runSeed(system, seed)
+      const { violation } = await (mutant.world === 'cells' ? runCellsSeed : runSeed)(system, seed)
       if (violation) return { seeds: seed, violation: violation.message.split('\n')[0]! }
     }
     return null

@@ -5,26 +5,51 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { describe, expect, test } from 'vitest'
+import { runCellsSeed } from './cells/world.ts'
 import { systemUnderTest } from './system.ts'
 import { runSeed } from './world.ts'
 
-const pastSeeds = readFileSync(join(import.meta.dirname, 'seeds.txt'), 'utf8')
-  .split('\n')
-  .filter((line) => /^\d/.test(line))
-  .map((line) => Number.parseInt(line, 10))
+const pastSeedsOf = (file: string): number[] =>
+  readFileSync(join(import.meta.dirname, file), 'utf8')
+    .split('\n')
+    .filter((line) => /^\d/.test(line))
+    .map((line) => Number.parseInt(line, 10))
 
 const holds = async (seed: number): Promise<void> => {
   const { violation } = await runSeed(systemUnderTest, seed)
   expect(violation, `seed ${seed}: node test/sim/main.ts --seed ${seed} --trace`).toBeNull()
 }
 
+const holdsInCells = async (seed: number): Promise<void> => {
+  const { violation } = await runCellsSeed(systemUnderTest, seed)
+  expect(violation, `seed ${seed}: node test/sim/cells/main.ts --seed ${seed} --trace`).toBeNull()
+}
+
 describe('every promise holds in the simulated cell', () => {
   test('in every world that once broke one', async () => {
-    for (const seed of pastSeeds) await holds(seed)
+    for (const seed of pastSeedsOf('seeds.txt')) await holds(seed)
   })
 
   test('in 300 more', { timeout: 120_000 }, async () => {
     for (let seed = 10_001; seed <= 10_300; seed++) await holds(seed)
+  })
+})
+
+describe('every promise holds in the simulated world of many cells', () => {
+  test('in every world that once broke one', async () => {
+    for (const seed of pastSeedsOf('seeds-of-cells.txt')) await holdsInCells(seed)
+  })
+
+  test('in 60 more', { timeout: 120_000 }, async () => {
+    for (let seed = 10_001; seed <= 10_060; seed++) await holdsInCells(seed)
+  })
+
+  test('and a seed replays exactly', async () => {
+    const [first, second] = [[], []] as string[][]
+    await runCellsSeed(systemUnderTest, 7, (line) => first!.push(line))
+    await runCellsSeed(systemUnderTest, 7, (line) => second!.push(line))
+    expect(first!.length).toBeGreaterThan(100)
+    expect(second).toEqual(first)
   })
 })
 

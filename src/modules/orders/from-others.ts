@@ -1,10 +1,15 @@
 // What other cells' logs and messages say that concerns the engine here: units sent to this cell, and orders whose key another cell
 // may have taken too. Each bears being told twice.
-import type { CellName, ShopId, Uuid } from '../../base/ids.ts'
+import { Type } from 'typebox'
+import { Compile } from 'typebox/compile'
+import { type CellName, type ShopId, toWireId, type Uuid } from '../../base/ids.ts'
 import type { Json } from '../../base/json.ts'
 import { limits } from '../../base/limits.ts'
+import { refused } from '../../base/result.ts'
+import { closed } from '../../base/schemas.ts'
 import type { Instant } from '../../base/time.ts'
 import type { Consumer } from '../../runtime/bus.ts'
+import { RefusedRequest } from '../../runtime/http.ts'
 import type { Database } from '../../runtime/pg.ts'
 import type { UnitPeers } from '../stock/allotments.ts'
 import { receiptsIn } from '../stock/transferred.ts'
@@ -31,11 +36,14 @@ export function engineForOthers(commands: Pick<Commands, 'submit'>, now: () => I
   }
 }
 
+export type EngineForOthers = ReturnType<typeof engineForOthers>
+
 type Options = {
   cell: CellName
   database: Pick<Database, 'query'>
   peers: Pick<UnitPeers, 'call'>
-  engine: ReturnType<typeof engineForOthers>
+  engine: Pick<EngineForOthers, 'receive' | 'supersede'>
+  readOrder: ReadOrder
   onMismatch(shopId: ShopId, order: string, other: string): void
 }
 
@@ -50,6 +58,12 @@ export function newsConsumer(from: CellName, options: Options): Consumer {
       const body = { shop_id: shopId, orders: [...orders] }
       const answer = await options.peers.call(of, 'standing', body, { deadlineMs: limits.askMsMax })
       return new Set((answer as { standing: Uuid[] }).standing)
+    },
+    async tellElder(of: CellName, { shopId, id, elder }: { shopId: ShopId; id: Uuid; elder: Uuid }) {
+      const order = await options.readOrder(shopId, elder)
+      if (!order || order.status === 'cancelled') return
+      const body = { shop_id: shopId, order: id, by: toWireId('ord', cell, elder) }
+      await options.peers.call(of, 'duplicate', body, { deadlineMs: limits.askMsMax })
     },
   }
   return {
@@ -67,11 +81,35 @@ export function newsConsumer(from: CellName, options: Options): Consumer {
   }
 }
 
+const DuplicateMessage = closed({
+  shop_id: Type.Integer({ minimum: 1 }),
+  order: Type.String({ format: 'uuid' }),
+  by: Type.String({ maxLength: limits.pathCharactersMax }),
+})
+const checkDuplicate = Compile(DuplicateMessage)
+
+/** The home of an elder order says that it stands. */
+export function duplicateHandler({ supersede }: Pick<EngineForOthers, 'supersede'>) {
+  return async (_from: CellName, body: Json): Promise<Json> => {
+    if (!checkDuplicate.Check(body)) throw new RefusedRequest(refused('invalid_body', 'It names no two orders.'))
+    const { shop_id: shopId, order: orderId, by } = body as { shop_id: ShopId; order: Uuid; by: string }
+    await supersede({ kind: 'supersede_order', shopId, orderId, by, ifVersion: null })
+    return {}
+  }
+}
+
+const StandingMessage = closed({
+  shop_id: Type.Integer({ minimum: 1 }),
+  orders: Type.Array(Type.String({ format: 'uuid' }), { maxItems: limits.standingOrdersMax }),
+})
+const checkStanding = Compile(StandingMessage)
+
 /** Which of its orders stand, as another cell asks. */
 export function standingHandler(readOrder: ReadOrder) {
   return async (_from: CellName, body: Json): Promise<Json> => {
+    if (!checkStanding.Check(body)) throw new RefusedRequest(refused('invalid_body', 'It asks for no orders.'))
     const { shop_id: shopId, orders } = body as { shop_id: ShopId; orders: Uuid[] }
-    const found = await Promise.all(orders.slice(0, limits.standingOrdersMax).map((id) => readOrder(shopId, id)))
+    const found = await Promise.all(orders.map((id) => readOrder(shopId, id)))
     return { standing: found.flatMap((order) => (order && order.status !== 'cancelled' ? [order.id] : [])) }
   }
 }

@@ -1,5 +1,6 @@
 // Two orders of one idempotency key, placed in two cells that could not ask each other: when they meet, the elder survives and the
-// younger becomes its duplicate, with its money back. Only the younger's home acts, once the elder's home says that the elder stands.
+// younger becomes its duplicate, with its money back. The younger's home does it, once the elder's home says that the elder stands.
+// Either may be the one that hears of the other: a key is looked up when its event arrives, and may be taken a moment later.
 import { type CellName, parseWireId, type ShopId, toWireId, type Uuid } from '../../base/ids.ts'
 import type { LogEvent } from '../../runtime/event-log.ts'
 import type { KeyRow } from './batch-state.ts'
@@ -14,6 +15,8 @@ export type MeetingOptions = {
   /** Which of the orders stand in the other cell. Rejects when it is out of reach. */
   standing(of: CellName, shopId: ShopId, orders: readonly Uuid[]): Promise<ReadonlySet<Uuid>>
   supersede(command: SupersedeOrder): Promise<void>
+  /** The elder is this cell's: if it stands, the younger's home is told. Rejects when that is out of reach. */
+  tellElder(of: CellName, order: { shopId: ShopId; id: Uuid; elder: Uuid }): Promise<void>
   /** One key, two different requests: a mistake of the caller, which nobody but he can settle. */
   onMismatch(shopId: ShopId, order: string, other: string): void
 }
@@ -33,7 +36,9 @@ export async function meetOrders(options: MeetingOptions, from: CellName, events
     if (!own || own.resultId === null) continue
     const names = [toWireId('ord', options.cell, own.resultId), toWireId('ord', from, id)] as const
     if (own.request !== request) options.onMismatch(shopId, ...names)
-    else if (isYounger({ id: own.resultId, cell: options.cell }, { id, cell: from })) {
+    else if (isYounger({ id, cell: from }, { id: own.resultId, cell: options.cell }))
+      await options.tellElder(from, { shopId, id, elder: own.resultId })
+    else {
       const standing = await options.standing(from, shopId, [id])
       if (!standing.has(id)) continue
       await options.supersede({ kind: 'supersede_order', shopId, orderId: own.resultId, by: names[1], ifVersion: null })

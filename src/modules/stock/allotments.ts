@@ -4,13 +4,15 @@ import { Compile } from 'typebox/compile'
 import type { CellName, LocationCode, ShopId, Sku } from '../../base/ids.ts'
 import type { Json } from '../../base/json.ts'
 import { limits } from '../../base/limits.ts'
-import type { Outcome } from '../../base/result.ts'
+import { type Outcome, refused } from '../../base/result.ts'
 import { type Instant, instant } from '../../base/time.ts'
 import type { Clock } from '../../runtime/clock.ts'
+import { RefusedRequest } from '../../runtime/http.ts'
 import { skuKey } from './decide.ts'
 import type { Demand } from './demand.ts'
 import { isElderWant, sharesByDemand, unitsToAskFor } from './escrow.ts'
 import { AskAnswer, AskMessage } from './peer-words.ts'
+import { shortOf } from './sourcing.ts'
 import type { CellShare, ReceiveUnits, SendUnits, Sent, StockRow } from './types.ts'
 
 /** The other cells, as far as units are concerned. */
@@ -67,6 +69,8 @@ export function createAllotments(options: AllotmentOptions) {
   /** Until when nobody is asked again for what is missed, or for what will be, since nobody had any to give. */
   const noneUntil = new Map<string, number>()
   const noneSpareUntil = new Map<string, number>()
+  /** What is missing here, or sold beyond what is there, while others may have it. */
+  const owed = new Map<string, { shopId: ShopId; debt: Lack & { wanted: number } }>()
 
   function open(shopId: ShopId, lack: Lack & { wanted: number; evenIfGrouped: boolean }): Want {
     const key = skuKey(shopId, lack.sku)
@@ -196,12 +200,19 @@ export function createAllotments(options: AllotmentOptions) {
     demand.saw(rows)
     const { shopId, sku } = first
     const key = skuKey(shopId, sku)
+    const debt = debtOf(rows)
+    if (debt) owed.set(key, { shopId, debt })
+    else owed.delete(key)
     if (first.tracking === 'none' || wants.has(key) || isQuiet(noneUntil, key) || isQuiet(noneSpareUntil, key)) return
-    const owed = rows.find(({ missing }) => missing > 0)
     const available = demand.availableOf(shopId, sku)
     const wanted = unitsToAskFor({ available, rate: demand.rateOf(shopId, sku), refillMs: refillMs() })
-    if (owed) askLater(shopId, { sku, need: owed.missing, location: owed.location, wanted: 0 })
+    if (debt) askLater(shopId, debt)
     else if (wanted > 0) askLater(shopId, { sku, need: 0, wanted })
+  }
+
+  /** What a count left short is asked for until it has come; to be called now and then. */
+  function askForOwed(): void {
+    for (const [key, { shopId, debt }] of owed) if (!wants.has(key)) askLater(shopId, debt)
   }
 
   function askLater(shopId: ShopId, lack: Lack & { wanted: number }): void {
@@ -217,7 +228,7 @@ export function createAllotments(options: AllotmentOptions) {
 
   /** Another cell asks. */
   async function answerAsk(from: CellName, body: Json): Promise<Json> {
-    if (!checkAsk.Check(body)) throw new Error(`${from} asked for something else than units`)
+    if (!checkAsk.Check(body)) throw new RefusedRequest(refused('invalid_body', 'It asks for no units.'))
     const shopId = body.shop_id as ShopId
     const theirs = { firstAskedAt: instant(body.first_asked_at), cell: from }
     const answers = await Promise.all(
@@ -246,7 +257,15 @@ export function createAllotments(options: AllotmentOptions) {
     return sharesByDemand([{ cell, rate: demand.rateOf(shopId, sku) }, ...rates])
   }
 
-  return { saw, gather, sharesOf, answerAsk }
+  return { saw, askForOwed, gather, sharesOf, answerAsk }
+}
+
+/** Goods that a count did not find have to come from their place; what was sold beyond what is there, from anywhere. */
+function debtOf(rows: readonly StockRow[]): (Lack & { wanted: number }) | undefined {
+  const row = rows.find(({ missing }) => missing > 0)
+  if (row) return { sku: row.sku, need: row.missing, location: row.location, wanted: 0 }
+  const need = shortOf(rows)
+  return need > 0 ? { sku: rows[0]!.sku, need, wanted: 0 } : undefined
 }
 
 const answerOf = (

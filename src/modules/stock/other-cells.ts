@@ -4,8 +4,10 @@ import { Compile } from 'typebox/compile'
 import type { CellName, LocationCode, ShopId, Sku } from '../../base/ids.ts'
 import type { Json } from '../../base/json.ts'
 import { limits } from '../../base/limits.ts'
+import { refused } from '../../base/result.ts'
 import { type Instant, instant } from '../../base/time.ts'
 import type { Clock } from '../../runtime/clock.ts'
+import { RefusedRequest } from '../../runtime/http.ts'
 import type { Database } from '../../runtime/pg.ts'
 import type { UnitPeers } from './allotments.ts'
 import { skuKey } from './decide.ts'
@@ -143,11 +145,11 @@ export function openOtherCells({ cell, database, peers, receive, clock }: Option
       await briefly(work, limits.deliverWaitMs)
     },
     async answerLevels(body) {
-      if (!checkLevels.Check(body)) throw new Error('not a question about levels')
+      if (!checkLevels.Check(body)) throw new RefusedRequest(refused('invalid_body', 'It is no question about levels.'))
       return here(body.shop_id as ShopId, body.skus as Sku[])
     },
     async answerCredit(from, body) {
-      if (!checkCredit.Check(body)) throw new Error('not totals of units')
+      if (!checkCredit.Check(body)) throw new RefusedRequest(refused('invalid_body', 'It tells no totals.'))
       const shopId = body.shop_id as ShopId
       const totals = body.totals.map((one) => ({ ...one, sku: one.sku as Sku, location: one.location as LocationCode }))
       await receive({ kind: 'receive_units', shopId, from, totals, tracking: body.tracking })

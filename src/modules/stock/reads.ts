@@ -1,5 +1,6 @@
 // What stock tells: levels, holds, policies and locations as last committed; and the locations, which no command moves.
 import type { CellName, LocationCode, ShopId, Sku, Uuid } from '../../base/ids.ts'
+import { limits } from '../../base/limits.ts'
 import { instant } from '../../base/time.ts'
 import type { Database } from '../../runtime/pg.ts'
 import { type ReplicaRow, tellWritten } from '../../runtime/replica.ts'
@@ -106,4 +107,25 @@ export async function ensureMainLocation(
     const [made] = await session.run<{ row: ReplicaRow }>(addLocationSql, [shopId, mainLocation, 'Main', cell])
     if (made) await tellWritten(session, locationKind, made.row)
   })
+}
+
+const owingSql = `
+  select distinct r.shop_id, r.sku from stock.rows r
+  where r.missing > 0 or (r.tracking = 'counted' and r.on_hand + r.allowance < r.reserved + r.committed)
+  limit ${limits.owedMax}`
+
+/** All rows of each SKU of which a count found less than was sold, here or in other cells. */
+export async function readOwing(database: Reader): Promise<StockRow[][]> {
+  const found = await database.query<{ shop_id: ShopId; sku: Sku }>(owingSql, [])
+  const shops = Map.groupBy(found, ({ shop_id }) => shop_id)
+  const rows = await Promise.all(
+    [...shops].map(([shopId, of]) =>
+      readRows(
+        database,
+        shopId,
+        of.map(({ sku }) => sku),
+      ),
+    ),
+  )
+  return [...Map.groupBy(rows.flat(), ({ shopId, sku }) => `${shopId} ${sku}`).values()]
 }

@@ -89,7 +89,10 @@ export function createCellsAuditor(cells: () => readonly CellNode[]) {
         sums.onHand += row.onHand
         sums.allowance += row.allowance
         sums.taken += row.reserved + row.committed + row.shipped
-        available += row.onHand + row.allowance - row.reserved - row.committed - row.missing
+        const inRow = row.onHand + row.allowance - row.reserved - row.committed - row.missing
+        if (inRow < 0 && !bookOf(sku).hasFacts)
+          throw new Violation('P1', `${sku}: a row of ${cell.name} is ${-inRow} short`)
+        available += inRow
         addUnderWay(sums, cell, row)
       }
       sums.available.set(cell.name, available)

@@ -43,7 +43,25 @@ type Process = {
   kill(): void
 }
 
-class OutOfReach extends Error {}
+class OutOfReach extends Error {
+  override readonly name = 'OutOfReach'
+  readonly cell: CellName
+  constructor(cell: CellName) {
+    super(`${cell} did not answer`)
+    this.cell = cell
+  }
+}
+
+/** The fields of all messages; which are there depends on its kind. */
+type Message = {
+  request: CellRequest
+  hops: number
+  orders: Uuid[]
+  after: number
+  shop: ShopId
+  id: Uuid
+  by: string
+}
 
 export const shopId = 1 as ShopId
 
@@ -127,7 +145,7 @@ export function createCellNode(world: CellsWorld, name: CellName, random: Prng) 
       if (answer !== undefined) misses.set(to, 0)
       else if (message !== 'log') misses.set(to, (misses.get(to) ?? 0) + 1) // one that waits for news says little
       if (message === 'ask') trace(() => `${name} asks ${to}: ${text} -> ${JSON.stringify(answer) ?? 'no answer'}`)
-      if (answer === undefined) throw new OutOfReach(`${to} did not answer`)
+      if (answer === undefined) throw new OutOfReach(to)
       return answer
     }
     const others = world.names.filter((one) => one !== name)
@@ -184,6 +202,10 @@ export function createCellNode(world: CellsWorld, name: CellName, random: Prng) 
       async supersede(command: Command) {
         await submit(command)
       },
+      async tellElder(of: CellName, { shopId: shop, id, elder }: { shopId: ShopId; id: Uuid; elder: Uuid }) {
+        if (database.tables.orders.get(elder)?.status === 'cancelled') return
+        await call(of, 'duplicate', { shop, id, by: `${name} ${elder}` }, { deadlineMs: 3_000 })
+      },
       onMismatch: () => world.failed(new Error('a key was used for two requests')),
     }
 
@@ -218,12 +240,15 @@ export function createCellNode(world: CellsWorld, name: CellName, random: Prng) 
     }
 
     async function message(from: CellName, kind: string, body: Json): Promise<Json> {
-      const of = body as unknown as { request: CellRequest; hops: number; orders: Uuid[]; after: number }
+      const of = body as unknown as Message
       switch (kind) {
         case 'ask':
           return allotments.answerAsk(from, body)
         case 'forward':
           return (await handle(of.request, of.hops)) as unknown as Json
+        case 'duplicate':
+          await submit({ kind: 'supersede_order', shopId: of.shop, orderId: of.id, by: of.by, ifVersion: null })
+          return {}
         case 'standing':
           return of.orders.filter((id) => {
             const order = database.tables.orders.get(id)
@@ -286,7 +311,7 @@ export function createCellNode(world: CellsWorld, name: CellName, random: Prng) 
   }
 }
 
-export const isNotNow = (system: System, error: unknown): boolean =>
+const isNotNow = (system: System, error: unknown): boolean =>
   error instanceof system.Overloaded || error instanceof system.DatabaseUnavailable
 
 const asLogEvent = (event: LoggedEvent): LogEvent => ({

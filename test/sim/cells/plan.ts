@@ -30,6 +30,8 @@ export type CellsPlan = {
   /** Odds that a client tries another cell when it got no answer. */
   wanders: number
   thinkMsMax: number
+  /** Odds that an answer does not reach its client. */
+  unanswered: number
 }
 
 export function makeCellsPlan(random: Prng): CellsPlan {
@@ -56,5 +58,6 @@ export function makeCellsPlan(random: Prng): CellsPlan {
     namedKeys: random.next(),
     wanders: odds(0.3, 1),
     thinkMsMax: random.pick([1, 50, 1_000]),
+    unanswered: odds(0.4, 0.3),
   }
 }

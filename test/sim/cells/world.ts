@@ -208,7 +208,9 @@ async function pursue(run: Run, near: CellNode, request: CellRequest, random: Pr
   const { scheduler, plan, nodes } = run
   for (let attempt = 0; attempt < 60; attempt++) {
     const cell = attempt > 0 && random.chance(plan.wanders) ? random.pick(nodes) : near
-    const reply = await Promise.race([callCell(run, cell, request), scheduler.sleep(patienceMs).then(() => null)])
+    const isHeard = !random.chance(plan.unanswered)
+    const answer = callCell(run, cell, request).then((reply) => (isHeard ? reply : null))
+    const reply = await Promise.race([answer, scheduler.sleep(patienceMs).then(() => null)])
     if (reply && reply.kind !== 'unavailable') {
       run.say(
         () => `${cell.name} answers ${reply.kind} ${'id' in reply ? reply.id : 'code' in reply ? reply.code : ''}`,
