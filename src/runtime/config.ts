@@ -135,7 +135,7 @@ export const optionTable = [
     flag: 'latency',
     value: 'TIME',
     default: '0ms',
-    meaning: `Makes what cells tell each other take so long, up to ${limits.latencyMsMax}ms each way: to feel distance in development.`,
+    meaning: `Makes a way to another cell and back take so much longer, up to ${limits.latencyMsMax}ms: to feel distance in development.`,
     problem: latencyProblem,
   },
   {
