@@ -16,6 +16,8 @@ export type GeneratorPlan = {
   /** Opens lost connections again. */
   reconnect: boolean
   pay?: { method: string; wait: boolean }
+  /** Before every key: the name of its cell and a dot. */
+  keyPrefix?: string
 }
 
 export type GeneratorReport = {
@@ -47,7 +49,7 @@ const plan = JSON.parse(process.argv[2]!) as GeneratorPlan
 const { hostname, port } = new URL(plan.url)
 const request: Stencil = makeStencil(
   (key, body) =>
-    `POST /v1/orders HTTP/1.1\r\nHost: ${hostname}:${port}\r\nAuthorization: Bearer sk_dev\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\nIdempotency-Key: ${key}${plan.pay?.wait ? '\r\nPrefer: wait=20' : ''}\r\n\r\n${body}`,
+    `POST /v1/orders HTTP/1.1\r\nHost: ${hostname}:${port}\r\nAuthorization: Bearer sk_dev\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\nIdempotency-Key: ${plan.keyPrefix ?? ''}${key}${plan.pay?.wait ? '\r\nPrefer: wait=20' : ''}\r\n\r\n${body}`,
   plan.pay?.method,
 )
 const pipes: Pipe[] = []

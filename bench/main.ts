@@ -7,15 +7,19 @@ import { asFailure, CommandFailure } from '../src/cli/failure.ts'
 import { formatTable } from '../src/cli/table.ts'
 import type { Bench, BenchContext, BenchResult } from './bench.ts'
 import { bulk } from './bulk.ts'
+import { cells } from './cells.ts'
 import { checkout } from './checkout.ts'
 import { engine } from './engine.ts'
+import { geo } from './geo.ts'
 import { growth } from './growth.ts'
 import { hot } from './hot.ts'
+import { hotCells } from './hot-cells.ts'
 import { checkDisk, commit, fixedJobMs, machine } from './machine.ts'
 import { type BenchName, type BenchOptions, benchHelp, readOptions } from './options.ts'
 import { orders } from './orders.ts'
 import { overload } from './overload.ts'
 import { recovery } from './recovery.ts'
+import { sellout } from './sellout.ts'
 import { slowProvider } from './slow-provider.ts'
 import { webhooks } from './webhooks.ts'
 
@@ -30,6 +34,10 @@ const benches: Record<BenchName, Bench> = {
   checkout,
   'slow-provider': slowProvider,
   webhooks,
+  cells,
+  sellout,
+  'hot-cells': hotCells,
+  geo,
 }
 const resultsFile = new URL('./results.jsonl', import.meta.url)
 

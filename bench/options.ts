@@ -14,12 +14,16 @@ export const benchNames = [
   'checkout',
   'slow-provider',
   'webhooks',
+  'cells',
+  'sellout',
+  'hot-cells',
+  'geo',
 ] as const
 export type BenchName = (typeof benchNames)[number]
 
 export type BenchOptions = {
   name: BenchName
-  /** Of one measured slice; of the load before each kill in `recovery`. */
+  /** Of one measured slice; of the load before each kill in `recovery`; in `geo`, that the standby is dead. */
   seconds: number
   /** How often each contender has its turn. */
   rounds: number
@@ -45,6 +49,10 @@ const secondsUsual: Record<BenchName, number> = {
   checkout: 10,
   'slow-provider': 10,
   webhooks: 60,
+  cells: 10,
+  sellout: 30,
+  'hot-cells': 10,
+  geo: 60,
 }
 
 const roundsUsual: Record<BenchName, number> = {
@@ -58,6 +66,10 @@ const roundsUsual: Record<BenchName, number> = {
   checkout: 3,
   'slow-provider': 2,
   webhooks: 1,
+  cells: 3,
+  sellout: 1,
+  'hot-cells': 3,
+  geo: 2,
 }
 
 export const benchHelp = `Usage: npm run bench -- NAME [options]
@@ -72,6 +84,10 @@ export const benchHelp = `Usage: npm run bench -- NAME [options]
   checkout   placed, paid by the test provider and confirmed in one request
   slow-provider  orders placed while the provider is slow and loses answers, against a healthy one
   webhooks   events delivered to one endpoint, some of them at the second attempt
+  cells      orders in three cells 100 ms apart, against three cells that know of no other
+  sellout    10,000 units sold out over three cells whose demand is uneven
+  hot-cells  one SKU in two cells of a region, against one
+  geo        a geo cell whose standby is 40 ms away, against a local one; then the standby dies, and then the primary
 
   --seconds N      of each measured slice
   --rounds N       turns of each contender, of which the middle one counts; in recovery the worst [3; recovery 1]

@@ -42,8 +42,19 @@ export function cpuSecondsOf(root: number, without?: number): number {
   return treeOf(root, without, all).reduce((sum, pid) => sum + all.get(pid)!.cpuTicks, 0) / ticksPerSecond
 }
 
-export const childrenOf = (pid: number): number[] =>
-  [...readAll()].filter(([, { parent }]) => parent === pid).map(([child]) => child)
+/** Those that have the word on their command line. */
+export const childrenOf = (pid: number, word: string): number[] =>
+  [...readAll()]
+    .filter(([child, { parent }]) => parent === pid && wordsOf(child).includes(word))
+    .map(([child]) => child)
+
+function wordsOf(pid: number): string[] {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')
+  } catch {
+    return [] // gone in between
+  }
+}
 
 /** The most memory that a process has ever had resident. */
 export function peakRssMib(pid: number): number {

@@ -9,9 +9,10 @@ import type postgres from 'postgres'
 import { uuidV7 } from '../src/base/ids.ts'
 import type { Instant } from '../src/base/time.ts'
 import { CommandFailure } from '../src/cli/failure.ts'
-import { openSql, socketUrl } from '../src/runtime/database-url.ts'
+import { type DatabaseUrl, openSql, socketUrl } from '../src/runtime/database-url.ts'
 import { superuser } from '../src/runtime/embedded-folder.ts'
 import { readPostmaster } from '../src/runtime/embedded-postmaster.ts'
+import { eventually } from '../test/support/eventually.ts'
 import type { BenchContext } from './bench.ts'
 import { repository } from './machine.ts'
 import { childrenOf, cpuSecondsOf } from './processes.ts'
@@ -25,64 +26,129 @@ export type HttpServer = {
   cpuSeconds(): Promise<CpuSeconds>
 }
 
+/** One cell of a start. */
 export type BenchServer = HttpServer & {
+  cell: string
   sql: postgres.Sql
   /** The process that answers HTTP. */
   cellPid(): number
   postmasterPid(): Promise<number>
 }
 
+export type StartWanted = { folderName: string; cells: readonly string[]; flags?: readonly string[] }
+
 const readyMsMax = 120_000
 const stopMsMax = 90_000
+const stockMsMax = 20_000
 
-/** On a data folder of its own, with stock of every SKU. */
+/** One cell on a data folder of its own, with stock of every SKU. */
 export async function startServer(context: BenchContext, folderName = 'cells'): Promise<BenchServer> {
-  const data = join(context.folder, folderName)
+  const [server] = (await startCells(context, { folderName, cells: ['eu1'] })) as [BenchServer]
+  await receiveSpread([server])
+  return server
+}
+
+/** Cells that know each other, on one data folder; every one of them takes requests. */
+export async function startCells(context: BenchContext, wanted: StartWanted): Promise<BenchServer[]> {
+  const data = join(context.folder, wanted.folderName)
   const flags = [
     '--port=0',
-    '--cells=eu1',
+    `--cells=${wanted.cells.join(',')}`,
     `--data=${data}`,
     `--lanes=${context.options.lanes}`,
     '--json-logs',
     '--log-level=error',
+    ...(wanted.flags ?? []),
   ]
-  const { child, url } = await startProcess(context, ['src/cli/holdfast.ts', 'start', ...flags])
-  const cluster = join(data, 'eu1', 'pg')
-  const sql = await openCluster(data, cluster)
-  context.defer(() => sql.end({ timeout: 1 }))
-  const postmasterPid = async () => {
+  const { child, ready } = await startProcess(context, ['src/cli/holdfast.ts', 'start', ...flags])
+  const servers = await Promise.all(ready.cells.map((one) => benchServer(context, { ...one, data, parent: child })))
+  await eventually(() => allReady(servers), readyMsMax)
+  return servers
+}
+
+const allReady = async (servers: readonly HttpServer[]): Promise<boolean> =>
+  (await Promise.all(servers.map(({ url }) => fetch(`${url}/readyz`)))).every(({ ok }) => ok)
+
+type Started = { cell: string; url: string; data: string; parent: ChildProcess }
+
+async function benchServer(context: BenchContext, { cell, url, data, parent }: Started): Promise<BenchServer> {
+  const cluster = join(data, cell, 'pg')
+  const postmaster = async () => {
     const found = await readPostmaster(cluster)
     if (!found) throw new CommandFailure('postgres_gone', `PostgreSQL on ${cluster} is gone`)
-    return found.pid
+    return found
   }
-  await receiveStock(url)
+  const password = (await readFile(join(data, cell, 'password'), 'utf8')).trim()
+  const { socketFolder } = await postmaster()
+  const sql = openBenchSql(
+    context,
+    socketUrl({ folder: socketFolder, user: superuser, password, database: 'holdfast' }),
+  )
+  const postmasterPid = async () => (await postmaster()).pid
+  const cellPid = () => childrenOf(parent.pid!, `${data}/${cell}`)[0]!
   return {
+    cell,
     url,
     sql,
     postmasterPid,
-    cellPid: () => childrenOf(child.pid!)[0]!, // the parent has no other
+    cellPid,
     async cpuSeconds() {
-      const postgres = cpuSecondsOf(await postmasterPid())
-      return { server: cpuSecondsOf(child.pid!, await postmasterPid()), postgres }
+      const pid = await postmasterPid()
+      return { server: cpuSecondsOf(cellPid(), pid), postgres: cpuSecondsOf(pid) }
     },
   }
 }
 
-/** The same app, answering at once without engine and database. */
-export async function startNoopServer(context: BenchContext): Promise<HttpServer> {
-  const { child, url } = await startProcess(context, ['bench/noop-server.ts'])
-  return { url, cpuSeconds: async () => ({ server: cpuSecondsOf(child.pid!), postgres: 0 }) }
+/** One cell on a PostgreSQL that the bench has started itself, with stock of every SKU. */
+export async function startServerOn(
+  context: BenchContext,
+  { url, pid, flags }: { url: DatabaseUrl; pid: () => number; flags: readonly string[] },
+): Promise<BenchServer> {
+  const own = [
+    '--port=0',
+    '--cells=eu1',
+    `--data=${join(context.folder, 'cells-on')}`,
+    '--json-logs',
+    '--log-level=fatal',
+  ]
+  const args = ['src/cli/holdfast.ts', 'start', ...own, `--lanes=${context.options.lanes}`, `--database-url=${url}`]
+  const { child, ready } = await startProcess(context, [...args, ...flags])
+  const server: BenchServer = {
+    cell: 'eu1',
+    url: ready.url,
+    sql: openBenchSql(context, url),
+    postmasterPid: async () => pid(),
+    cellPid: () => childrenOf(child.pid!, join(context.folder, 'cells-on', 'eu1'))[0]!,
+    cpuSeconds: async () => ({ server: cpuSecondsOf(child.pid!), postgres: cpuSecondsOf(pid()) }),
+  }
+  await eventually(() => allReady([server]), readyMsMax)
+  await receiveSpread([server])
+  return server
 }
 
+function openBenchSql(context: BenchContext, url: DatabaseUrl): postgres.Sql {
+  const sql = openSql(url, { max: 2, onnotice: () => {} }) as unknown as postgres.Sql
+  context.defer(() => sql.end({ timeout: 1 }))
+  return sql
+}
+
+/** The same app, answering at once without engine and database. */
+export async function startNoopServer(context: BenchContext): Promise<HttpServer> {
+  const { child, ready } = await startProcess(context, ['bench/noop-server.ts'])
+  return { url: ready.url, cpuSeconds: async () => ({ server: cpuSecondsOf(child.pid!), postgres: 0 }) }
+}
+
+/** What it says of itself when it is ready. */
+type Ready = { url: string; cells: { cell: string; url: string }[] }
+
 /** A Node process that says where it listens as a line of JSON; it is told to stop in the end. */
-async function startProcess(context: BenchContext, args: string[]): Promise<{ child: ChildProcess; url: string }> {
+async function startProcess(context: BenchContext, args: string[]): Promise<{ child: ChildProcess; ready: Ready }> {
   const child = spawn(process.execPath, args, { cwd: repository, stdio: ['ignore', 'pipe', 'inherit'] })
   context.defer(() => stopProcess(child))
   const lines = createInterface({ input: child.stdout! })
-  const ready = new Promise<string>((resolve) => {
+  const said = new Promise<Ready>((resolve) => {
     lines.on('line', (line) => {
-      const url = /^\{"ready":true,"url":"([^"]+)"/.exec(line)?.[1]
-      if (url) resolve(url)
+      if (line.startsWith('{"ready":true,')) resolve(JSON.parse(line) as Ready)
       else process.stderr.write(`${line}\n`)
     })
   })
@@ -92,10 +158,10 @@ async function startProcess(context: BenchContext, args: string[]): Promise<{ ch
   const late = pause(readyMsMax, undefined, { ref: false }).then(() => {
     throw new CommandFailure('server_late', `${args[0]} was not ready after ${readyMsMax / 1000} s`)
   })
-  const url = await Promise.race([ready, ended, late])
+  const ready = await Promise.race([said, ended, late])
   ended.catch(() => {}) // from here on its end is seen by whoever asks it
   late.catch(() => {})
-  return { child, url }
+  return { child, ready }
 }
 
 async function stopProcess(child: ChildProcess): Promise<void> {
@@ -107,20 +173,24 @@ async function stopProcess(child: ChildProcess): Promise<void> {
   clearTimeout(lastResort)
 }
 
-async function openCluster(data: string, cluster: string): Promise<postgres.Sql> {
-  const password = (await readFile(join(data, 'eu1', 'password'), 'utf8')).trim()
-  const postmaster = await readPostmaster(cluster)
-  const url = socketUrl({ folder: postmaster!.socketFolder, user: superuser, password, database: 'holdfast' })
-  return openSql(url, { max: 2, onnotice: () => {} }) as unknown as postgres.Sql
-}
+export type StockOf = { sku: string; units: number }
 
-async function receiveStock(url: string): Promise<void> {
-  const adjustments = Array.from({ length: skusSpread }, (_, at) => ({
-    sku: skuOf(at),
-    delta: unitsOnHand,
-    reason: 'received',
-  }))
-  await post(`${url}/v1/stock/adjustments`, { adjustments }, 200)
+const spreadStock: readonly StockOf[] = Array.from({ length: skusSpread }, (_, at) => ({
+  sku: skuOf(at),
+  units: unitsOnHand,
+}))
+
+/** Of every SKU of the usual load, more than is ever sold. */
+export const receiveSpread = (servers: readonly BenchServer[]): Promise<void> => receiveStock(servers, spreadStock)
+
+/** At the first of the cells, which shares it with the others; it is there when this resolves. */
+export async function receiveStock(servers: readonly BenchServer[], stock: readonly StockOf[]): Promise<void> {
+  const adjustments = stock.map(({ sku, units }) => ({ sku, delta: units, reason: 'received' }))
+  await post(`${servers[0]!.url}/v1/stock/adjustments`, { adjustments }, 200)
+  const has = async ({ sql }: BenchServer) =>
+    (await sql`select 1 from stock.rows where sku = any(${stock.map(({ sku }) => sku)}) and on_hand > 0`).length ===
+    stock.length
+  await eventually(async () => (await Promise.all(servers.map(has))).every(Boolean), stockMsMax)
 }
 
 async function post(url: string, body: object, expected: number): Promise<unknown> {

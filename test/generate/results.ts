@@ -65,6 +65,14 @@ const sentences: Record<BenchName, (of: Numbers) => string> = {
     `offered ${of('offered_factor', 1)} × its capacity, as much as this machine can generate: ${of('goodput_ratio', 2)} × the capacity still done, p99 of the accepted ${of('p99_accepted_ms')} ms, the rest refused with ${of('refused_status')}`,
   recovery: (of) =>
     `orders again ${of('server_seconds', 1)} s after \`kill -9\` of the server, ${of('postgres_seconds', 1)} s after \`kill -9\` of PostgreSQL, under load`,
+  cells: (of) =>
+    `three cells ${of('round_trip_ms')} ms apart: an order in each takes ${of('local_p50_ratio_to_single', 2)} × (p50) and ${of('local_p99_ratio_to_single', 2)} × (p99) what it takes in cells that know of no other, ${of('cells_p50_ms', 1)} ms and ${of('cells_p99_ms', 1)} ms`,
+  sellout: (of) =>
+    `**${of('sold')} of 10,000 units sold** over three cells with uneven demand; ${of('false_sold_outs')} buyers told "sold out" while there were units, ${of('oversold')} oversold`,
+  'hot-cells': (of) =>
+    `one SKU in two cells of a region: ${of('engine_cpu_us_per_order_ratio', 2)} × the CPU an order that it takes in one`,
+  geo: (of) =>
+    `standby ${of('round_trip_ms')} ms away: ${of('throughput_ratio_to_local', 2)} × the rate of a \`local\` cell, p50 ${of('p50_ms', 1)} ms; while the standby was dead everything was refused, the slowest after ${of('refused_ms_max')} ms; ${of('acknowledged_lost')} acknowledged orders lost when it was promoted`,
 }
 
 /** A field that a result lacks is a fault of the bench or of this page. */

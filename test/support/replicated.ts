@@ -1,5 +1,5 @@
 // Two real servers of the test's own, the second a synchronous standby of the first, with a way between them that can be slow.
-// Without fsync: what is tested is what one of them has got, not what a disk keeps.
+// Without fsync, unless it is asked for: what is tested is what one of them has got, not what a disk keeps.
 import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { createConnection, createServer, type Server, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { type DatabaseUrl, socketUrl } from '../../src/runtime/database-url.ts'
 import { type Embedded, startEmbedded } from '../../src/runtime/embedded.ts'
 import { processesIn } from '../../src/runtime/embedded-postmaster.ts'
-import { throwAwaySettings } from '../../src/runtime/embedded-settings.ts'
+import { settingsBeside, throwAwaySettings } from '../../src/runtime/embedded-settings.ts'
 import { type EmbeddedStandby, setSynchronousStandby, startStandby } from '../../src/runtime/embedded-standby.ts'
 
 export type Replicated = {
@@ -19,12 +19,14 @@ export type Replicated = {
   stop(): Promise<void>
 }
 
-const settings = { ...throwAwaySettings, synchronous_commit: 'local', shared_buffers: '32MB', max_connections: '60' }
+const throwAway = { ...throwAwaySettings, synchronous_commit: 'local', shared_buffers: '32MB', max_connections: '60' }
 
-/** `delayMs`: how long every byte is on its way, each way. */
-export async function startReplicated({ delayMs = 0 } = {}): Promise<Replicated> {
-  const folder = await mkdtemp(join(tmpdir(), `holdfast-test-${process.pid}-replicated-`))
-  const primary = await startEmbedded({ folder: join(folder, 'eu1'), settings, durable: false })
+/** `delayMs`: how long every byte is on its way, each way. `durable`: as the product runs them. */
+export async function startReplicated({ delayMs = 0, durable = false, parent = tmpdir() } = {}): Promise<Replicated> {
+  const settings = durable ? settingsBeside(1, 'geo') : throwAway
+  const folder = await mkdtemp(join(parent, `holdfast-test-${process.pid}-replicated-`))
+  await chmod(folder, 0o711) // PostgreSQL runs as another account when we are root
+  const primary = await startEmbedded({ folder: join(folder, 'eu1'), settings, durable })
   const way = delayMs > 0 ? await slowWay(primary.url, delayMs) : undefined
   const standby = await startStandby({
     cellFolder: join(folder, 'eu1'),
@@ -32,7 +34,7 @@ export async function startReplicated({ delayMs = 0 } = {}): Promise<Replicated>
     primary,
     primaryUrl: way?.url,
     settings,
-    durable: false,
+    durable,
   })
   await setSynchronousStandby(primary.url, standby.name)
   const signal = (name: 'SIGSTOP' | 'SIGCONT') => {
