@@ -74,7 +74,7 @@ const app = await createApp({
   cells: {
     topology: { current: noCell, change: noCell },
     peers: { isUp: noCell, rttMs: noCell, lastHeardAt: noCell, dataAsOf: noCell },
-    isEmptied: noCell,
+    whyNotEmptied: noCell,
     rules: {},
   },
   database: noDatabase,

@@ -12,16 +12,19 @@ import type { Routing } from './gateway/forwarding.ts'
 import type { PeerRoutesOptions } from './gateway/peers.ts'
 import { duplicateHandler, engineForOthers, newsConsumer, standingHandler } from './modules/orders/from-others.ts'
 import { withGathering } from './modules/orders/gathering.ts'
-import type { ReadOrder } from './modules/orders/reads.ts'
+import { createOrderReader } from './modules/orders/reads.ts'
 import type { Commands } from './modules/orders/service.ts'
 import { shopReplicas } from './modules/shops/replica.ts'
 import type { Keys } from './modules/shops/service.ts'
 import type { SeveralCells } from './modules/stock/adjusting.ts'
 import { createAllotments } from './modules/stock/allotments.ts'
+import type { Confirmed } from './modules/stock/audit.ts'
 import { trackDemand } from './modules/stock/demand.ts'
+import { handOverUnits } from './modules/stock/handing-over.ts'
 import { openOtherCells } from './modules/stock/other-cells.ts'
 import { readOwing } from './modules/stock/reads.ts'
 import { stockReplicas } from './modules/stock/replica.ts'
+import { trackConfirmed, transferSumsHandler, unsettledWith } from './modules/stock/transfer-sums.ts'
 import type { StockRow } from './modules/stock/types.ts'
 import type { Bus } from './runtime/bus.ts'
 import { type PostgresBusOptions, postgresBus } from './runtime/bus-postgres.ts'
@@ -45,13 +48,14 @@ export type OthersOptions = {
   key: KeyObject
   cells: CellTopology
   database: Database
+  /** What others are told is read there. */
+  told: Pick<Database, 'query'>
   reader: LogReader
   clock: Clock
   config: Partial<Pick<Config, 'latencyMs'>>
   metrics: Metrics
   log: Log
   commands: Pick<Commands, 'submit'>
-  readOrder: ReadOrder
   keys: Keys
   /** Of the buses on which the others' logs are consumed. */
   reports: Pick<PostgresBusOptions, 'onError' | 'onGivenUp'>
@@ -66,13 +70,17 @@ export type Others = {
   several: Omit<SeveralCells, 'elsewhere'>
   heard: CellsHeard
   sawRows(rows: readonly StockRow[]): void
+  /** What of this cell is here or under way; null when it may leave. */
+  whyNotEmptied: CellTopology['whyNotEmptied']
+  /** Units that others have confirmed to have from here. */
+  confirmed(): Promise<Confirmed>
   stop(): Promise<void>
 }
 
 const isOutOfReach = (error: unknown): boolean => error instanceof PeerUnreachable || error instanceof PeerRefused
 
 export function startOthers(options: OthersOptions): Others {
-  const { cell, key, cells, database, reader, clock, metrics, log, commands } = options
+  const { cell, key, cells, database, told, reader, clock, metrics, log, commands } = options
   const onError = (error: unknown): void => {
     if (!isOutOfReach(error)) options.onError(error) // whether a peer is up is told where it turns
   }
@@ -80,7 +88,9 @@ export function startOthers(options: OthersOptions): Others {
   const latencyMs = options.config.latencyMs ?? 0
   const verifier = createPeerVerifier({ self: cell, cells: () => topology.current().cells, now: clock.now })
   const incarnation = () => presentLife(reader.lives).incarnation
-  const peers = createPeers({ self: cell, key, topology, rules, incarnation, clock, metrics, log, latencyMs })
+  const greeting = createPeers({ self: cell, key, topology, rules, incarnation, clock, metrics, log, latencyMs })
+  const stateOf = (name: CellName) => cellNamed(topology.current(), name)?.state ?? 'removed'
+  const peers = { ...greeting, isActive: (name: CellName) => stateOf(name) === 'active' }
   const engine = engineForOthers(commands, clock.now)
   const allotments = createAllotments({
     ...{ cell, peers, clock, onError },
@@ -89,18 +99,20 @@ export function startOthers(options: OthersOptions): Others {
     receive: async (command) => void (await engine.receive(command)),
   })
   const receive = async (command: Parameters<typeof engine.receive>[0]) => void (await engine.receive(command))
-  const otherCells = openOtherCells({ cell, database, peers, receive, clock })
+  const otherCells = openOtherCells({ cell, database, told, peers, receive, clock })
+  const readOrder = createOrderReader(told)
   const kinds = [...shopReplicas(options.keys), ...stockReplicas]
   const ages = createReplicaAges(metrics, clock.now)
   const stopping = new AbortController()
   const handlers = new Map<string, PeerHandler>([
     ['greet', peers.onGreeting],
     ['log', createLogHandler(reader)],
-    ['replica', replicaHandler(database, kinds)],
+    ['replica', replicaHandler(told, kinds)],
     ['ask', allotments.answerAsk],
     ['levels', (_, body) => otherCells.answerLevels(body)],
     ['credit', otherCells.answerCredit],
-    ['standing', standingHandler(options.readOrder)],
+    ['transfer-sums', transferSumsHandler(told, topology)],
+    ['standing', standingHandler(readOrder)],
     ['duplicate', duplicateHandler(engine)],
   ])
 
@@ -128,7 +140,7 @@ export function startOthers(options: OthersOptions): Others {
     const news = postgresBus({ ...shared, reader: readLog() })
     news.consume(
       newsConsumer(peer, {
-        ...{ cell, database, peers, engine, readOrder: options.readOrder },
+        ...{ cell, database, peers, engine, readOrder },
         onMismatch: (shopId, order, other) => log.warn({ shopId, order, other }, 'one key, two requests in two cells'),
       }),
     )
@@ -143,6 +155,9 @@ export function startOthers(options: OthersOptions): Others {
   const stopListening = topology.onChange(followAll)
   const begun = readOwing(database).then((owing) => owing.forEach(allotments.saw), onError)
   const owing = every(limits.owedEveryMs, async () => allotments.askForOwed(), onError)
+  const { sharesOf } = allotments
+  const handing = { cell, database, peers, sharesOf, deliver: otherCells.deliver, handOver: engine.send }
+  const handOver = every(limits.handOverEveryMs, () => handOverUnits(handing), onError)
 
   return {
     submit: withGathering(commands, allotments),
@@ -150,18 +165,20 @@ export function startOthers(options: OthersOptions): Others {
     peerRoutes: { verifier, handlers },
     several: {
       otherCells,
-      sharesOf: allotments.sharesOf,
-      isCell: (name) => (cellNamed(topology.current(), name as CellName)?.state ?? 'removed') !== 'removed',
+      sharesOf,
+      isCell: (name) => stateOf(name as CellName) !== 'removed',
     },
     heard: {
       ...peers,
       dataAsOf: (name) => ages.ages().find(({ from }) => from === name)?.asOf ?? null,
     },
     sawRows: allotments.saw,
+    whyNotEmptied: async () => (await cells.whyNotEmptied()) ?? (await unsettledWith({ database, peers })),
+    confirmed: trackConfirmed(peers),
     async stop() {
       stopListening()
       stopping.abort()
-      await Promise.all([begun, owing.stop()])
+      await Promise.all([begun, owing.stop(), handOver.stop()])
       await Promise.all([...buses.values()].flat().map((bus) => bus.close()))
       await peers.stop()
     },

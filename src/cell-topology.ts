@@ -1,11 +1,11 @@
 // The topology of a cell: what it is when the cell starts, and what tells whether the cell may leave it.
 import type { CellName } from './base/ids.ts'
-import type { TopologyRules } from './base/topology.ts'
+import type { Topology, TopologyRules } from './base/topology.ts'
 import { type StartedCell, topologyAtStart } from './base/topology-start.ts'
 import type { CellRoutesOptions } from './gateway/cells.ts'
 import { hasOpenOrders } from './modules/orders/reads.ts'
 import { hasOperations } from './modules/payments/sums.ts'
-import { hasUnits } from './modules/stock/reads.ts'
+import { hasUnits, locationsAt } from './modules/stock/reads.ts'
 import type { Config } from './runtime/config.ts'
 import { keepLatest } from './runtime/latest.ts'
 import { cellKeyOf, newCellKey, publicKeyOf } from './runtime/peer-keys.ts'
@@ -21,7 +21,7 @@ export type CellTopologyOptions = {
   onError(error: unknown): void
 }
 
-export type CellTopology = Pick<CellRoutesOptions, 'isEmptied' | 'peers' | 'rules'> & { topology: TopologyKeeper }
+export type CellTopology = Pick<CellRoutesOptions, 'whyNotEmptied' | 'peers' | 'rules'> & { topology: TopologyKeeper }
 
 export async function startCellTopology(options: CellTopologyOptions): Promise<CellTopology> {
   const { cell, atStart, database, config, onError } = options
@@ -32,11 +32,25 @@ export async function startCellTopology(options: CellTopologyOptions): Promise<C
     onError,
     atStart: atStart ?? ((stored) => stored ?? topologyAtStart(undefined, [alone(options)], rules)),
   })
-  const emptied = keepLatest(
-    async () => !(await hasUnits(database)) && !(await hasOpenOrders(database)) && !(await hasOperations(database)),
-  )
+  const left = keepLatest(() => whatIsLeft({ cell, database, hasOthers: hasOthers(topology.current(), cell) }))
   const peers = { isUp: () => false, rttMs: () => 0, lastHeardAt: () => null, dataAsOf: () => null }
-  return { topology, rules, peers, isEmptied: () => emptied.result({ fresh: true }) }
+  return { topology, rules, peers, whyNotEmptied: () => left.result({ fresh: true }) }
+}
+
+/** Locations go to another cell, where there is one. */
+const hasOthers = ({ cells }: Topology, self: CellName): boolean =>
+  cells.some(({ name, state }) => name !== self && state === 'active')
+
+type Left = { cell: CellName; database: Pick<Database, 'query'>; hasOthers: boolean }
+
+/** What of the cell itself is in flight; null when nothing is. */
+async function whatIsLeft({ cell, database, hasOthers }: Left): Promise<string | null> {
+  const homes = hasOthers ? await locationsAt(database, cell) : []
+  if (homes.length > 0)
+    return `Locations have their home here: ${homes.join(', ')}. PUT /v1/locations/{code} names another cell for each.`
+  if (await hasUnits(database)) return 'Units are here, or held, or sold and not shipped.'
+  if (await hasOpenOrders(database)) return 'Orders are open here.'
+  return (await hasOperations(database)) ? 'A payment provider has not answered for good yet.' : null
 }
 
 /** A cell that was given no key has one for the topology only: it talks to no other. */

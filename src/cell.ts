@@ -48,7 +48,7 @@ import { type Clock, systemClock } from './runtime/clock.ts'
 import type { Config } from './runtime/config.ts'
 import { type LogEvent, newestEventSql } from './runtime/event-log.ts'
 import { every, type Recurring } from './runtime/every.ts'
-import type { Gate } from './runtime/gate.ts'
+import { type Gate, toldDatabase } from './runtime/gate.ts'
 import { trimInboxBehindLog } from './runtime/inbox.ts'
 import { ensureIncarnation } from './runtime/incarnation.ts'
 import type { Log } from './runtime/log.ts'
@@ -155,17 +155,18 @@ export async function buildCell(deps: CellDeps): Promise<CellParts> {
   })
 
   if (key) {
-    const asked = { readOrder, keys, commands: batcher, reports, onError: warn(log, 'other cells') }
+    const told = toldDatabase(database, gate)
+    const asked = { told, keys, commands: batcher, reports, onError: warn(log, 'other cells') }
     others = startOthers({ ...shared, ...asked, cells, key, log })
   }
   const settledSeq = async () => reader.horizon
-  const auditor = createAuditor({ database, settledSeq, now: clock.now })
+  const auditor = createAuditor({ database, settledSeq, now: clock.now, confirmed: others?.confirmed })
   const ledger = startLedger({ ...shared, settledSeq, ...moneyElsewhere(database, providers) })
   bus.consume(fulfilmentConsumer(readOrderWork))
   const webhooks = startCellWebhooks({ ...shared, onError: warn(log, 'webhooks') })
   const app = await createApp({
     ...shared,
-    cells: others ? { ...cells, peers: others.heard } : cells,
+    cells: others ? { ...cells, peers: others.heard, whyNotEmptied: others.whyNotEmptied } : cells,
     routing: others?.routing ?? deps.routing,
     several: others?.several,
     peers: others?.peerRoutes,

@@ -54,6 +54,9 @@ export const limits = {
   creditTotalsMax: 20_000,
   standingOrdersMax: 1_000, // that one message may ask for
   owedEveryMs: 1_000,
+  handOverEveryMs: 1_000, // between two looks for units that are to go to other cells
+  handOverSkusMax: 200, // at once
+  locationsNamedMax: 10, // in one sentence
   owedMax: 10_000, // SKUs that are remembered at a start
   gatherRoundsMax: 5, // of a command that is refused again, since others were faster
 

@@ -20,7 +20,8 @@ import { formatTable } from './table.ts'
 export const auditHelp = `Usage: holdfast audit --url URL --key KEY [--fresh] [--json]
        holdfast audit [--database-url URL | --data DIR] [--json]
 
-Of a running server: its last audit, or with --fresh one that begins now. Of a database: always one that begins now.
+Of a running server: its last audit, or with --fresh one that begins now. Of a database: always one that begins now, which
+cannot know what is in flight to other cells.
 Exit code 1 when units or money are not what the log, the orders or the providers say.
 
   --url URL           a running server

@@ -70,7 +70,7 @@ export type AppOptions = Omit<HealthOptions, 'guard' | 'position'> & {
   deadLetters: DeadLetters
   lives(): Lives
   consumersChanged(): Promise<void>
-  cells: Pick<CellRoutesOptions, 'topology' | 'peers' | 'isEmptied' | 'rules'>
+  cells: Pick<CellRoutesOptions, 'topology' | 'peers' | 'whyNotEmptied' | 'rules'>
   database: Pick<Database, 'query' | 'transaction'>
   keys: Keys
   log: Pick<Log, 'error' | 'warn'>

@@ -103,8 +103,8 @@ export type CellRoutesOptions = {
   guard: Guard
   topology: Pick<TopologyKeeper, 'current' | 'change'>
   peers: CellsHeard
-  /** Nothing of this cell is in flight. */
-  isEmptied(): Promise<boolean>
+  /** What of this cell is in flight, as a sentence; null when nothing is. */
+  whyNotEmptied(): Promise<string | null>
   rules: TopologyRules
   now(): Instant
 }
@@ -172,7 +172,7 @@ const sendVersioned = (reply: FastifyReply, { version }: Topology, answer: objec
   sendJson(reply.header('etag', etagOf(version)), 200, JSON.stringify(answer))
 
 async function statusOf(
-  { cell: self, peers, isEmptied, now }: CellRoutesOptions,
+  { cell: self, peers, whyNotEmptied, now }: CellRoutesOptions,
   topology: Topology,
   { name, url, state }: TopologyCell,
 ) {
@@ -181,7 +181,7 @@ async function statusOf(
   const about = { name, region, zone, state, url }
   if (name === self) {
     // One that sells is asked nothing: looking through its orders is for one that is to go.
-    const emptied = state === 'draining' && (await isEmptied())
+    const emptied = state === 'draining' && (await whyNotEmptied()) === null
     return {
       ...about,
       reachable: true,
@@ -218,7 +218,7 @@ const invalid = (problems: readonly TopologyProblem[]): Refused =>
 
 /** Only the cell itself knows what of it is in flight. */
 async function refusedRemoval(
-  { cell, isEmptied }: CellRoutesOptions,
+  { cell, whyNotEmptied }: CellRoutesOptions,
   before: Topology,
   next: Topology,
 ): Promise<Refused | undefined> {
@@ -226,6 +226,6 @@ async function refusedRemoval(
   const gone = next.cells.filter(({ name, state }) => state === 'removed' && isThere(name))
   const other = gone.find(({ name }) => name !== cell)
   if (other) return refused('cell_not_here', `${other.name} is removed at ${other.url}; this is ${cell}.`)
-  if (gone.length > 0 && !(await isEmptied())) return refused('cell_not_emptied')
-  return undefined
+  const why = gone.length > 0 ? await whyNotEmptied() : null
+  return why === null ? undefined : refused('cell_not_emptied', why)
 }

@@ -37,7 +37,10 @@ const AuditAnswer = Type.Object({
     reserved: Sum,
     committed: Sum,
     shipped: Sum,
-    in_flight: Sum,
+    in_flight: Type.Integer({
+      description:
+        'Units sent to other cells that had not confirmed them when they were last heard, just before this audit if they were in reach. One that was not heard since this process began has confirmed none.',
+    }),
   }),
   differences: Type.Array(
     Type.Object({

@@ -151,6 +151,15 @@ const readingOf = (life: ServerLife, { flushed, names, standbys }: ReadRow): Rea
   replicated: replicatedLsn(names, standbys === null ? [] : standbys.split(' ').map(parseLsn)),
 })
 
+/**
+ * Reads whose answers leave the cell: whatever they have seen is on the standby, so that nobody acts on what a region then loses.
+ * A cell whose answers wait for no standby reads as always.
+ */
+export const toldDatabase = (gated: Database, gate: Gate): Pick<Database, 'query'> =>
+  gate === openGate
+    ? gated
+    : { query: (text, params) => gated.transaction((session) => session.run(text, params ?? [])) }
+
 /** Writes through it answer when the gate has let them pass, whoever asked for them: a route, a consumer, a job. */
 export function gatedDatabase(database: Database, gate: Gate): Database {
   return {

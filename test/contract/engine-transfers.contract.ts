@@ -2,7 +2,15 @@
 // count finds missing that others hold the right to.
 import { describe, expect, test } from 'vitest'
 import type { CellName, LocationCode, Sku } from '../../src/base/ids.ts'
-import type { Ask, CellShare, ReceiveUnits, SendUnits, Sent, Stand } from '../../src/modules/stock/types.ts'
+import type {
+  Ask,
+  CellShare,
+  HandOverUnits,
+  ReceiveUnits,
+  SendUnits,
+  Sent,
+  Stand,
+} from '../../src/modules/stock/types.ts'
 import { placeOrder, receive, shopId, told } from '../support/engine.ts'
 import type { EngineBench } from './engine-bench.ts'
 import { adjust, type Hands, policy, sku } from './engine-hands.ts'
@@ -15,13 +23,17 @@ const send = (of: string, ask: Partial<Ask>, own: Partial<Stand> = {}, to = us1)
   ...{ kind: 'send_units', shopId, sku: of as Sku, to },
   ...{ ask: { ...nothingAsked, ...ask }, own: { ...atRest, ...own } },
 })
+const handOver = (of: string, to: CellName[], isLeaving = true): HandOverUnits => ({
+  ...{ kind: 'hand_over_units', shopId, sku: of as Sku, isLeaving },
+  shares: to.map((cell) => ({ cell, weight: 1 })),
+})
 const take = (of: string, units: number, { allowance = 0, location = 'main', from = us1 } = {}): ReceiveUnits => ({
   ...{ kind: 'receive_units', shopId, from, tracking: 'counted' },
   totals: [{ sku: of as Sku, location: location as LocationCode, units, allowance }],
 })
 
 export function transfersContract(bench: () => EngineBench, { run, row, counters, types, given }: Hands): void {
-  async function sent(command: SendUnits): Promise<Sent> {
+  async function sent(command: SendUnits | HandOverUnits): Promise<Sent> {
     const [outcome] = await run(command)
     if (!outcome?.ok || outcome.value.kind !== 'sent') throw new Error(`not sent: ${JSON.stringify(outcome)}`)
     return outcome.value.sent
@@ -157,6 +169,77 @@ export function transfersContract(bench: () => EngineBench, { run, row, counters
       const east = 'east' as LocationCode
       expect(await sent(send(a, { need: 4, location: east }))).toMatchObject({ given: 2 })
       expect(await row(a, 'east')).toMatchObject({ onHand: 0 })
+    })
+
+    test('a cell that leaves hands over all that nobody has reserved or bought, its share of the allowance too', async () => {
+      const a = sku()
+      await given({ [a]: 9 })
+      await given({ [a]: 4 }, 'east')
+      await run(policy(a, 3), placeOrder({ [a]: 2 }, { provider: 'none' }))
+      expect(await sent(handOver(a, [us1, ap1]))).toMatchObject({ given: 14, left: 0 })
+      expect(await row(a)).toMatchObject({ onHand: 2, committed: 2, allowance: 0 })
+      expect(await row(a, 'east')).toMatchObject({ onHand: 0 })
+      const [toUs, toAp] = [await sent(send(a, {}, {}, us1)), await sent(send(a, {}, {}, ap1))]
+      const both = [...toUs.totals, ...toAp.totals]
+      expect(both.reduce((sum, { units }) => sum + units, 0)).toBe(11)
+      expect(both.reduce((sum, { allowance }) => sum + allowance, 0)).toBe(3)
+      expect(await sent(handOver(a, [us1, ap1]))).toMatchObject({ given: 0 })
+    })
+
+    test('units of a group are handed over to one cell, the same for all SKUs of the group', async () => {
+      const skus = [sku(), sku(), sku()]
+      for (const a of skus) {
+        const grouped = policy(a, 0)
+        await run({ ...grouped, policy: { ...grouped.policy, group: 'event-8' } })
+        await given({ [a]: 2 })
+        await sent(handOver(a, [us1, ap1]))
+      }
+      const atUs: number[] = []
+      for (const a of skus) atUs.push((await sent(send(a, { evenIfGrouped: true }))).totals[0]!.units)
+      expect([0, 2]).toContain(atUs[0])
+      expect(new Set(atUs).size).toBe(1)
+    })
+
+    test('what is not counted is handed over as it lies there', async () => {
+      const a = sku()
+      await given({ [a]: 3 })
+      await run(policy(a, 0, 'none'))
+      expect(await sent(handOver(a, [us1]))).toMatchObject({ given: 3 })
+      expect(await row(a)).toMatchObject({ onHand: 0 })
+    })
+
+    test('what may be sold in some regions only is split over their cells, and others are given none', async () => {
+      const a = sku()
+      const inUs = policy(a, 0)
+      await run({ ...inUs, policy: { ...inUs.policy, regions: ['us'] } }, split(a, 9, even))
+      expect(await counters(a)).toEqual([0, 0, 0])
+      expect(await sent(send(a, {}, {}, us1))).toMatchObject({ totals: [{ units: 9 }] })
+      await credited(take(a, 4))
+      expect(await sent(send(a, { need: 4 }, {}, ap1))).toMatchObject({
+        isKnown: true,
+        given: 0,
+        totals: [{ units: 0 }],
+      })
+      expect(await sent(send(a, { need: 1 }, {}, us1))).toMatchObject({ given: 1 })
+    })
+
+    test('what is not sold here any more is handed over to those who sell it, and stays where nobody does', async () => {
+      const a = sku()
+      await given({ [a]: 3 })
+      expect(await sent(handOver(a, [us1, ap1], false))).toMatchObject({ given: 0 })
+      const elsewhere = policy(a, 0)
+      await run({ ...elsewhere, policy: { ...elsewhere.policy, regions: ['sa'] } })
+      expect(await sent(handOver(a, [us1, ap1], false))).toMatchObject({ given: 0 })
+      await run({ ...elsewhere, policy: { ...elsewhere.policy, regions: ['sa', 'ap'] } })
+      expect(await sent(handOver(a, [us1, ap1], false))).toMatchObject({ given: 3 })
+      expect(told(await run(placeOrder({ [a]: 1 })))).toEqual(['insufficient_stock'])
+    })
+
+    test('units of a place that came from elsewhere are not missing where they never were', async () => {
+      const a = sku()
+      await credited(take(a, 5))
+      expect(told(await run(adjust(a, { delta: -6 }, 'lost')))).toEqual(['insufficient_stock'])
+      expect(await row(a)).toMatchObject({ onHand: 5, missing: 0 })
     })
 
     test('who is in want itself and was first keeps what it has', async () => {

@@ -59,7 +59,7 @@ async function openDoor(peers?: AppOptions['peers']) {
     cells: {
       topology: { current: nobody, change: nobody },
       peers: { isUp: nobody, rttMs: nobody, lastHeardAt: nobody, dataAsOf: nobody },
-      isEmptied: nobody,
+      whyNotEmptied: nobody,
       rules: {},
     },
     database: database as never,

@@ -40,7 +40,7 @@ export async function openApiText(): Promise<string> {
     cells: {
       topology: { current: nobody, change: nobody },
       peers: { isUp: nobody, rttMs: nobody, lastHeardAt: nobody, dataAsOf: nobody },
-      isEmptied: nobody,
+      whyNotEmptied: nobody,
       rules: {},
     },
     database: { query: nobody, transaction: nobody },

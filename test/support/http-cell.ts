@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import { pino } from 'pino'
 import type { CellName } from '../../src/base/ids.ts'
-import { buildCell } from '../../src/cell.ts'
+import { buildCell, type CellDeps } from '../../src/cell.ts'
 import type { Routing } from '../../src/gateway/forwarding.ts'
 import type { Config } from '../../src/runtime/config.ts'
 import type { DatabaseUrl } from '../../src/runtime/database-url.ts'
@@ -33,11 +33,16 @@ export type CallOptions = {
 // biome-ignore lint/suspicious/noExplicitAny: tests read what was answered and fail when it is not there
 export type Answer = { status: number; headers: Headers; text: string; json: any }
 
-export type HttpCellOptions = { url?: DatabaseUrl; name?: string; routing?: Routing; isFirst?: boolean }
+export type HttpCellOptions = Partial<Pick<CellDeps, 'key' | 'atStart' | 'isFirst'>> & {
+  url?: DatabaseUrl
+  name?: string
+  routing?: Routing
+  port?: number
+}
 
 export async function openHttpCell(
   config: Partial<Pick<Config, 'stripe' | 'durability'>> = {},
-  { url, name = 'eu1', routing, isFirst = true }: HttpCellOptions = {},
+  { url, name = 'eu1', routing, isFirst = true, port: wanted = 0, ...more }: HttpCellOptions = {},
 ): Promise<HttpCell> {
   const synchronousCommit = config.durability === 'geo' ? 'local' : undefined
   const database = openDatabase({ url: url ?? (await createDatabase()), applicationName: 'test', synchronousCommit })
@@ -51,8 +56,9 @@ export async function openHttpCell(
     log,
     routing,
     isFirst,
+    ...more,
   })
-  await parts.app.listen({ host: '127.0.0.1', port: 0 })
+  await parts.app.listen({ host: '127.0.0.1', port: wanted })
   const { port } = parts.app.server.address() as AddressInfo
   const origin = `http://127.0.0.1:${port}`
   return {

@@ -2217,6 +2217,7 @@ export interface operations {
                             reserved: number;
                             committed: number;
                             shipped: number;
+                            /** @description Units sent to other cells that had not confirmed them when they were last heard, just before this audit if they were in reach. One that was not heard since this process began has confirmed none. */
                             in_flight: number;
                         };
                         differences: {

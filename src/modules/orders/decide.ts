@@ -20,7 +20,7 @@ import {
   takeUnits,
 } from '../stock/decide.ts'
 import { decideAdjustStock, decideSetPolicy } from '../stock/decide-adjust.ts'
-import { decideReceiveUnits, decideSendUnits } from '../stock/decide-transfers.ts'
+import { decideHandOver, decideReceiveUnits, decideSendUnits } from '../stock/decide-transfers.ts'
 import type { Allocation, Hold, RequestedLine } from '../stock/types.ts'
 import {
   type BatchState,
@@ -133,6 +133,8 @@ function decideCommand(state: BatchState, command: Exclude<Command, { kind: 'exp
       return valued(decideSetPolicy(state, command), (policy) => ({ kind: 'policy', policy }))
     case 'send_units':
       return valued(decideSendUnits(state, command), (sent) => ({ kind: 'sent', sent }))
+    case 'hand_over_units':
+      return valued(decideHandOver(state, command), (sent) => ({ kind: 'sent', sent }))
     case 'receive_units':
       return valued(decideReceiveUnits(state, command), (received) => ({ kind: 'received', received }))
     default:

@@ -216,6 +216,7 @@ function addFootprint(footprint: Footprint, skus: Map<string, ShopSku>, { comman
       }
       break
     case 'send_units':
+    case 'hand_over_units':
       touch(command.sku)
       addTransfers(footprint, shopId, command.sku)
       break

@@ -13,7 +13,7 @@ import { RefusedRequest } from '../../runtime/http.ts'
 import type { Database } from '../../runtime/pg.ts'
 import type { UnitPeers } from '../stock/allotments.ts'
 import { receiptsIn } from '../stock/transferred.ts'
-import type { Received, ReceiveUnits, Sent } from '../stock/types.ts'
+import type { HandOverUnits, Received, ReceiveUnits, SendUnits, Sent } from '../stock/types.ts'
 import { meetOrders } from './meeting.ts'
 import type { ReadOrder } from './reads.ts'
 import { type Commands, submissionOf } from './service.ts'
@@ -28,7 +28,7 @@ export function engineForOthers(commands: Pick<Commands, 'submit'>, now: () => I
     return outcome.value as Extract<Value, { kind: K }>
   }
   return {
-    send: async (command: Command & { kind: 'send_units' }): Promise<Sent> => (await valueOf(command, 'sent')).sent,
+    send: async (command: SendUnits | HandOverUnits): Promise<Sent> => (await valueOf(command, 'sent')).sent,
     receive: async (command: ReceiveUnits): Promise<Received> => (await valueOf(command, 'received')).received,
     supersede: async (command: Command & { kind: 'supersede_order' }): Promise<void> => {
       await valueOf(command, 'order')

@@ -19,6 +19,8 @@ import type { CellShare, ReceiveUnits, SendUnits, Sent, StockRow } from './types
 export type UnitPeers = {
   /** Nearest first. */
   others(): readonly CellName[]
+  /** Draining ones are given nothing, and those that have told that nothing is left are not asked. */
+  isActive(cell: CellName): boolean
   isUp(cell: CellName): boolean
   rttMs(cell: CellName): number
   /** Rejects when the other is out of reach, or refuses. */
@@ -143,13 +145,16 @@ export function createAllotments(options: AllotmentOptions) {
 
   const isLacking = ({ got, need, livesIn }: Want): boolean => livesIn === null && (got === 0 || got < need)
 
+  const mayHaveSome = (peer: CellName, { shopId, sku }: Want): boolean =>
+    peers.isActive(peer) || demand.peerLeft(peer, shopId, sku) !== 0
+
   /** Those that are up: who had most when it last said so, then the nearest. */
   function inOrderOfHope(shopId: ShopId, own: readonly Want[]): CellName[] {
     const hope = (peer: CellName): number =>
       own.reduce((sum, { sku, need }) => sum + Math.min(demand.peerLeft(peer, shopId, sku) ?? 1, Math.max(1, need)), 0)
     return peers
       .others()
-      .filter(peers.isUp)
+      .filter((peer) => peers.isUp(peer) && own.some((want) => mayHaveSome(peer, want)))
       .toSorted((a, b) => hope(b) - hope(a))
   }
 
@@ -207,7 +212,7 @@ export function createAllotments(options: AllotmentOptions) {
     const available = demand.availableOf(shopId, sku)
     const wanted = unitsToAskFor({ available, rate: demand.rateOf(shopId, sku), refillMs: refillMs() })
     if (debt) askLater(shopId, debt)
-    else if (wanted > 0) askLater(shopId, { sku, need: 0, wanted })
+    else if (wanted > 0 && peers.isActive(cell)) askLater(shopId, { sku, need: 0, wanted })
   }
 
   /** What a count left short is asked for until it has come; to be called now and then. */
@@ -249,12 +254,16 @@ export function createAllotments(options: AllotmentOptions) {
     return { answers }
   }
 
-  /** Weights by which what is received here is split: this cell first. Undefined when there is nobody to share with. */
+  /**
+   * Weights by which what is received here is split: this cell first, unless it leaves. Undefined when there is nobody to share
+   * with.
+   */
   function sharesOf(shopId: ShopId, sku: Sku): CellShare[] | undefined {
-    const others = peers.others()
+    const others = peers.others().filter(peers.isActive)
     if (others.length === 0) return undefined
     const rates = others.map((peer) => ({ cell: peer, rate: demand.peerRate(peer, shopId, sku) }))
-    return sharesByDemand([{ cell, rate: demand.rateOf(shopId, sku) }, ...rates])
+    const own = peers.isActive(cell) ? [{ cell, rate: demand.rateOf(shopId, sku) }] : []
+    return sharesByDemand([...own, ...rates])
   }
 
   return { saw, askForOwed, gather, sharesOf, answerAsk }

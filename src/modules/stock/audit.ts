@@ -1,11 +1,12 @@
 // The auditor: recomputes every counter from closed balances and the log, and compares. It shares no code with the engine.
 // Balances are closed slice by slice, each in a short transaction; the comparison is one short snapshot of what is left.
-import type { ShopId } from '../../base/ids.ts'
+import type { CellName, ShopId } from '../../base/ids.ts'
 import { limits } from '../../base/limits.ts'
 import type { Instant } from '../../base/time.ts'
 import { keepLatest, type Latest } from '../../runtime/latest.ts'
 import type { Database } from '../../runtime/pg.ts'
 import { StatementFailed } from '../../runtime/pg-failure.ts'
+import { textArray } from '../../runtime/pg-values.ts'
 
 /** Units over all rows of a shop. on_hand = received + returned + corrections + transferred − shipped. */
 export type AuditSums = {
@@ -18,6 +19,7 @@ export type AuditSums = {
   reserved: number
   committed: number
   shipped: number
+  /** Sent to other cells that had not confirmed them when they were last heard; one that was not heard yet has confirmed none. */
   in_flight: number
 }
 
@@ -43,7 +45,12 @@ export type AuditDeps = {
   /** A sequence number of the log below which every transaction has ended. */
   settledSeq(): Promise<number>
   now(): Instant
+  /** What was sent to the other cells and they have confirmed; where nobody can be asked, nothing is told to be in flight. */
+  confirmed?: (() => Promise<Confirmed>) | undefined
 }
+
+/** Units by shop, and who they are that were counted. */
+export type Confirmed = { peers: readonly CellName[]; units: ReadonlyMap<ShopId, number> }
 
 // Groups of five in `moves`: row id, on hand, reserved, committed, shipped. Only adjustments and returns say where units came from.
 // What is taken out of a row of the log is taken out once, behind `offset 0`: `|| '{}'` unpacks the array, which every
@@ -110,13 +117,14 @@ const compareSql = `
       coalesce(e.on_hand, 0) as e_on_hand, coalesce(e.reserved, 0) as e_reserved,
       coalesce(e.committed, 0) as e_committed, coalesce(e.shipped, 0) as e_shipped,
       coalesce(e.received, 0) as received, coalesce(e.returned, 0) as returned, coalesce(e.corrected, 0) as corrected,
-      coalesce(e.transferred, 0) as transferred, coalesce(t.units, 0) as by_totals
+      coalesce(e.transferred, 0) as transferred, coalesce(t.units, 0) as by_totals, coalesce(t.sent, 0) as sent
     from stock.rows r full join expected e on e.row_id = r.id left join (
-      select row_id, sum(received_units - sent_units) as units from stock.transfers group by 1) t on t.row_id = r.id)`
+      select row_id, sum(received_units - sent_units) as units, sum(sent_units) filter (where peer = any ($2::text[])) as sent
+      from stock.transfers group by 1) t on t.row_id = r.id)`
 const sumsSql = `${compareSql}
   select shop_id, sum(received)::bigint as received, sum(returned)::bigint as returned,
     sum(corrected)::bigint as corrections, sum(transferred)::bigint as transferred, sum(on_hand)::bigint as on_hand, sum(reserved)::bigint as reserved,
-    sum(committed)::bigint as committed, sum(shipped)::bigint as shipped, 0::bigint as in_flight
+    sum(committed)::bigint as committed, sum(shipped)::bigint as shipped, sum(sent)::bigint as in_flight
   from compared where shop_id is not null group by 1`
 const differencesSql = `${compareSql}
   select * from (
@@ -131,17 +139,22 @@ const differencesSql = `${compareSql}
   where place <= ${limits.auditDifferencesMax} order by shop_id nulls first, place`
 
 /** Runs the audit now. A row that the log knows and the table does not counts for every shop: it must not happen. */
-export async function runAudit({ database, settledSeq, now }: AuditDeps): Promise<AuditResult> {
+export async function runAudit({ database, settledSeq, now, confirmed }: AuditDeps): Promise<AuditResult> {
+  const received = await confirmed?.() // before the giver's total is read, which is never less
+  const peers = textArray(received?.peers ?? [])
   await closeBalances(database, await settledSeq())
   return database.transaction(async (session) => {
     const [position] = await session.run<{ closed_seq: number }>(positionSql)
     const seq = position!.closed_seq
     const [sums, differences] = await Promise.all([
-      session.run<AuditSums & { shop_id: ShopId }>(sumsSql, [seq]),
-      session.run<AuditDifference & { shop_id: ShopId | null; place: number }>(differencesSql, [seq]),
+      session.run<AuditSums & { shop_id: ShopId }>(sumsSql, [seq, peers]),
+      session.run<AuditDifference & { shop_id: ShopId | null; place: number }>(differencesSql, [seq, peers]),
     ])
     const shops: AuditResult['shops'] = new Map()
-    for (const { shop_id, ...shopSums } of sums) shops.set(shop_id, { sums: shopSums, differences: [] })
+    for (const { shop_id, ...found } of sums) {
+      const inFlight = found.in_flight - (received?.units.get(shop_id) ?? 0)
+      shops.set(shop_id, { sums: { ...found, in_flight: inFlight }, differences: [] })
+    }
     for (const { shop_id, place: _, ...difference } of differences) {
       const hit = shop_id === null ? [...shops.values()] : [shops.get(shop_id)!]
       for (const shop of hit) shop.differences.push(difference)

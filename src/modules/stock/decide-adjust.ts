@@ -5,8 +5,8 @@ import { limits } from '../../base/limits.ts'
 import { accepted, type Outcome, type Refused, refused } from '../../base/result.ts'
 import type { Instant } from '../../base/time.ts'
 import { type Applied, adjustedEvent, announceShort, type StockState, skuKey } from './decide.ts'
-import { allowanceElsewhere, sendFromRow, unitsElsewhere } from './decide-transfers.ts'
-import { splitUnits } from './escrow.ts'
+import { sendFromRow, unitsElsewhere } from './decide-transfers.ts'
+import { isSoldIn, sharesUnder, splitUnits } from './escrow.ts'
 import { availableInRow, shortOf } from './sourcing.ts'
 import type {
   AdjustedRow,
@@ -58,13 +58,18 @@ export function decideAdjustStock(state: StockState, command: AdjustStock): Outc
 
 type Split = { row: StockRow; units: number; shares: readonly CellShare[] }
 
-/** Goods of a group stay together, and what nobody counts is everywhere. Units that somebody here waits for stay too. */
+/**
+ * Goods of a group stay together, and what nobody counts is everywhere. Units that somebody here waits for stay too, and those
+ * that may be sold where no cell is.
+ */
 function splitReceived(state: StockState, { row, units, shares }: Split): void {
   const policy = state.policies.get(skuKey(row.shopId, row.sku))
-  if (row.tracking === 'none' || (policy && policy.group !== null)) return
+  if (row.tracking === 'none' || (policy && policy.group !== null && isSoldIn(policy, state.cell))) return
+  const takers = sharesUnder(policy, shares)
+  if (takers.length === 0) return
   const free = Math.min(units, Math.max(0, availableInRow(row)))
-  const parts = splitUnits(free, shares)
-  const sent = shares.flatMap(({ cell }, index) =>
+  const parts = splitUnits(free, takers)
+  const sent = takers.flatMap(({ cell }, index) =>
     cell === state.cell ? [] : [{ to: cell, units: parts[index]!, allowance: 0 }],
   )
   sendFromRow(state, row, sent)
@@ -72,7 +77,9 @@ function splitReceived(state: StockState, { row, units, shares }: Split): void {
 
 /** What is at the place, whoever may sell it; what has left this cell since the others were asked is with them by now. */
 const lyingThere = (draft: StockRow, then: Elsewhere | undefined, sent: number): number =>
-  draft.onHand - draft.missing + (then ? then.units + sent - then.sent : 0)
+  draft.onHand - draft.missing + (then ? lyingElsewhere(then, sent) : 0)
+
+const lyingElsewhere = (then: Elsewhere, sent: number): number => then.units + sent - then.sent
 
 type Surroundings = { now: Instant; siblings: readonly StockRow[]; elsewhere: number }
 
@@ -93,7 +100,9 @@ function adjustDraft(
   const asked = 'set' in change ? change.set - lyingThere(draft, change.elsewhere, elsewhere) : change.delta
   const isFact = reason === 'counted' || reason === 'damaged' || reason === 'lost'
   const found = Math.min(draft.missing, Math.max(0, asked))
-  const beyond = isFact ? Math.min(Math.max(0, -(draft.onHand + asked)), elsewhere - draft.missing) : 0
+  // What is with others: as they said just now, or as the totals of this cell tell, which sees little of a place that was another's.
+  const theirs = 'set' in change && change.elsewhere ? lyingElsewhere(change.elsewhere, elsewhere) : elsewhere
+  const beyond = isFact ? Math.min(Math.max(0, -(draft.onHand + asked)), Math.max(0, theirs - draft.missing)) : 0
   const delta = asked - found + beyond
   const onHand = draft.onHand + delta
   if (onHand < 0) return refused('insufficient_stock')
@@ -112,8 +121,9 @@ const refusedAt = (index: number, sku: Sku, refusal: Refused): Refused => ({
 })
 
 /**
- * Tracking goes to every row; the allowance to the first, so that it is never granted twice. What other cells hold of it is
- * theirs: lowered below that, the share of this cell is negative until they have given some back.
+ * Tracking goes to every row; what the allowance grows by to the first, so that it is never granted twice, whichever cell set it
+ * before. What other cells hold of it is theirs: lowered below that, the share of this cell is negative until they have given
+ * some back.
  */
 export function decideSetPolicy(state: StockState, command: SetPolicy): Outcome<Policy> {
   const key = skuKey(command.shopId, command.policy.sku)
@@ -128,12 +138,10 @@ export function decideSetPolicy(state: StockState, command: SetPolicy): Outcome<
     writtenBy: state.cell,
     elsewhere: earlier?.elsewhere ?? 0,
   }
-  const held = rows.reduce((sum, row) => sum + row.allowance, 0)
-  const lent = rows.reduce((sum, row) => sum + allowanceElsewhere(state, row), 0)
   for (const [index, row] of rows.entries()) {
     const before = availableInRow(row)
     row.tracking = policy.tracking
-    if (index === 0) row.allowance += policy.allowance - lent - held
+    if (index === 0) row.allowance += policy.allowance - (earlier?.allowance ?? 0)
     state.dirtyRows.add(row)
     announceShort(state, row, before)
   }

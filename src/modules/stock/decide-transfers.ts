@@ -11,9 +11,9 @@ import {
   stockSubject,
   transferKey,
 } from './decide.ts'
-import { newInTotal, unitsToGive } from './escrow.ts'
+import { isSoldIn, newInTotal, sharesUnder, splitUnits, unitsToGive } from './escrow.ts'
 import { availableInRow, availableOf } from './sourcing.ts'
-import type { Ask, Received, ReceiveUnits, SendUnits, Sent, StockRow, Total, Transfer } from './types.ts'
+import type { Ask, HandOverUnits, Received, ReceiveUnits, SendUnits, Sent, StockRow, Total, Transfer } from './types.ts'
 
 /** Gives what the ask needs and the stand of this cell allows; every total is told, so that an answer that was lost is made good. */
 export function decideSendUnits(state: StockState, command: SendUnits): Outcome<Sent> {
@@ -26,8 +26,12 @@ export function decideSendUnits(state: StockState, command: SendUnits): Outcome<
   if (!rows || areUnused(state, rows)) return accepted({ isKnown: policy !== undefined, ...nothing })
   if (policy && policy.group !== null && !ask.evenIfGrouped)
     return accepted({ ...nothing, isKnown: true, livesHere: true })
+  // Goods of a place are for what was sold or counted, wherever that was; nothing else goes where it must not be sold.
+  const isSoldThere = ask.location !== null || isSoldIn(policy, to)
   const given =
-    tracking === 'none' ? 0 : giveUnits(state, rows, { to, ask, units: unitsToGive(freeOf(rows, ask), ask, own) })
+    tracking === 'none' || !isSoldThere
+      ? 0
+      : giveUnits(state, rows, { to, ask, units: unitsToGive(freeOf(rows, ask), ask, own) })
   const totals = rows.map((row) => totalOf(row, transferOf(state, row, to)))
   return accepted({ isKnown: true, livesHere: false, given, left: availableOf(rows), totals, tracking })
 }
@@ -67,6 +71,35 @@ function giveUnits(
 const goodsFree = (row: StockRow): number => {
   const goods = row.onHand - row.reserved - row.committed - row.missing
   return Math.max(0, Math.min(goods, availableInRow(row)))
+}
+
+/** Nothing stays but what is reserved, bought, or backs what was sold beyond what is there. */
+export function decideHandOver(state: StockState, command: HandOverUnits): Outcome<Sent> {
+  const { shopId, sku, shares, isLeaving } = command
+  const key = skuKey(shopId, sku)
+  const rows = state.rows.get(key)
+  const policy = state.policies.get(key)
+  const tracking = rows?.[0]?.tracking ?? policy?.tracking ?? 'counted'
+  const nothing = { livesHere: false, given: 0, left: 0, totals: [], tracking }
+  if (!rows || areUnused(state, rows)) return accepted({ isKnown: policy !== undefined, ...nothing })
+  const allowed = sharesUnder(policy, shares)
+  // Who leaves gives to anybody rather than take units with it.
+  const takers = isLeaving ? (allowed.length > 0 ? allowed : shares) : isSoldIn(policy, state.cell) ? [] : allowed
+  let given = 0
+  let left = availableOf(rows)
+  for (const row of takers.length > 0 ? rows : []) {
+    const goods = tracking === 'none' ? row.onHand : Math.min(left, goodsFree(row))
+    const allowance = Math.min(left - goods, Math.max(0, Math.min(row.allowance, availableInRow(row) - goods)))
+    const [ofGoods, ofAllowance] = [splitUnits(goods, takers), splitUnits(allowance, takers)]
+    sendFromRow(
+      state,
+      row,
+      takers.map(({ cell: to }, at) => ({ to, units: ofGoods[at]!, allowance: ofAllowance[at]! })),
+    )
+    left -= goods + allowance
+    given += goods + allowance
+  }
+  return accepted({ isKnown: true, livesHere: false, given, left: availableOf(rows), totals: [], tracking })
 }
 
 type Parcel = { to: CellName; units: number; allowance: number }
@@ -150,16 +183,11 @@ function writeOffMissing(state: StockState, row: StockRow): void {
   announceShort(state, row, before)
 }
 
-/** Of this location's units, those that other cells hold or are under way; shipped ones too, which only they know of. */
-export const unitsElsewhere = (state: StockState, row: StockRow): number =>
-  sumOf(state, row, ({ sentUnits, receivedUnits }) => sentUnits - receivedUnits)
-
-export const allowanceElsewhere = (state: StockState, row: StockRow): number =>
-  sumOf(state, row, ({ sentAllowance, receivedAllowance }) => sentAllowance - receivedAllowance)
-
-function sumOf(state: StockState, row: StockRow, units: (transfer: Transfer) => number): number {
+/** Of this location's units, those that went to other cells and did not come back; shipped ones too, which only they know of. */
+export function unitsElsewhere(state: StockState, row: StockRow): number {
   let sum = 0
-  for (const transfer of state.transfers.values()) if (transfer.row === row.id) sum += units(transfer)
+  for (const { row: of, sentUnits, receivedUnits } of state.transfers.values())
+    if (of === row.id) sum += sentUnits - receivedUnits
   return sum
 }
 

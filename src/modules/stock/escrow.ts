@@ -2,8 +2,10 @@
 // units are split over cells, when a cell asks for more, and what another gives it. Pure; units are never made nor lost here.
 import type { CellName } from '../../base/ids.ts'
 import { limits } from '../../base/limits.ts'
+import { ownerAmong } from '../../base/rendezvous.ts'
 import type { Instant } from '../../base/time.ts'
-import type { Ask, CellShare, Stand } from './types.ts'
+import { regionOf } from '../../base/topology.ts'
+import type { Ask, CellShare, Policy, Stand } from './types.ts'
 
 /** Whole parts by weight; what does not divide stays with the first. Weights of nothing at all count alike. */
 export function splitUnits(units: number, shares: readonly CellShare[]): number[] {
@@ -21,6 +23,20 @@ export function sharesByDemand(cells: readonly { cell: CellName; rate: number }[
   const total = cells.reduce((sum, { rate }) => sum + rate, 0)
   const floor = total === 0 ? 1 : (total / cells.length) * limits.shareFloor
   return cells.map(({ cell, rate }) => ({ cell, weight: Math.max(rate, floor) }))
+}
+
+type Terms = Pick<Policy, 'regions' | 'group'> | undefined
+
+export const isSoldIn = (policy: Terms, cell: CellName): boolean =>
+  !policy?.regions || policy.regions.includes(regionOf(cell))
+
+/** Those among whom units are shared under the policy: cells of its regions, and of a group the one that is the same for all its SKUs. */
+export function sharesUnder(policy: Terms, shares: readonly CellShare[]): readonly CellShare[] {
+  const allowed = shares.filter(({ cell }) => isSoldIn(policy, cell))
+  if (!policy?.group || allowed.length === 0) return allowed
+  const names = allowed.map(({ cell }) => cell)
+  const keeper = ownerAmong(names, policy.group)
+  return allowed.filter(({ cell }) => cell === keeper)
 }
 
 /** 0 as long as there is enough for the time that it takes to get more; what is sold so slowly that nobody will come meanwhile waits for him. */

@@ -32,6 +32,8 @@ export type OtherCells = {
 type Options = {
   cell: CellName
   database: Pick<Database, 'query'>
+  /** The same, for what others are told: nothing that could still be lost. */
+  told: Pick<Database, 'query'>
   peers: UnitPeers
   receive(command: ReceiveUnits): Promise<void>
   clock: Pick<Clock, 'now' | 'elapsedMs' | 'sleep'>
@@ -43,7 +45,7 @@ const checkLevels = Compile(LevelsMessage)
 const checkLevelsAnswer = Compile(LevelsAnswer)
 const checkCredit = Compile(CreditMessage)
 
-export function openOtherCells({ cell, database, peers, receive, clock }: Options): OtherCells {
+export function openOtherCells({ cell, database, told: toldDatabase, peers, receive, clock }: Options): OtherCells {
   const told = new Map<string, Told>()
   const asking = new Map<string, Promise<void>>()
   const nameOf = (peer: CellName, shopId: ShopId, sku: Sku): string => `${peer} ${skuKey(shopId, sku)}`
@@ -82,27 +84,26 @@ export function openOtherCells({ cell, database, peers, receive, clock }: Option
     if (work.length > 0) await Promise.race([Promise.all(work), clock.sleep(ms)])
   }
 
-  async function readOwn(shopId: ShopId, skus: readonly Sku[]) {
+  async function readOwn(from: Pick<Database, 'query'>, shopId: ShopId, skus: readonly Sku[]) {
     const of = skus.map((sku) => ({ shopId, sku }))
-    const [rows, transfers] = await Promise.all([
-      readRows(database, shopId, skus),
-      readTransfers({ run: database.query }, of),
-    ])
+    const [rows, transfers] = await Promise.all([readRows(from, shopId, skus), readTransfers({ run: from.query }, of)])
     return { rows, transfers: transfers.map(transferOf) }
   }
 
   async function partsOf(shopId: ShopId, skus: readonly Sku[]): Promise<CellLevel[]> {
-    const { rows, transfers } = await readOwn(shopId, skus)
+    const { rows, transfers } = await readOwn(database, shopId, skus)
     const asOf = clock.now()
+    const there = new Set([cell, ...peers.others()]) // what went to a cell that has left is where it went since
     return skus.flatMap((sku) => {
       const own = rows.filter((row) => row.sku === sku)
       const others = peers.others().flatMap((peer) => told.get(nameOf(peer, shopId, sku))?.level ?? [])
-      return own.length > 0 ? [ownPart(cell, own, asOf, transfers), ...others] : others
+      const parts = own.length > 0 ? [ownPart(cell, own, asOf, transfers), ...others] : others
+      return parts.map((part) => betweenThose(there, part))
     })
   }
 
   async function here(shopId: ShopId, skus: readonly Sku[]): Promise<Json> {
-    const { rows, transfers } = await readOwn(shopId, skus)
+    const { rows, transfers } = await readOwn(toldDatabase, shopId, skus)
     const known = skus.filter((sku) => rows.some((row) => row.sku === sku))
     return { as_of: clock.now(), levels: known.map((sku) => wireLevel(sku, rows, transfers)) }
   }
@@ -126,7 +127,9 @@ export function openOtherCells({ cell, database, peers, receive, clock }: Option
       return cells.every(isFresh) ? partsOf(shopId, skus) : undefined
     },
     async deliver(shopId, skus) {
-      const { rows, transfers } = await readOwn(shopId, skus)
+      const found = await readOwn(toldDatabase, shopId, skus).catch(() => undefined)
+      if (!found) return // they read it in this cell's log, once it may leave
+      const { rows, transfers } = found
       const places = new Map(rows.map((row) => [row.id, row]))
       const work = peers
         .others()
@@ -157,6 +160,11 @@ export function openOtherCells({ cell, database, peers, receive, clock }: Option
     },
   }
 }
+
+const betweenThose = (cells: ReadonlySet<CellName>, part: CellLevel): CellLevel => ({
+  ...part,
+  rows: part.rows.map((row) => ({ ...row, transfers: row.transfers.filter((one) => cells.has(one.cell)) })),
+})
 
 /** A cell's own part in the form in which it tells others. */
 function wireLevel(sku: Sku, rows: readonly StockRow[], transfers: readonly Transfer[]) {

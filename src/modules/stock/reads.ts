@@ -47,16 +47,24 @@ export async function readHold(database: Reader, shopId: ShopId, id: Uuid): Prom
 }
 
 const hasUnitsSql = `
-  select exists (select 1 from stock.rows where on_hand <> 0 or reserved <> 0 or committed <> 0)
+  select exists (
+      select 1 from stock.rows where on_hand <> 0 or reserved <> 0 or committed <> 0 or allowance <> 0 or missing <> 0)
     or exists (select 1 from stock.holds where status = 'active') as found`
 
-/** Of any shop: units that are there, sold and not shipped, or held. */
+/** Of any shop: units that are there or missing, sold and not shipped, or held; or a share of an allowance. */
 export const hasUnits = async (database: Reader): Promise<boolean> =>
   (await database.query<{ found: boolean }>(hasUnitsSql))[0]!.found
 
 const locationColumns = 'l.shop_id, l.code, l.name, l.cell, l.priority, l.address, l.lat, l.lon, l.version'
 const readLocationsSql = `
   select ${locationColumns} from stock.locations l where l.shop_id = $1 order by l.priority, l.code`
+
+const locationsAtSql = `
+  select distinct code from stock.locations where cell = $1 order by code limit ${limits.locationsNamedMax}`
+
+/** Some of those whose home the cell is, of any shop. */
+export const locationsAt = async (database: Reader, cell: CellName): Promise<LocationCode[]> =>
+  (await database.query<{ code: LocationCode }>(locationsAtSql, [cell])).map(({ code }) => code)
 
 type LocationRecord = Omit<Location, 'shopId'> & { shop_id: ShopId }
 

@@ -134,7 +134,26 @@ export type ReceiveUnits = {
   totals: Total[]
   tracking: Tracking
 }
-export type StockCommand = AdjustStock | SetPolicy | PlaceHold | ExtendHold | ReleaseHold | SendUnits | ReceiveUnits
+/**
+ * Gives the other cells all that nobody has reserved or bought: this cell leaves, or the policy says that the SKU is not sold
+ * here. `shares`: of the others.
+ */
+export type HandOverUnits = {
+  kind: 'hand_over_units'
+  shopId: ShopId
+  sku: Sku
+  shares: readonly CellShare[]
+  isLeaving: boolean
+}
+export type StockCommand =
+  | AdjustStock
+  | SetPolicy
+  | PlaceHold
+  | ExtendHold
+  | ReleaseHold
+  | SendUnits
+  | ReceiveUnits
+  | HandOverUnits
 
 /** Of one stock row and one other cell: all units and allowance that ever went each way. Totals only grow. */
 export type Transfer = {

@@ -150,8 +150,7 @@ export function createCellNode(world: CellsWorld, name: CellName, random: Prng) 
     }
     const others = world.names.filter((one) => one !== name)
     const peers = {
-      others: () => others,
-      isUp,
+      ...{ others: () => others, isActive: () => true, isUp },
       rttMs: (cell: CellName) => 2 * network.oneWayMs(name, cell),
       call,
     }

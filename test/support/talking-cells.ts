@@ -1,0 +1,71 @@
+// Several whole cells that know and talk to each other as real ones do, each on a database of its own, listening in this process.
+import { createServer } from 'node:net'
+import type { CellName } from '../../src/base/ids.ts'
+import type { Topology, TopologyCell, topologyJson } from '../../src/base/topology.ts'
+import { topologyAtStart } from '../../src/base/topology-start.ts'
+import type { DatabaseUrl } from '../../src/runtime/database-url.ts'
+import { cellKeyOf, newCellKey, publicKeyOf } from '../../src/runtime/peer-keys.ts'
+import { eventually } from './eventually.ts'
+import { type Answer, type HttpCell, openHttpCell } from './http-cell.ts'
+
+export type TalkingCells = {
+  cells: Record<string, HttpCell>
+  /** Asked of the cell itself; over the topology that it has then. */
+  setState(name: string, state: TopologyCell['state']): Promise<Answer>
+  /** Until all of them that are there answer an order for it, and know of each other. */
+  stop(): Promise<void>
+}
+
+/** `geo`: the servers of those that wait for a standby. */
+export async function openTalkingCells(
+  names: readonly string[],
+  geo: Record<string, DatabaseUrl> = {},
+): Promise<TalkingCells> {
+  const keys = new Map(names.map((name) => [name, cellKeyOf(newCellKey())]))
+  const ports = new Map<string, number>()
+  for (const name of names) ports.set(name, await freePort())
+  const started = names.map((name) => ({
+    name: name as CellName,
+    url: `http://127.0.0.1:${ports.get(name)}`,
+    publicKey: publicKeyOf(keys.get(name)!),
+  }))
+  const topology = topologyAtStart(undefined, started) as Topology
+  const cells: Record<string, HttpCell> = {}
+  for (const name of names) {
+    const url = geo[name]
+    cells[name] = await openHttpCell(url ? { durability: 'geo' } : {}, {
+      ...(url ? { url } : {}),
+      name,
+      key: keys.get(name)!,
+      atStart: (stored) => stored ?? topology,
+      port: ports.get(name)!,
+      isFirst: name === names[0],
+    })
+  }
+  const all = Object.values(cells)
+  const isReady = async (cell: HttpCell) => (await cell.call('GET', '/readyz')).status === 200
+  const knowsAll = async (cell: HttpCell) =>
+    (await cell.call('GET', '/v1/cells')).json.data.every((one: { reachable: boolean }) => one.reachable)
+  for (const cell of all) await eventually(async () => (await isReady(cell)) && (await knowsAll(cell)), 20_000)
+  return {
+    cells,
+    async setState(name, state) {
+      const cell = cells[name]!
+      const seen = await cell.call('GET', '/v1/cells')
+      const { zones, cells: known } = seen.json.topology as ReturnType<typeof topologyJson>
+      const body = { zones, cells: known.map((one) => (one.name === name ? { ...one, state } : one)) }
+      return cell.call('PUT', '/v1/topology', { body, headers: { 'if-match': seen.headers.get('etag')! } })
+    },
+    async stop() {
+      await Promise.all(all.map((cell) => cell.stop()))
+    },
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer()
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as { port: number }
+  await new Promise((resolve) => server.close(resolve))
+  return port
+}
