@@ -184,7 +184,11 @@ export function createForwarding(options: ForwardingOptions): Forwarding {
         const route = homeOfOrder(holdId, keyOf(request), { topology: topology.current(), self })
         return 'kind' in route ? (route.kind === 'here' ? undefined : route.cell) : route
       },
-      isShared: (key) => cellOfKey(key, topology.current()) === undefined,
+      isShared(key) {
+        const { cells } = topology.current()
+        const isAlone = cells.every(({ name, state }) => name === self || state === 'removed') // nobody would read the event
+        return !isAlone && cellOfKey(key, topology.current()) === undefined
+      },
       forwardJson: (request, reply, cell, body) =>
         forward(request, reply, cell, { body: JSON.stringify(body), isPlacedThere: true }),
       async homeOfLine(request, { key, holdId }) {

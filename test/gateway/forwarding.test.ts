@@ -58,6 +58,17 @@ describe('an order', () => {
     expect((await eu1.call('GET', `${path}/events`)).json.data).toHaveLength(2)
   })
 
+  it('is told to the other cells by its key when that names none, and to nobody by a cell that is alone', async () => {
+    const keyed = () => countAt(eu1, `runtime.events where type = 'order.keyed'`)
+    const before = await keyed()
+    for (const key of [newKey(), newKey('eu1')]) expect((await place(eu1, key)).status).toBe(201)
+    expect(await keyed()).toBe(before + 1)
+    all.change({ us1: { state: 'removed' }, ap1: { state: 'removed' } })
+    expect((await place(eu1, newKey())).status).toBe(201)
+    all.change({ us1: { state: 'active' }, ap1: { state: 'active' } })
+    expect(await keyed()).toBe(before + 1)
+  })
+
   it('is placed where its key says, and a retry is answered from everywhere', async () => {
     const key = newKey('us1')
     const placed = await place(eu1, key)
