@@ -287,6 +287,9 @@ function stock(connection: Connection) {
         },
         options,
       ),
+    /** Between the cell that answers and another; a page. */
+    transfers: (query: api.TransferQuery, options?: CallOptions) =>
+      call<api.TransferList>(connection, { method: 'GET', path: '/v1/transfers', query }, options),
     bulk: (
       items: AsyncIterable<BulkAdjustment> | Iterable<BulkAdjustment>,
       options?: BulkOptions,

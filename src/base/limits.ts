@@ -56,6 +56,7 @@ export const limits = {
   owedEveryMs: 1_000,
   handOverEveryMs: 1_000, // between two looks for units that are to go to other cells
   handOverSkusMax: 200, // at once
+  transfersPageMax: 1_000, // places whose totals are on one page
   locationsNamedMax: 10, // in one sentence
   owedMax: 10_000, // SKUs that are remembered at a start
   gatherRoundsMax: 5, // of a command that is refused again, since others were faster

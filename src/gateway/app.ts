@@ -28,6 +28,7 @@ import { settingsRoutes } from '../modules/shops/settings-routes.ts'
 import type { SeveralCells } from '../modules/stock/adjusting.ts'
 import { bulkStockRoute } from '../modules/stock/bulk.ts'
 import { stockRoutes } from '../modules/stock/routes.ts'
+import { transferRoutes } from '../modules/stock/transfer-routes.ts'
 import { type WebhookRoutesOptions, webhookRoutes } from '../modules/webhooks/routes.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { acceptJson, compileSchema, type Exchange } from '../runtime/http.ts'
@@ -147,6 +148,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   cellRoutes(app, { ...shared, ...options.cells })
   settingsRoutes(app, { cell, guard, database: options.database, keys: options.keys })
   stockRoutes(app, { ...shared, submissionOf, several })
+  transferRoutes(app, { ...shared, submissionOf, several })
   orderRoutes(app, ordersShared)
   lifeRoutes(app, ordersShared)
   const { stripeWebhooks = null } = options

@@ -33,6 +33,24 @@ const knowsState = (cell: HttpCell, name: string, state: string) =>
   )
 const paidElsewhere = { payment: { provider: 'none' } }
 
+test('what went between two cells is told by both, in pages, to who may audit', async () => {
+  await receive(eu1, 'TOLD-1', 9)
+  await receive(eu1, 'TOLD-2', 9)
+  await hasUnits(us1, 'TOLD-2', 'us1')
+  const first = await eu1.call('GET', '/v1/transfers?peer=us1&limit=1')
+  expect(first.json).toMatchObject({ cell: 'eu1', peer: 'us1', data: [{ sku: 'TOLD-1', location: 'main' }] })
+  const second = await eu1.call('GET', `/v1/transfers?peer=us1&cursor=${first.json.next_cursor}`)
+  expect(second.json).toMatchObject({ data: [{ sku: 'TOLD-2', sent: { units: 3 }, received: { units: 0 } }] })
+  expect(second.json.next_cursor).toBeNull()
+  const taker = (await us1.call('GET', '/v1/transfers?peer=eu1')).json.data
+  expect(taker.map((one: { received: object }) => one.received)).toEqual([
+    { units: 3, allowance: 0 },
+    { units: 3, allowance: 0 },
+  ])
+  expect((await eu1.call('GET', '/v1/transfers?peer=us1&cursor=x')).json.code).toBe('cursor_invalid')
+  expect((await eu1.call('GET', '/v1/transfers?peer=us1', { as: 'pk_dev' })).json.code).toBe('forbidden')
+})
+
 describe('a cell that drains', () => {
   test('hands its units over, and takes them up again when it is active again', async () => {
     await receive(eu1, 'BACK', 30)

@@ -38,6 +38,7 @@ const fileLayers: Record<string, Layer> = {
   'goods-routes.ts': 'routes',
   'life-routes.ts': 'routes',
   'payment-routes.ts': 'routes',
+  'transfer-routes.ts': 'routes',
   'bulk.ts': 'routes',
 }
 

@@ -602,6 +602,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/transfers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * All units and allowance that ever went between this cell and another, by SKU and location
+         * @description Of two cells ask the taker first: what it has received is never more than what the giver says then that it has sent, and the difference is under way.
+         */
+        get: operations["listTransfers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/orders": {
         parameters: {
             query?: never;
@@ -6179,6 +6199,103 @@ export interface operations {
             };
             /** @description `too_many_hops` */
             508: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listTransfers: {
+        parameters: {
+            query: {
+                /** @description The name of the other cell. */
+                peer: string;
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        cell: string;
+                        peer: string;
+                        /**
+                         * Format: date-time
+                         * @description RFC 3339.
+                         */
+                        as_of: string;
+                        data: {
+                            /** @description Case matters; no control characters. */
+                            sku: string;
+                            location: string;
+                            sent: {
+                                /** @description Only grows. */
+                                units: number;
+                                /** @description Only grows. */
+                                allowance: number;
+                            };
+                            received: {
+                                /** @description Only grows. */
+                                units: number;
+                                /** @description Only grows. */
+                                allowance: number;
+                            };
+                        }[];
+                        next_cursor: string | null;
+                    };
+                };
+            };
+            /** @description `malformed_request`, `cursor_invalid`, `invalid_parameter` */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthorized` */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal` */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `overloaded`, `unavailable`, `draining` */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };

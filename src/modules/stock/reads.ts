@@ -5,7 +5,7 @@ import { instant } from '../../base/time.ts'
 import type { Database } from '../../runtime/pg.ts'
 import { type ReplicaRow, tellWritten } from '../../runtime/replica.ts'
 import { locationKind, locationRow } from './replica.ts'
-import { type HoldRecord, holdColumns, holdOf, policyOf, readPolicies, readRows } from './store.ts'
+import { type HoldRecord, holdColumns, holdOf, policyOf, readPolicies, readRows, type TransferRecord } from './store.ts'
 import type { Hold, Location, Policy, StockLevel, StockRow } from './types.ts'
 
 type Reader = Pick<Database, 'query'>
@@ -54,6 +54,20 @@ const hasUnitsSql = `
 /** Of any shop: units that are there or missing, sold and not shipped, or held; or a share of an allowance. */
 export const hasUnits = async (database: Reader): Promise<boolean> =>
   (await database.query<{ found: boolean }>(hasUnitsSql))[0]!.found
+
+const transfersPageSql = `
+  select t.row_id, r.sku, r.location, t.sent_units, t.sent_allowance, t.received_units, t.received_allowance
+  from stock.transfers t join stock.rows r on r.id = t.row_id
+  where t.peer = $1 and r.shop_id = $2 and t.row_id > $3 order by t.row_id limit $4`
+
+type TransferOfPlace = TransferRecord & { sku: Sku; location: LocationCode }
+
+/** Between this cell and another, in the order of their rows. */
+export const readTransfersPage = (
+  database: Reader,
+  shopId: ShopId,
+  { peer, after, limit }: { peer: string; after: number; limit: number },
+): Promise<TransferOfPlace[]> => database.query<TransferOfPlace>(transfersPageSql, [peer, shopId, after, limit])
 
 const locationColumns = 'l.shop_id, l.code, l.name, l.cell, l.priority, l.address, l.lat, l.lon, l.version'
 const readLocationsSql = `

@@ -303,7 +303,7 @@ const writeTransfersSql = `
   on conflict (row_id, peer) do update set sent_units = excluded.sent_units, sent_allowance = excluded.sent_allowance,
     received_units = excluded.received_units, received_allowance = excluded.received_allowance`
 
-type TransferRecord = {
+export type TransferRecord = {
   row_id: StockRowId
   peer: CellName
   sent_units: number
