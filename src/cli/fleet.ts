@@ -69,6 +69,7 @@ async function ownFleet(data: string, config: Config): Promise<Fleet> {
     if (newerTopology(topology, heard) === topology) return
     topology = heard
     written = written.then(() => writeTopologyFile(file, heard)).catch(() => {}) // the next one is written whole again
+    for (const other of cells) other.offer(heard) // a cell that has left stops before its greetings tell them
     for (const cell of cells) if (cellNamed(heard, cell.name)?.state === 'removed') void cell.stop()
   }
   const make = (name: CellName, port: number) => supervise(data, { ...config, topology: file, port }, name, keep)

@@ -46,7 +46,12 @@ const answersAs = async (url: string): Promise<string | null | undefined> =>
     await fetch(`${url}/v1/stock/A-1`, { headers: { authorization: 'Bearer sk_dev' } }).catch(() => undefined)
   )?.headers.get('holdfast-cell')
 
-type TopologyJson = { version: number; by: string; zones: unknown[]; cells: { name: string; url: string }[] }
+type TopologyJson = {
+  version: number
+  by: string
+  zones: unknown[]
+  cells: { name: string; url: string; state: string }[]
+}
 
 const topologyFile = (): TopologyJson => JSON.parse(readFileSync(join(data, 'topology.json'), 'utf8'))
 
@@ -140,6 +145,19 @@ describe('three cells started by one command', () => {
     expect(await topologiesOf(['us1', 'eu1'])).toEqual([moved, moved])
     expect((await runHoldfast(['cells', 'start', 'ap1', `--data=${data}`])).code).toBe(0)
     expect(await answersAs(moved.cells[2]!.url)).toBe('ap1')
+  })
+
+  test('that are removed stop, and the others know it though nobody greets them any more', async () => {
+    expect((await runHoldfast(['cells', 'start', 'eu2', `--data=${data}`])).code).toBe(0) // each has to have heard that it leaves
+    const command = (...words: string[]) => runHoldfast(['cells', ...words, '--url', urls().us1!])
+    expect((await command('drain', 'ap1')).code).toBe(0)
+    await eventually(async () => (await command('remove', 'ap1')).code === 0, 60_000)
+    await eventually(() => cellProcess(data, 'ap1') === undefined, 60_000)
+    await eventually(async () =>
+      (await topologiesOf(['eu1', 'us1', 'eu2'])).every(({ cells: all }) =>
+        all.some(({ name, state }) => name === 'ap1' && state === 'removed'),
+      ),
+    )
   })
 })
 
