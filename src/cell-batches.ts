@@ -15,6 +15,7 @@ import type { Log } from './runtime/log.ts'
 import type { Metrics } from './runtime/metrics.ts'
 import type { Database } from './runtime/pg.ts'
 import { failureClass } from './runtime/pg-failure.ts'
+import { CellFrozen, type Standing } from './runtime/standing.ts'
 
 export type CellGateOptions = {
   database: Database
@@ -49,19 +50,33 @@ export type BatchesOptions = Pick<BatcherOptions<Submission, CommandOutcome>, 'o
   /** The newest time that an event of the log has. */
   startedAt: Instant
   gate: Gate
+  standing: Pick<Standing, 'frozen' | 'look'>
   /** Told of all rows of a SKU of which some have changed. */
   onRows?: EngineOptions['onRows']
   /** Told of every batch that may leave. `sinceMs`: when it began, on the clock that never goes back. */
   onCommitted(submissions: readonly Submission[], outcomes: readonly CommandOutcome[], sinceMs: number): void
 }
 
+/** What others remember is taken over; nothing else is done while a cell is frozen. */
+const isForFrozen = ({ command }: Submission): boolean =>
+  command.kind === 'receive_units' || command.kind === 'remember_sent'
+
 export type Batches = ReturnType<typeof startBatches>
 
 export function startBatches(options: BatchesOptions) {
-  const { cell, database, config, clock, gate, startedAt, onRows, onCommitted, ...told } = options
+  const { cell, database, config, clock, gate, standing, startedAt, onRows, onCommitted, ...told } = options
   const lives = new Map<number, ServerLife>()
+  /** Whether what the lane runs now may be done while the cell is frozen. */
+  const mending = new Map<number, boolean>()
   const store = createPostgresStore(async (lane) => {
     const session = await database.openSession(`lane ${lane}`)
+    try {
+      await standing.look() // the server may be another, which has lost something
+      if (standing.frozen && !mending.get(lane)) throw new CellFrozen(false)
+    } catch (error) {
+      await session.close()
+      throw error
+    }
     lives.set(lane, session.life)
     return session
   })
@@ -71,6 +86,8 @@ export function startBatches(options: BatchesOptions) {
     batchRowsMax: config.batchRowsMax,
     async run(lane, submissions, onWriting) {
       const sinceMs = clock.elapsedMs()
+      mending.set(lane, submissions.every(isForFrozen))
+      if (standing.frozen && !mending.get(lane)) throw new CellFrozen(false)
       const outcomes = await engine.run(lane, submissions, onWriting)
       const leave = (): void => onCommitted(submissions, outcomes, sinceMs)
       if (gate !== openGate) return { outcomes, mayLeave: gate.pass(lives.get(lane)!).then(leave) }
@@ -87,8 +104,11 @@ export function startBatches(options: BatchesOptions) {
   return {
     ...batcher,
     /** Refused while nothing could be answered that it does. */
-    submit: (submission: Submission): Promise<CommandOutcome> =>
-      gate.isShut ? Promise.reject(new GateShut('the standby is out of reach', false)) : batcher.submit(submission),
+    async submit(submission: Submission): Promise<CommandOutcome> {
+      if (standing.frozen && !isForFrozen(submission)) throw new CellFrozen(false)
+      if (gate.isShut) throw new GateShut('the standby is out of reach', false)
+      return batcher.submit(submission)
+    },
     closeSessions: store.close,
   }
 }

@@ -6,6 +6,7 @@ import type { Json } from './base/json.ts'
 import { limits } from './base/limits.ts'
 import { accepted } from './base/result.ts'
 import { cellNamed } from './base/topology.ts'
+import { startComparisons } from './cell-comparing.ts'
 import type { CellTopology } from './cell-topology.ts'
 import type { CellsHeard } from './gateway/cells.ts'
 import type { Routing } from './gateway/forwarding.ts'
@@ -19,6 +20,7 @@ import type { Keys } from './modules/shops/service.ts'
 import type { SeveralCells } from './modules/stock/adjusting.ts'
 import { createAllotments } from './modules/stock/allotments.ts'
 import type { Confirmed } from './modules/stock/audit.ts'
+import { createComparing } from './modules/stock/comparing.ts'
 import { trackDemand } from './modules/stock/demand.ts'
 import { handOverUnits } from './modules/stock/handing-over.ts'
 import { openOtherCells } from './modules/stock/other-cells.ts'
@@ -42,6 +44,7 @@ import { createPeers, type PeerHandler } from './runtime/peers.ts'
 import type { Database } from './runtime/pg.ts'
 import { copyReplica, replicaConsumer, replicaHandler } from './runtime/replica.ts'
 import { createReplicaAges } from './runtime/replica-age.ts'
+import { heldWhileFrozen, type Standing } from './runtime/standing.ts'
 
 export type OthersOptions = {
   cell: CellName
@@ -56,6 +59,7 @@ export type OthersOptions = {
   metrics: Metrics
   log: Log
   commands: Pick<Commands, 'submit'>
+  standing: Standing
   keys: Keys
   /** Of the buses on which the others' logs are consumed. */
   reports: Pick<PostgresBusOptions, 'onError' | 'onGivenUp'>
@@ -80,7 +84,7 @@ export type Others = {
 const isOutOfReach = (error: unknown): boolean => error instanceof PeerUnreachable || error instanceof PeerRefused
 
 export function startOthers(options: OthersOptions): Others {
-  const { cell, key, cells, database, told, reader, clock, metrics, log, commands } = options
+  const { cell, key, cells, database, told, reader, clock, metrics, log, commands, standing } = options
   const onError = (error: unknown): void => {
     if (!isOutOfReach(error)) options.onError(error) // whether a peer is up is told where it turns
   }
@@ -88,7 +92,10 @@ export function startOthers(options: OthersOptions): Others {
   const latencyMs = options.config.latencyMs ?? 0
   const verifier = createPeerVerifier({ self: cell, cells: () => topology.current().cells, now: clock.now })
   const incarnation = () => presentLife(reader.lives).incarnation
-  const greeting = createPeers({ self: cell, key, topology, rules, incarnation, clock, metrics, log, latencyMs })
+  const greeting = createPeers({
+    ...{ self: cell, key, topology, rules, incarnation, clock, metrics, log, latencyMs },
+    onClaimed: (ours) => void standing.foundClaimed(ours).catch(onError),
+  })
   const stateOf = (name: CellName) => cellNamed(topology.current(), name)?.state ?? 'removed'
   const peers = { ...greeting, isActive: (name: CellName) => stateOf(name) === 'active' }
   const engine = engineForOthers(commands, clock.now)
@@ -101,6 +108,8 @@ export function startOthers(options: OthersOptions): Others {
   const receive = async (command: Parameters<typeof engine.receive>[0]) => void (await engine.receive(command))
   const otherCells = openOtherCells({ cell, database, told, peers, receive, clock })
   const readOrder = createOrderReader(told)
+  const comparing = createComparing({ database, told, peers, receive: engine.receive, remember: engine.remember })
+  const comparisons = startComparisons({ comparing, peers, standing, log, onError })
   const kinds = [...shopReplicas(options.keys), ...stockReplicas]
   const ages = createReplicaAges(metrics, clock.now)
   const stopping = new AbortController()
@@ -112,6 +121,7 @@ export function startOthers(options: OthersOptions): Others {
     ['levels', (_, body) => otherCells.answerLevels(body)],
     ['credit', otherCells.answerCredit],
     ['transfer-sums', transferSumsHandler(told, topology)],
+    ['totals', comparing.answerTotals],
     ['standing', standingHandler(readOrder)],
     ['duplicate', duplicateHandler(engine)],
   ])
@@ -137,7 +147,7 @@ export function startOthers(options: OthersOptions): Others {
     const shared = { database, clock, ...options.reports }
     const replicas = postgresBus({ ...shared, reader: ages.watch(peer, readLog()) })
     replicas.consume(replicaConsumer(peer, kinds))
-    const news = postgresBus({ ...shared, reader: readLog() })
+    const news = postgresBus({ ...shared, reader: heldWhileFrozen(readLog(), standing) })
     news.consume(
       newsConsumer(peer, {
         ...{ cell, database, peers, engine, readOrder },
@@ -154,14 +164,18 @@ export function startOthers(options: OthersOptions): Others {
   followAll()
   const stopListening = topology.onChange(followAll)
   const begun = readOwing(database).then((owing) => owing.forEach(allotments.saw), onError)
-  const owing = every(limits.owedEveryMs, async () => allotments.askForOwed(), onError)
+  const owing = every(limits.owedEveryMs, async () => void (standing.frozen || allotments.askForOwed()), onError)
   const { sharesOf } = allotments
   const handing = { cell, database, peers, sharesOf, deliver: otherCells.deliver, handOver: engine.send }
-  const handOver = every(limits.handOverEveryMs, () => handOverUnits(handing), onError)
+  const handOver = every(
+    limits.handOverEveryMs,
+    async () => void (standing.frozen || (await handOverUnits(handing))),
+    onError,
+  )
 
   return {
     submit: withGathering(commands, allotments),
-    routing: { topology, peers, privateKey: key, verifier, takesNew: () => true, latencyMs },
+    routing: { topology, peers, privateKey: key, verifier, takesNew: () => !standing.frozen, latencyMs },
     peerRoutes: { verifier, handlers },
     several: {
       otherCells,
@@ -178,7 +192,7 @@ export function startOthers(options: OthersOptions): Others {
     async stop() {
       stopListening()
       stopping.abort()
-      await Promise.all([begun, owing.stop(), handOver.stop()])
+      await Promise.all([begun, owing.stop(), handOver.stop(), comparisons.stop()])
       await Promise.all([...buses.values()].flat().map((bus) => bus.close()))
       await peers.stop()
     },

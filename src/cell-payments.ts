@@ -44,6 +44,8 @@ export type CellPaymentsOptions = {
   database: Database
   bus: Bus
   providers: ConfiguredProviders
+  /** Not while nobody knows what was asked of them. */
+  mayCall(): boolean
   shopIds(): Promise<readonly ShopId[]>
   commands: { submit(submission: Submission): Promise<CommandOutcome> }
   clock: Clock

@@ -18,6 +18,7 @@ export type CellWebhooksOptions = {
   clock: Clock
   config: Pick<Config, 'profile'> & Partial<Pick<Config, 'webhookPorts'>>
   metrics: Metrics
+  thawed(signal: AbortSignal): Promise<void>
   onError: (error: unknown) => void
 }
 

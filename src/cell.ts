@@ -58,6 +58,7 @@ import { dropEventPartitions, ensureEventPartitions } from './runtime/partitions
 import type { Database } from './runtime/pg.ts'
 import { DatabaseUnavailable } from './runtime/pg-failure.ts'
 import { forgetRequestKeys } from './runtime/request-keys.ts'
+import { heldWhileFrozen, keepStanding, type Standing } from './runtime/standing.ts'
 import type { KeepTopologyOptions, TopologyKeeper } from './runtime/topology.ts'
 
 export type CellParts = { app: FastifyInstance; topology: TopologyKeeper; stop(): Promise<void> }
@@ -105,18 +106,27 @@ async function openGround(deps: CellDeps) {
   const { isFirst = firstCell(cells.topology.current()) === cell } = deps
   const { lives, findShop, startedAt } = await prepare(own, cell, { clock, isFirst })
   const metrics = openMetrics({ fixed: { cell }, process: true })
+  const standing = await keepStanding({
+    ...{ database: own, durability: config.durability, clock, onError: warn(log, 'standing') },
+    onChange: (frozen) =>
+      frozen
+        ? log.error({ why: frozen.why }, 'frozen: it may have gone back, and sells nothing until holdfast reconcile')
+        : log.info('it sells again'),
+  })
+  metrics.gaugeOf('holdfast_frozen', '1 while it waits to be reconciled', () => (standing.frozen ? 1 : 0))
   const gating = { database: own, durability: config.durability, clock, metrics, log, onError: warn(log, 'gate') }
   const { gate, gated: database } = openCellGate(gating)
   const reading = { database: own, gate, lives, now: clock.elapsedMs, onError: warn(log, 'log reader') }
   const reader = await startLogReader(reading)
   const reports = busReports(metrics, log)
-  const bus = postgresBus({ database, reader, clock, ...reports })
+  const bus = postgresBus({ database, reader: heldWhileFrozen(reader, standing), clock, ...reports })
   return {
     cells,
     findShop,
     gate,
     startedAt,
     reports,
+    standing,
     shared: { cell, database, bus, reader, clock, config, metrics },
   }
 }
@@ -124,15 +134,14 @@ async function openGround(deps: CellDeps) {
 /** On a migrated database. `app` is ready to listen; `stop` answers what is in flight and closes all but the database. */
 export async function buildCell(deps: CellDeps): Promise<CellParts> {
   const { cell, config, log, key } = deps
-  const { cells, findShop, gate, startedAt, reports, shared } = await openGround(deps)
+  const { cells, findShop, gate, startedAt, reports, standing, shared } = await openGround(deps)
   const { database, bus, reader, clock, metrics } = shared
   const readOrder = createOrderReader(database)
   const waiting = createWaiting(readOrder, reader)
   let others: Others | undefined
   const batcher = startBatches({
     ...shared,
-    startedAt,
-    gate,
+    ...{ startedAt, gate, standing },
     onRows: key && ((rows) => others?.sawRows(rows)),
     onCommitted(submissions, outcomes, sinceMs) {
       waiting.saw(outcomes)
@@ -147,23 +156,22 @@ export async function buildCell(deps: CellDeps): Promise<CellParts> {
   const payments = startCellPayments({
     ...shared,
     providers,
+    mayCall: () => !standing.frozen,
     shopIds: async () => [await findShop()].flatMap((shop) => shop?.id ?? []),
     newestSeq: () => reader.horizon,
-    commands: batcher,
-    log,
-    onError: warn(log, 'payments'),
+    ...{ commands: batcher, log, onError: warn(log, 'payments') },
   })
 
   if (key) {
     const told = toldDatabase(database, gate)
-    const asked = { told, keys, commands: batcher, reports, onError: warn(log, 'other cells') }
+    const asked = { standing, told, keys, commands: batcher, reports, onError: warn(log, 'other cells') }
     others = startOthers({ ...shared, ...asked, cells, key, log })
   }
   const settledSeq = async () => reader.horizon
   const auditor = createAuditor({ database, settledSeq, now: clock.now, confirmed: others?.confirmed })
   const ledger = startLedger({ ...shared, settledSeq, ...moneyElsewhere(database, providers) })
   bus.consume(fulfilmentConsumer(readOrderWork))
-  const webhooks = startCellWebhooks({ ...shared, onError: warn(log, 'webhooks') })
+  const webhooks = startCellWebhooks({ ...shared, thawed: standing.thawed, onError: warn(log, 'webhooks') })
   const app = await createApp({
     ...shared,
     cells: others ? { ...cells, peers: others.heard, whyNotEmptied: others.whyNotEmptied } : cells,
@@ -184,7 +192,7 @@ export async function buildCell(deps: CellDeps): Promise<CellParts> {
     log,
     traffic: countTraffic(metrics, clock.elapsedMs),
     requestPrefix: randomBytes(5).toString('hex'),
-    unreadyReasons: () => unreadyReasons({ database, gate, clock }, findShop),
+    unreadyReasons: () => unreadyReasons({ database, gate, standing, clock }, findShop),
     async audit(wanted) {
       const [units, money] = await Promise.all([auditor.result(wanted), ledger.audit.result(wanted)])
       return { units, money }
@@ -193,7 +201,16 @@ export async function buildCell(deps: CellDeps): Promise<CellParts> {
   })
   const stopping = new AbortController()
   const auditors = [auditor, ledger.audit]
-  const recurring = startRecurring({ database, batcher, reader, auditors, log, clock, signal: stopping.signal })
+  const recurring = startRecurring({
+    database,
+    batcher,
+    standing,
+    reader,
+    auditors,
+    log,
+    clock,
+    signal: stopping.signal,
+  })
 
   return {
     app,
@@ -210,6 +227,7 @@ export async function buildCell(deps: CellDeps): Promise<CellParts> {
       await cells.topology.stop()
       await batcher.closeSessions()
       await gate.stop()
+      await standing.stop()
     },
   }
 }
@@ -254,11 +272,15 @@ function openDeadLetters(database: Database, cell: CellName, submit: SubmitSettl
   ])
 }
 
-type Ground = { database: Database; gate: Gate; clock: Clock }
+type Ground = { database: Database; gate: Gate; standing: Standing; clock: Clock }
 
-async function unreadyReasons({ database, gate, clock }: Ground, findShop: FindShop): Promise<string[]> {
+async function unreadyReasons({ database, gate, standing, clock }: Ground, findShop: FindShop): Promise<string[]> {
   const found = Promise.all([database.query('select 1'), findShop()]).then(
-    ([, shop]) => [...(gate.isShut ? ['standby_unreachable'] : []), ...(shop ? [] : ['shop_not_received'])],
+    ([, shop]) => [
+      ...(standing.frozen ? ['frozen'] : []),
+      ...(gate.isShut ? ['standby_unreachable'] : []),
+      ...(shop ? [] : ['shop_not_received']),
+    ],
     () => ['database_unreachable'],
   )
   return Promise.race([found, clock.sleep(limits.readyMsMax).then(() => ['database_slow'])])
@@ -306,6 +328,7 @@ function riskMetrics(metrics: Metrics): RiskMetrics {
 type Recurrence = {
   database: Database
   batcher: { submit(submission: Submission): Promise<CommandOutcome> }
+  standing: Pick<Standing, 'frozen'>
   /** Ends long work, which may be gone on with later. */
   signal: AbortSignal
   reader: LogReader
@@ -314,12 +337,17 @@ type Recurrence = {
   clock: Clock
 }
 
-function startRecurring({ database, batcher, reader, auditors, log, clock, signal }: Recurrence): Recurring[] {
+function startRecurring(recurrence: Recurrence): Recurring[] {
+  const { database, batcher, standing, reader, auditors, log, clock, signal } = recurrence
   const eventMsKept = limits.eventDaysKept * 24 * 60 * 60 * 1000
   const regularly = (what: string, work: () => Promise<void>) =>
     every(limits.housekeepingEveryMs, work, warn(log, what))
   return [
-    every(limits.sweepEveryMs, () => sweep(database, batcher.submit, clock.now), warn(log, 'sweep')),
+    every(
+      limits.sweepEveryMs,
+      async () => void (standing.frozen || (await sweep(database, batcher.submit, clock.now))),
+      warn(log, 'sweep'),
+    ),
     ...auditors.map((auditor) =>
       every(limits.auditEveryMs, async () => void (await auditor.run()), warn(log, 'audit')),
     ),

@@ -333,6 +333,13 @@ export const errorTable = {
     'Wait Retry-After, then send it again with the same key, or order from another cell.',
     'Look at the standby and at pg_stat_replication; a cell that may lose its region’s last orders runs with durability local.',
   ),
+  cell_frozen: kind(
+    503,
+    'The cell was restored or promoted and is not reconciled yet; nothing was done',
+    true,
+    'Order from another cell; what belongs to this one waits Retry-After.',
+    'Run holdfast reconcile: it tells what is missing.',
+  ),
   cell_unreachable: kind(
     503,
     'The cell that it belongs to is out of reach',

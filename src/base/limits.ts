@@ -169,6 +169,13 @@ export const limits = {
   gateRetryMs: 50,
   gateLookMs: 1_000, // while it is shut: between two looks for a server that was promoted
 
+  // A cell that may have gone back to an earlier state
+  standingLookMs: 500, // whether it is frozen, which another process may have changed
+  compareEveryMs: 1_000, // between two tries to compare totals with the cells that are still to be heard
+  totalsPageMax: 500, // places of which two cells compare what went between them
+  totalsMsMax: 5_000, // for one page
+  reconcileWaitMs: 30_000, // for a frozen cell to have compared totals with the others
+
   // The event log
   eventPageMax: 500,
   positionCharactersMax: 4_000, // a vector: 49 characters a cell

@@ -26,7 +26,7 @@ export type Topology = { version: number; by: CellName; zones: Zone[]; cells: To
 
 export const cellStates = ['active', 'draining', 'removed'] as const
 export const durabilities = ['local', 'geo'] as const
-type Durability = (typeof durabilities)[number]
+export type Durability = (typeof durabilities)[number]
 export const onIsolations = ['sell', 'stop'] as const
 type OnIsolation = (typeof onIsolations)[number]
 

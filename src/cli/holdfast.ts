@@ -48,7 +48,7 @@ const commands: Record<string, Entry> = {
     load: () => import('./keys.ts').then(({ keys, keysHelp }) => ({ run: keys, help: keysHelp })),
   },
   reconcile: {
-    summary: 'Compares payments with what their providers hold, and tells the orders',
+    summary: 'Compares payments with their providers, and a restored cell with the others',
     load: () =>
       import('./reconcile.ts').then(({ reconcile, reconcileHelp }) => ({ run: reconcile, help: reconcileHelp })),
   },

@@ -1,5 +1,6 @@
 // Which life of this database it is. A restore, a copy or a promotion begins a new one before the first command runs in it,
-// so that whoever counts positions in an earlier life finds out instead of skipping what that life never had.
+// so that whoever counts positions in an earlier life finds out instead of skipping what that life never had. A life that may have
+// lost something begins frozen (standing.ts).
 
 import { present } from '../base/assert.ts'
 import type { Uuid } from '../base/ids.ts'
@@ -20,6 +21,17 @@ const identitySql = `
     ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int as timeline
   from pg_control_system()`
 
+// A promoted standby of a `geo` cell has all that was ever answered; any other server may have gone back.
+const freezeSql = `
+  update runtime.standing set frozen_since = clock_timestamp(), frozen_why = $1, compared = '{}'
+  where durability = 'local' or $1 <> 'timeline'`
+
+const endOthersSql = `
+  select pg_terminate_backend(pid) from pg_stat_activity
+  where datname = current_database() and usename = current_user and pid <> pg_backend_pid()`
+
+type Rebirth = 'system' | 'timeline' | 'operator' | 'peers'
+
 type StoredLife = Life & { system_identifier: string; timeline: number }
 
 const livesSql = `
@@ -36,28 +48,42 @@ const beginLifeSql = `
 export async function ensureIncarnation(database: Database): Promise<Lives> {
   return database.transaction(async (session) => {
     await lockLives(session)
-    const [server] = await session.run<{ system_identifier: string; timeline: number }>(identitySql)
-    const now = present(server, 'the identity of the server')
+    const now = await identityOf(session)
     const last = (await session.run<StoredLife>(livesSql)).at(-1)
     if (!last) await session.run(beginLifeSql, [now.system_identifier, now.timeline, 'created'])
-    else if (last.system_identifier !== now.system_identifier) {
-      await session.run(beginLifeSql, [now.system_identifier, now.timeline, 'system'])
-    } else if (last.timeline !== now.timeline) {
-      await session.run(beginLifeSql, [now.system_identifier, now.timeline, 'timeline'])
-    }
+    else if (last.system_identifier !== now.system_identifier) await beginFrozen(session, now, 'system')
+    else if (last.timeline !== now.timeline) await beginFrozen(session, now, 'timeline')
     return readLives(session)
   })
 }
 
-/** For an operator who has put files of this very server back in place, which no identifier shows. No process may be serving. */
-export async function declareRestored(database: Database): Promise<Lives> {
+/**
+ * For an operator who has put files of this very server back in place, which no identifier shows, and for a cell whose peers know
+ * more of it than it does. Where somebody serves, `cutOff` ends every other session of this database, so that he finds out when he
+ * opens them anew.
+ */
+export async function declareRestored(
+  database: Database,
+  { why = 'operator', cutOff = false }: { why?: 'operator' | 'peers'; cutOff?: boolean } = {},
+): Promise<Lives> {
   return database.transaction(async (session) => {
     await lockLives(session)
-    const [server] = await session.run<{ system_identifier: string; timeline: number }>(identitySql)
-    const now = present(server, 'the identity of the server')
-    await session.run(beginLifeSql, [now.system_identifier, now.timeline, 'operator'])
+    await beginFrozen(session, await identityOf(session), why)
+    if (cutOff) await session.run(endOthersSql)
     return readLives(session)
   })
+}
+
+type Identity = { system_identifier: string; timeline: number }
+
+async function identityOf(session: Session): Promise<Identity> {
+  const [server] = await session.run<Identity>(identitySql)
+  return present(server, 'the identity of the server')
+}
+
+async function beginFrozen(session: Session, { system_identifier, timeline }: Identity, why: Rebirth): Promise<void> {
+  await session.run(beginLifeSql, [system_identifier, timeline, why])
+  await session.run(freezeSql, [why])
 }
 
 const lockLives = (session: Session) => session.run(`select pg_advisory_xact_lock(hashtext('holdfast.incarnation'))`)

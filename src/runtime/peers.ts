@@ -36,6 +36,8 @@ export type Peers = {
   /** How far its clock is ahead of ours, as far as half a round trip tells; null when not known. */
   skewMs(cell: CellName): number | null
   lastHeardAt(cell: CellName): Instant | null
+  /** The present life of its database, as it last said; null when it was not heard yet. */
+  lifeOf(cell: CellName): Uuid | null
   /** Rejects with PeerUnreachable or PeerRefused. Whatever it asks for bears being done twice. */
   call(cell: CellName, message: string, body: Json, options: PeerCallOptions): Promise<Json>
   stop(): Promise<void>
@@ -57,6 +59,8 @@ export type PeersOptions = GreetingOptions & {
   log: Pick<Log, 'info' | 'warn' | 'error'>
   /** For development: what a round trip takes longer than the network here does. */
   latencyMs?: number
+  /** The others know a later life of this cell than the one that it told. */
+  onClaimed?(ours: Uuid): void
 }
 
 type Peer = {
@@ -67,6 +71,7 @@ type Peer = {
   skewMs: number | null
   /** By its greetings too, which tell nothing of the way there. */
   heardAt: Instant | null
+  life: Uuid | null
   /** On the clock that never goes back. */
   answeredMs: number
   inFlight: number
@@ -81,6 +86,7 @@ const unknownPeer = (): Peer => ({
   rttMs: 0,
   skewMs: null,
   heardAt: null,
+  life: null,
   answeredMs: Number.NEGATIVE_INFINITY,
   inFlight: 0,
   calls: new AbortController(),
@@ -158,8 +164,10 @@ export function createPeers(options: PeersOptions): Peers & { onGreeting: PeerHa
 
   /** Whether the cell is to be heard; what another life of it says is told to the operator. */
   function isOfOneCell(cell: CellName, { incarnation, now }: Greeting): boolean {
-    const isTwice = lives.saw(cell, incarnation, now) === 'twice'
+    const heard = lives.saw(cell, incarnation, now)
+    const isTwice = heard === 'twice'
     if (isTwice) report.claimedTwice(cell, incarnation)
+    if (heard === 'present') peerOf(cell).life = incarnation
     return !isTwice
   }
 
@@ -178,12 +186,18 @@ export function createPeers(options: PeersOptions): Peers & { onGreeting: PeerHa
     if (!isWhole && said.topologyHash !== hashOfTopology(topology.current())) await greet(cell, true)
   }
 
+  function refusedBy(cell: CellName, error: PeerRefused, ours: Uuid): void {
+    setUp(cell, false, error.message)
+    if (error.code === 'cell_claimed_twice') options.onClaimed?.(ours)
+  }
+
   function beginGreeting(cell: CellName): void {
     const { greetings } = peerOf(cell)
     if (stopping.signal.aborted || greetings.size >= limits.peerGreetingsMax) return
+    const ours = options.incarnation()
     const one: Promise<void> = greet(cell)
       .catch((error) => {
-        if (error instanceof PeerRefused) setUp(cell, false, error.message)
+        if (error instanceof PeerRefused) refusedBy(cell, error, ours)
         else if (!(error instanceof PeerUnreachable)) report.fault(cell, error)
       })
       .finally(() => {
@@ -215,6 +229,7 @@ export function createPeers(options: PeersOptions): Peers & { onGreeting: PeerHa
     rttMs: (cell) => known.get(cell)?.rttMs ?? 0,
     skewMs: (cell) => known.get(cell)?.skewMs ?? null,
     lastHeardAt: (cell) => known.get(cell)?.heardAt ?? null,
+    lifeOf: (cell) => known.get(cell)?.life ?? null,
     call,
     async onGreeting(from, body) {
       const said = readGreeting(body)

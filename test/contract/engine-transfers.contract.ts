@@ -7,6 +7,7 @@ import type {
   CellShare,
   HandOverUnits,
   ReceiveUnits,
+  Remembered,
   SendUnits,
   Sent,
   Stand,
@@ -49,6 +50,45 @@ export function transfersContract(bench: () => EngineBench, { run, row, counters
     return command
   }
   const even = [eu1, us1, ap1].map((cell) => ({ cell, weight: 1 }))
+
+  async function remembered(of: string, units: number, { allowance = 0, to = us1 } = {}): Promise<Remembered> {
+    const totals = [{ sku: of as Sku, location: 'main' as LocationCode, units, allowance }]
+    const [outcome] = await run({ kind: 'remember_sent', shopId, to, totals })
+    if (!outcome?.ok || outcome.value.kind !== 'remembered') throw new Error(`refused: ${JSON.stringify(outcome)}`)
+    return outcome.value.remembered
+  }
+
+  describe('a cell that was set back', () => {
+    test('gives up what another has received of it, once, and tells later totals on top of that', async () => {
+      const a = sku()
+      await given({ [a]: 5 })
+      expect(await remembered(a, 3)).toEqual({ units: 3, missing: 0, left: 0 })
+      expect(await remembered(a, 3)).toEqual({ units: 0, missing: 0, left: 0 })
+      expect(await remembered(a, 2)).toMatchObject({ units: 0 })
+      expect(await counters(a)).toEqual([2, 0, 0])
+      expect(await sent(send(a, { need: 1 }))).toMatchObject({ given: 1, totals: [{ units: 4 }] })
+    })
+
+    test('is short of what it has sold and another has too, and never below zero', async () => {
+      const a = sku()
+      await given({ [a]: 3 })
+      await run(placeOrder({ [a]: 2 }, { provider: 'none' }))
+      expect(await remembered(a, 5)).toEqual({ units: 5, missing: 2, left: 0 })
+      expect(await counters(a)).toEqual([0, 0, 2])
+      expect(await run(placeOrder({ [a]: 1 }))).toMatchObject([{ ok: false, code: 'insufficient_stock' }])
+      await credited(take(a, 3)) // two of them are missing, and one goes to who has bought it
+      expect(await counters(a)).toEqual([1, 0, 2])
+    })
+
+    test('knows SKUs that it has forgotten, and says which places it does not know', async () => {
+      const a = sku()
+      expect(await remembered(a, 4)).toEqual({ units: 4, missing: 4, left: 0 })
+      expect(await row(a)).toMatchObject({ onHand: 0, missing: 4 })
+      const totals = [{ sku: a as Sku, location: 'nowhere' as LocationCode, units: 1, allowance: 0 }]
+      const [outcome] = await run({ kind: 'remember_sent', shopId, to: us1, totals })
+      expect(outcome).toMatchObject({ ok: true, value: { remembered: { left: 1 } } })
+    })
+  })
 
   describe('units between cells', () => {
     test('what is given leaves the row, and every answer tells all that ever left it', async () => {

@@ -2,7 +2,9 @@
 import { beforeEach, expect, test } from 'vitest'
 import { declareRestored, ensureIncarnation, seqInPresentLife } from '../../src/runtime/incarnation.ts'
 import { openDatabase } from '../../src/runtime/pg.ts'
+import { readFrozen, thaw } from '../../src/runtime/standing.ts'
 import { append, createEventLog, type EventLog, history } from '../support/event-log.ts'
+import { eventually } from '../support/eventually.ts'
 
 let log: EventLog
 
@@ -33,6 +35,30 @@ test.each([
   expect(await ensureIncarnation(log.database)).toEqual(lives)
   const [row] = await log.database.query<{ reason: string }>('select reason from runtime.incarnation where number = 2')
   expect(row!.reason).toBe(reason)
+})
+
+const standing = (change: string) =>
+  log.database.transaction((session) => session.run(`update runtime.standing set ${change}`))
+
+test.each([
+  ['a local cell that was promoted', 'local', 'timeline = 0', 'timeline'],
+  ['a geo cell that was promoted', 'geo', 'timeline = 0', undefined],
+  ['a geo cell that was copied', 'geo', `system_identifier = '1'`, 'system'],
+])('%s may have lost something, or not', async (_, durability, change, why) => {
+  await standing(`durability = '${durability}'`)
+  await pretend(change)
+  await ensureIncarnation(log.database)
+  expect((await readFrozen(log.database))?.why).toBe(why)
+  await thaw(log.database)
+  await ensureIncarnation(log.database)
+  expect(await readFrozen(log.database)).toBeUndefined() // once for each life
+})
+
+test('whoever serves a database that was restored is cut off, and finds the new life when it comes back', async () => {
+  const session = await log.database.openSession('lane')
+  await declareRestored(log.database, { cutOff: true })
+  await eventually(() => session.lost)
+  expect((await readFrozen(log.database))?.why).toBe('operator')
 })
 
 test('an operator may say that it was restored', async () => {

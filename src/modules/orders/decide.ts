@@ -20,7 +20,7 @@ import {
   takeUnits,
 } from '../stock/decide.ts'
 import { decideAdjustStock, decideSetPolicy } from '../stock/decide-adjust.ts'
-import { decideHandOver, decideReceiveUnits, decideSendUnits } from '../stock/decide-transfers.ts'
+import { decideHandOver, decideReceiveUnits, decideRememberSent, decideSendUnits } from '../stock/decide-transfers.ts'
 import type { Allocation, Hold, RequestedLine } from '../stock/types.ts'
 import {
   type BatchState,
@@ -137,6 +137,8 @@ function decideCommand(state: BatchState, command: Exclude<Command, { kind: 'exp
       return valued(decideHandOver(state, command), (sent) => ({ kind: 'sent', sent }))
     case 'receive_units':
       return valued(decideReceiveUnits(state, command), (received) => ({ kind: 'received', received }))
+    case 'remember_sent':
+      return valued(decideRememberSent(state, command), (remembered) => ({ kind: 'remembered', remembered }))
     default:
       return unreachable(command)
   }

@@ -159,6 +159,7 @@ export function rowsOf({ command }: Submission): number {
     case 'adjust_stock':
       return 1 + command.adjustments.length
     case 'receive_units':
+    case 'remember_sent':
       return 1 + command.totals.length
     case 'exchange_order':
       return 5 + command.order.lines.length
@@ -221,6 +222,7 @@ function addFootprint(footprint: Footprint, skus: Map<string, ShopSku>, { comman
       addTransfers(footprint, shopId, command.sku)
       break
     case 'receive_units':
+    case 'remember_sent':
       for (const { sku, location } of command.totals) {
         touch(sku)
         footprint.newRows.push({ shopId, sku, location })

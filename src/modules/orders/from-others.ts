@@ -13,7 +13,15 @@ import { RefusedRequest } from '../../runtime/http.ts'
 import type { Database } from '../../runtime/pg.ts'
 import type { UnitPeers } from '../stock/allotments.ts'
 import { receiptsIn } from '../stock/transferred.ts'
-import type { HandOverUnits, Received, ReceiveUnits, SendUnits, Sent } from '../stock/types.ts'
+import type {
+  HandOverUnits,
+  Received,
+  ReceiveUnits,
+  Remembered,
+  RememberSent,
+  SendUnits,
+  Sent,
+} from '../stock/types.ts'
 import { meetOrders } from './meeting.ts'
 import type { ReadOrder } from './reads.ts'
 import { type Commands, submissionOf } from './service.ts'
@@ -30,6 +38,7 @@ export function engineForOthers(commands: Pick<Commands, 'submit'>, now: () => I
   return {
     send: async (command: SendUnits | HandOverUnits): Promise<Sent> => (await valueOf(command, 'sent')).sent,
     receive: async (command: ReceiveUnits): Promise<Received> => (await valueOf(command, 'received')).received,
+    remember: async (command: RememberSent): Promise<Remembered> => (await valueOf(command, 'remembered')).remembered,
     supersede: async (command: Command & { kind: 'supersede_order' }): Promise<void> => {
       await valueOf(command, 'order')
     },

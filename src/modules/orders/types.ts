@@ -9,6 +9,7 @@ import type {
   Hold,
   Policy,
   Received,
+  Remembered,
   RequestedLine,
   Sent,
   StockCommand,
@@ -222,6 +223,7 @@ export type Value =
   | { kind: 'policy'; policy: Policy }
   | { kind: 'sent'; sent: Sent }
   | { kind: 'received'; received: Received }
+  | { kind: 'remembered'; remembered: Remembered }
   | { kind: 'expired'; count: number }
   /** The key's first request made this; read it for its present state. */
   | { kind: 'earlier'; resultId: Uuid | null }

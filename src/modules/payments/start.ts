@@ -21,6 +21,8 @@ export type PaymentsOptions = {
   bus: Bus
   providers: Providers
   submit: SubmitSettle
+  /** Whether providers may be called at all. */
+  mayCall(): boolean
   readOrder: (shopId: ShopId, id: Uuid) => Promise<Order | undefined>
   /** Whose payments are compared with the providers' records, and how their orders are found. */
   shopIds(): Promise<readonly ShopId[]>
@@ -58,7 +60,7 @@ export function startPayments(options: PaymentsOptions): Payments {
   )
   const differences = metrics.gauge('holdfast_payment_differences', 'Recent payments that a provider knows otherwise')
   const recurring = [
-    every(limits.operationsEveryMs, executor.takeDue, onError),
+    every(limits.operationsEveryMs, async () => void (options.mayCall() && (await executor.takeDue())), onError),
     every(
       limits.operationsCountedEveryMs,
       async () => {
@@ -69,7 +71,11 @@ export function startPayments(options: PaymentsOptions): Payments {
       },
       onError,
     ),
-    every(limits.reconcileEveryMs, (stopping) => reconcileRecent(options, differences, stopping), onError),
+    every(
+      limits.reconcileEveryMs,
+      async (stopping) => void (options.mayCall() && (await reconcileRecent(options, differences, stopping))),
+      onError,
+    ),
   ]
   return {
     saw(submissions, outcomes, sinceMs) {

@@ -13,7 +13,19 @@ import {
 } from './decide.ts'
 import { isSoldIn, newInTotal, sharesUnder, splitUnits, unitsToGive } from './escrow.ts'
 import { availableInRow, availableOf } from './sourcing.ts'
-import type { Ask, HandOverUnits, Received, ReceiveUnits, SendUnits, Sent, StockRow, Total, Transfer } from './types.ts'
+import type {
+  Ask,
+  HandOverUnits,
+  Received,
+  ReceiveUnits,
+  Remembered,
+  RememberSent,
+  SendUnits,
+  Sent,
+  StockRow,
+  Total,
+  Transfer,
+} from './types.ts'
 
 /** Gives what the ask needs and the stand of this cell allows; every total is told, so that an answer that was lost is made good. */
 export function decideSendUnits(state: StockState, command: SendUnits): Outcome<Sent> {
@@ -148,6 +160,40 @@ export function decideReceiveUnits(state: StockState, command: ReceiveUnits): Ou
     units += credit(state, row, from, total)
   }
   return accepted({ units, left })
+}
+
+/**
+ * What the other cell has, this one cannot have: its row goes down by as much, and its totals up. What is not on hand any more
+ * is `missing`: it is gathered from whoever has units of this place, and until then nothing is sold for it.
+ */
+export function decideRememberSent(state: StockState, { shopId, to, totals }: RememberSent): Outcome<Remembered> {
+  const remembered = { units: 0, missing: 0, left: 0 }
+  for (const total of totals) {
+    const row = state.rows.get(skuKey(shopId, total.sku))?.find((one) => one.location === total.location)
+    if (!row) {
+      remembered.left++
+      continue
+    }
+    const { sentUnits, sentAllowance } = transferOf(state, row, to)
+    const units = newInTotal(total.units, sentUnits)
+    const allowance = newInTotal(total.allowance, sentAllowance)
+    if (units === 0 && allowance === 0) continue
+    const before = availableInRow(row)
+    remembered.units += units
+    remembered.missing += coverFromNowhere(state, row, units - row.onHand)
+    sendFromRow(state, row, [{ to, units, allowance }])
+    announceShort(state, row, before)
+  }
+  return accepted(remembered)
+}
+
+/** Units that a row has sent and never had, as far as it knows: they came in a time that is forgotten. */
+function coverFromNowhere(state: StockState, row: StockRow, units: number): number {
+  if (units <= 0) return 0
+  row.onHand += units
+  row.missing += units
+  adjustedEvent(state, { row, delta: units, onHand: row.onHand, reason: 'correction' })
+  return units
 }
 
 function credit(state: StockState, row: StockRow, from: CellName, total: Total): number {

@@ -77,3 +77,16 @@ export const LevelsAnswer = Type.Object({
   ),
 })
 export type LevelsAnswer = Static<typeof LevelsAnswer>
+
+/** Of the places behind one, in the order of (shop, SKU, location); null: from the first. */
+export const TotalsMessage = closed({
+  after: Type.Union([closed({ shop_id: Shop, sku: Code, location: Code }), Type.Null()]),
+})
+
+const Amounts = Type.Object({ units: Units, allowance: Units })
+/** All that ever went between the two, as the answering cell remembers it. */
+export const TotalsAnswer = Type.Object({
+  totals: Type.Array(Type.Object({ shop_id: Shop, sku: Code, location: Code, sent: Amounts, received: Amounts }), {
+    maxItems: limits.totalsPageMax,
+  }),
+})

@@ -145,6 +145,8 @@ export type HandOverUnits = {
   shares: readonly CellShare[]
   isLeaving: boolean
 }
+/** Sends again, on paper, what another cell has received and this one, which was set back, does not remember to have sent. */
+export type RememberSent = { kind: 'remember_sent'; shopId: ShopId; to: CellName; totals: Total[] }
 export type StockCommand =
   | AdjustStock
   | SetPolicy
@@ -154,6 +156,7 @@ export type StockCommand =
   | SendUnits
   | ReceiveUnits
   | HandOverUnits
+  | RememberSent
 
 /** Of one stock row and one other cell: all units and allowance that ever went each way. Totals only grow. */
 export type Transfer = {
@@ -167,6 +170,9 @@ export type Transfer = {
 
 /** Units and allowance that were new; and how many totals are of places that are not known here yet, and have to come again. */
 export type Received = { units: number; left: number }
+
+/** Units that were new; those of them that are not here to be taken from; and places that are not known here yet. */
+export type Remembered = { units: number; missing: number; left: number }
 
 /** Answer to an ask. */
 export type Sent = {

@@ -52,6 +52,8 @@ export type WebhooksDeps = Pick<SenderDeps, 'database' | 'clock' | 'chance' | 'b
   cell: CellName
   bus: Pick<Bus, 'consume'>
   reader: Pick<LogReader, 'horizon' | 'lives'>
+  /** Nothing is sent before. */
+  thawed(signal: AbortSignal): Promise<void>
   /** Outside the development profile: public addresses only. */
   publicOnly: boolean
   onError: (error: unknown) => void
@@ -69,6 +71,7 @@ export function startWebhooks(deps: WebhooksDeps): Webhooks {
     while (!stopping.signal.aborted) {
       const found = await isAnyEndpoint(database).catch(onError)
       if (found) {
+        await deps.thawed(stopping.signal)
         running = await run(deps, stopping.signal)
         return
       }

@@ -50,6 +50,7 @@ async function openProcess(): Promise<{ webhooks: Webhooks; stop(): Promise<void
     publicOnly: false,
     chance: () => 0.5,
     onAttempt: () => {},
+    thawed: async () => {},
     bodyOf: (event) => eventJson(event, cellName),
     onError,
   })
