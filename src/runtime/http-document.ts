@@ -56,6 +56,7 @@ const keyRefusals: ErrorCode[] = [
   'visitor_required',
   'outcome_unknown',
   'standby_unreachable',
+  'cell_frozen',
 ]
 
 /** Of what may belong to another cell. */

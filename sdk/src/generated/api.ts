@@ -2622,7 +2622,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `standby_unreachable`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3056,7 +3056,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `standby_unreachable`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3172,7 +3172,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `standby_unreachable`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3455,7 +3455,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `standby_unreachable`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3908,7 +3908,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `standby_unreachable`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -4089,7 +4089,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `standby_unreachable`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -4205,7 +4205,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `standby_unreachable`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -4357,7 +4357,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `standby_unreachable`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -5090,7 +5090,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `standby_unreachable`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -5844,7 +5844,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `standby_unreachable`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -6188,7 +6188,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `standby_unreachable`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -6557,7 +6557,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `standby_unreachable`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -7194,7 +7194,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `standby_unreachable`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -7565,7 +7565,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `standby_unreachable`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -7830,7 +7830,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `standby_unreachable`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -7995,7 +7995,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `standby_unreachable`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -8216,7 +8216,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `standby_unreachable`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -8377,7 +8377,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `standby_unreachable`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -8504,7 +8504,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `standby_unreachable`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -8631,7 +8631,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `standby_unreachable`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -8796,7 +8796,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `standby_unreachable`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -9056,7 +9056,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `standby_unreachable`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -9280,7 +9280,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `standby_unreachable`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -9446,7 +9446,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `standby_unreachable`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -9573,7 +9573,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `standby_unreachable`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -9700,7 +9700,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `standby_unreachable`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -9827,7 +9827,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `standby_unreachable`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -9992,7 +9992,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `standby_unreachable`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -10369,7 +10369,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `standby_unreachable`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
