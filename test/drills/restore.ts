@@ -20,7 +20,7 @@ export type RestoreReport = {
   sold_in_all: number
 }
 
-const units = 60
+const units = 30
 const sku = 'A'
 
 export async function restoreDrill(): Promise<RestoreReport> {
@@ -61,8 +61,7 @@ export async function restoreDrill(): Promise<RestoreReport> {
     await isReady(eu1)
     const reconcileSeconds = seconds(reconcilingAt)
     const after = [await unitsOf(eu1), await unitsOf(us1)]
-    while ((await sell(eu1)).status === 201);
-    while ((await sell(us1)).status === 201);
+    for (const cell of [eu1, us1]) await Promise.all(Array.from({ length: units }, () => sell(cell)))
     const sold = [await unitsOf(eu1), await unitsOf(us1)]
     return {
       found_seconds: foundSeconds,
