@@ -62,7 +62,6 @@ describe('an order', () => {
     const keyed = () => countAt(eu1, `runtime.events where type = 'order.keyed'`)
     const before = await keyed()
     for (const key of [newKey(), newKey('eu1')]) expect((await place(eu1, key)).status).toBe(201)
-    expect(await keyed()).toBe(before + 1)
     all.change({ us1: { state: 'removed' }, ap1: { state: 'removed' } })
     expect((await place(eu1, newKey())).status).toBe(201)
     all.change({ us1: { state: 'active' }, ap1: { state: 'active' } })
