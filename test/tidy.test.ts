@@ -293,9 +293,9 @@ describe('packages', () => {
 describe('tests', () => {
   it('wait for conditions, never for time', () => {
     // The simulator's time is its own, the crash test paces what it kills, the engine's contract has the database's clock, and
-    // the stand-in of Stripe and the way between two servers are as slow as they are told.
+    // the stand-in of Stripe and the ways between two servers or cells are as slow as they are told.
     const paced =
-      /^test\/(sim\/|chaos\/|support\/(eventually|replicated|stripe-stand-in)\.ts|contract\/engine-postgres\.test\.ts)/
+      /^test\/(sim\/|chaos\/|support\/(eventually|replicated|stripe-stand-in|wide-area)\.ts|contract\/engine-postgres\.test\.ts)/
     const timeless = sources.filter((source) => isTest(source) && !paced.test(source.path))
     const imports = timeless.flatMap((source) =>
       source.imports.filter(({ from }) => from === 'node:timers/promises').map(({ line }) => `${source.path}:${line}`),

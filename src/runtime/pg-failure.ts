@@ -54,6 +54,8 @@ const table: Record<string, FailureClass> = {
   '40001': 'rerun', // serialization_failure
   '40P01': 'rerun', // deadlock_detected: locks are taken in sorted order, so this is somebody else's hand
   '55P03': 'rerun', // lock_not_available: lock_timeout
+  '53100': 'rerun', // disk_full: of a statement; in the middle of the WAL the server goes down instead
+  '53200': 'rerun', // out_of_memory
   '08': 'reconnect', // connection exceptions
   '57P01': 'reconnect', // admin_shutdown
   '57P02': 'reconnect', // crash_shutdown

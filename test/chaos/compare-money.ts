@@ -4,7 +4,7 @@
 import type { Audit, Refund } from '../../sdk/src/client.ts'
 import { openAccount } from '../support/stripe-account.ts'
 import { type Accepted, only, tally } from './accepted.ts'
-import { type Snapshot, type StoredOrder, wireId } from './snapshot.ts'
+import { partId, type Snapshot, type StoredOrder } from './snapshot.ts'
 import { isDecline } from './workload.ts'
 
 /** What a provider holds under the name of one payment. `refunds`: by the name of the refund, where it keeps one for each. */
@@ -22,14 +22,20 @@ type Given = { accepted: readonly Accepted[]; snapshot: Snapshot; stripeFile: st
 
 export function compareMoney({ accepted, snapshot, stripeFile, audit }: Given): string[] {
   const charges = [...testCharges(snapshot), ...stripeCharges(stripeFile)]
-  return [
-    ...snapshot.operations.map((one) => `still under way: ${JSON.stringify(one)}`),
-    ...sameRecord(snapshot.orders, charges),
-    ...attempts(accepted, snapshot.orders),
-    ...keptIsCost(accepted, snapshot.orders, charges),
-    ...books(accepted, snapshot.orders, charges, audit),
-  ]
+  return [...compareCharges(accepted, snapshot, charges), ...books(accepted, snapshot.orders, charges, audit)]
 }
+
+/** All but the books, which each cell has of its own. */
+export const compareCharges = (
+  accepted: readonly Accepted[],
+  snapshot: Snapshot,
+  charges: readonly Charge[] = testCharges(snapshot),
+): string[] => [
+  ...snapshot.operations.map((one) => `still under way: ${JSON.stringify(one)}`),
+  ...sameRecord(snapshot.orders, charges),
+  ...attempts(accepted, snapshot.orders),
+  ...keptIsCost(accepted, snapshot.orders, charges),
+]
 
 const testCharges = ({ charges }: Snapshot): Charge[] =>
   charges.map((charge) => ({ ...charge, provider: 'test', status: statusOf(charge.status), refunds: null }))
@@ -69,7 +75,7 @@ function sameRecord(orders: readonly StoredOrder[], charges: readonly Charge[]):
   }
   for (const { id, life } of orders) {
     for (const payment of life?.payments ?? []) {
-      const paymentId = wireId('pay', payment.id)
+      const paymentId = partId('pay', payment.id, { id })
       const charge = left.get(paymentId)
       left.delete(paymentId)
       if (payment.provider === 'none' || payment.amount === 0) continue // nobody was asked
@@ -80,7 +86,7 @@ function sameRecord(orders: readonly StoredOrder[], charges: readonly Charge[]):
       const theirs =
         charge && `${charge.provider} ${charge.status} ${charge.amount} ${charge.captured} ${charge.refunded}`
       if (ours !== theirs) faults.push(`${paymentId} of ${id} is ${ours} here and ${theirs} there`)
-      const named = refunds.map((one) => `${wireId('rfd', one.id)} ${one.amount}`)
+      const named = refunds.map((one) => `${partId('rfd', one.id, { id })} ${one.amount}`)
       if (charge?.refunds && charge.refunds.toSorted().join() !== named.toSorted().join())
         faults.push(`${paymentId} of ${id} was refunded ${named} here and ${charge.refunds} there`)
       const failed = payment.status === 'failed'
@@ -88,7 +94,8 @@ function sameRecord(orders: readonly StoredOrder[], charges: readonly Charge[]):
       if (payment.asked !== null) faults.push(`${paymentId} of ${id} still waits for its ${payment.asked}`)
     }
     for (const refund of life?.refunds ?? []) {
-      if (refund.status !== 'refunded') faults.push(`refund ${wireId('rfd', refund.id)} of ${id} is ${refund.status}`)
+      if (refund.status !== 'refunded')
+        faults.push(`refund ${partId('rfd', refund.id, { id })} of ${id} is ${refund.status}`)
     }
   }
   return [...faults, ...[...left.values()].map((charge) => `nobody asked for ${JSON.stringify(charge)}`)]
@@ -120,7 +127,7 @@ function keptIsCost(accepted: readonly Accepted[], orders: readonly StoredOrder[
     const { id, status, life, provider } = order
     if (life === null && provider === 'none') return [] // paid elsewhere; nothing but its status tells
     const cost = costOf(order, goodwill.get(id) ?? 0)
-    const ofOrder = (life?.payments ?? []).map((payment) => chargeOf.get(wireId('pay', payment.id)))
+    const ofOrder = (life?.payments ?? []).map((payment) => chargeOf.get(partId('pay', payment.id, order)))
     const here = ofOrder.reduce((sum, charge) => sum + (charge ? charge.captured - charge.refunded : 0), 0)
     const kept = here + keptElsewhere(order)
     const setAside = ofOrder.reduce((sum, charge) => sum + (charge?.status === 'authorized' ? charge.amount : 0), 0)

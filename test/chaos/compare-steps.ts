@@ -2,7 +2,7 @@
 // return, refund and payment that was answered stands in its order, as answered.
 import type { Payment, Refund, Return, Shipment } from '../../sdk/src/client.ts'
 import { type Accepted, only, tally, tellDifferences } from './accepted.ts'
-import { type Snapshot, type StoredOrder, wireId } from './snapshot.ts'
+import { partId, type Snapshot, type StoredOrder } from './snapshot.ts'
 
 export const compareSteps = (accepted: readonly Accepted[], snapshot: Snapshot): string[] => [
   ...changes(accepted, snapshot),
@@ -20,9 +20,12 @@ const changeOf: Record<string, string> = {
   'hold.extended': 'extend',
 }
 
+/** What nobody asked for: time was over, or another cell had the order. */
+const isOurs = new Set(['unpaid', 'duplicate'])
+
 /** Each acknowledged change happened once, and none that was not acknowledged did. */
 function changes(accepted: readonly Accepted[], { events }: Snapshot): string[] {
-  const done = events.filter(({ type, data }) => Object.hasOwn(changeOf, type) && data.reason !== 'unpaid')
+  const done = events.filter(({ type, data }) => Object.hasOwn(changeOf, type) && !isOurs.has(String(data.reason)))
   const asked = new Set(Object.values(changeOf))
   const wanted = accepted.flatMap(({ intent }) => {
     if (!asked.has(intent.kind)) return []
@@ -83,18 +86,18 @@ function partsOf({ id, lines, life }: StoredOrder): string[] {
     parts.map(({ line, quantity }) => ({ sku: lines[line]!.sku, quantity }))
   return [
     ...life.shipments.flatMap((one) => {
-      const wire = wireId('shp', one.id)
+      const wire = partId('shp', one.id, { id })
       const told = `shipment ${wire} of ${id} as ${one.trackingNumber}: ${linesTold(named(one.lines))}`
       return one.status === 'delivered' ? [told, `delivery of ${wire}`] : [told]
     }),
     ...life.returns.flatMap((one) => {
-      const wire = wireId('ret', one.id)
+      const wire = partId('ret', one.id, { id })
       const told = `return ${wire} of ${id}: ${linesTold(named(one.lines))}`
       if (one.status !== 'received') return [told]
       const resellable = one.received.some((line) => line.resellable) ? 1 : 0 // the client sends a line at a time
       return [told, `receipt of ${wire}: ${linesTold(named(one.received))}, ${resellable} resellable`]
     }),
-    ...life.refunds.map((one) => `refund ${wireId('rfd', one.id)} of ${id}: ${one.amount}`),
-    ...life.payments.map((one) => `payment ${wireId('pay', one.id)} of ${id}: ${one.amount}`),
+    ...life.refunds.map((one) => `refund ${partId('rfd', one.id, { id })} of ${id}: ${one.amount}`),
+    ...life.payments.map((one) => `payment ${partId('pay', one.id, { id })} of ${id}: ${one.amount}`),
   ]
 }

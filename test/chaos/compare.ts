@@ -73,7 +73,7 @@ export async function compare({ journal, client, database, stripeFile, firstUnit
 }
 
 /** However often a key was sent, all that was answered is one thing. */
-function oneResult({ answers }: Promises): string[] {
+export function oneResult({ answers }: Pick<Promises, 'answers'>): string[] {
   return [...answers].flatMap(([key, list]) => {
     const ids = new Set(list.flatMap((answer) => (answer.ok ? [(answer.content as { id?: string })?.id] : [])))
     return ids.size > 1 ? [`${key} was answered with ${[...ids].join(' and ')}`] : []
@@ -81,9 +81,21 @@ function oneResult({ answers }: Promises): string[] {
 }
 
 async function orders(accepted: Accepted[], { orders: stored }: Snapshot, client: Client): Promise<string[]> {
+  const told = await everyOrder(client)
+  const faults = contents(accepted, told)
+  const perKey = tally(stored.map(({ key }) => String(key)))
+  const wanted = new Set(only(accepted, 'order').map(({ intent }) => intent.key))
+  for (const [key, count] of Object.entries(perKey)) {
+    if (count > 1) faults.push(`${key} made ${count} orders`)
+    if (!wanted.has(key)) faults.push(`${key} was never acknowledged and made an order`)
+  }
+  if (told.size !== stored.length) faults.push(`lists tell ${told.size} orders of ${stored.length}`)
+  return faults
+}
+
+/** Every acknowledged order is there, with what was asked for and what was answered. */
+export function contents(accepted: readonly Accepted[], told: ReadonlyMap<string, Order>): string[] {
   const faults: string[] = []
-  const told = new Map<string, Order>()
-  for await (const order of everyOrder(client)) told.set(order.id, order)
   for (const { intent, contents } of only(accepted, 'order')) {
     for (const answered of contents as Order[]) {
       const now = told.get(answered.id)
@@ -95,13 +107,6 @@ async function orders(accepted: Accepted[], { orders: stored }: Snapshot, client
       if (!isDeepStrictEqual(got, asked)) faults.push(`${answered.id} is not what ${intent.key} asked for`)
     }
   }
-  const perKey = tally(stored.map(({ key }) => String(key)))
-  const wanted = new Set(only(accepted, 'order').map(({ intent }) => intent.key))
-  for (const [key, count] of Object.entries(perKey)) {
-    if (count > 1) faults.push(`${key} made ${count} orders`)
-    if (!wanted.has(key)) faults.push(`${key} was never acknowledged and made an order`)
-  }
-  if (told.size !== stored.length) faults.push(`lists tell ${told.size} orders of ${stored.length}`)
   return faults
 }
 
@@ -111,16 +116,19 @@ function unchanging({ id, currency, lines, amounts, hold_id, customer, metadata,
   return { id, currency, lines: placed, amounts, hold_id, customer, metadata, created_at, client_secret }
 }
 
-async function* everyOrder(client: Client): AsyncGenerator<Order> {
+/** By id; of the cell that is asked. */
+export async function everyOrder(client: Client): Promise<Map<string, Order>> {
+  const told = new Map<string, Order>()
   let cursor: string | undefined
   do {
     const page = await client.orders.list({ limit: 200, cursor })
-    yield* page.data
+    for (const order of page.data) told.set(order.id, order)
     cursor = page.next_cursor ?? undefined
   } while (cursor !== undefined)
+  return told
 }
 
-function holds(accepted: Accepted[], { holds: stored }: Snapshot): string[] {
+export function holds(accepted: readonly Accepted[], { holds: stored }: Snapshot): string[] {
   const faults: string[] = []
   const left = new Map(stored.map((hold) => [hold.id, hold]))
   for (const { intent, contents } of only(accepted, 'hold')) {
@@ -162,7 +170,7 @@ const againMax = 400
 const keyed = new Set<Intent['kind']>(['order', 'pay', 'ship', 'return', 'refund'])
 
 /** A late retry of an acknowledged intent that made something gets the same thing, and is told so. */
-async function again(accepted: Accepted[], client: Client): Promise<string[]> {
+export async function again(accepted: readonly Accepted[], client: Client): Promise<string[]> {
   const faults: string[] = []
   const every = Math.ceil(accepted.length / againMax)
   for (const { intent, contents } of accepted.filter((_, n) => n % every === 0)) {

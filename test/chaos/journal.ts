@@ -33,8 +33,11 @@ export type Intent = { key: string; sends: number } & (
 /** Those on an order. */
 export type Step = Extract<Intent, { orderId: string }>
 
-/** What the server said: the order, its part, the hold or the stock as answered, or the code of a refusal. */
-export type Answer = { key: string; replayed: boolean } & ({ ok: true; content: unknown } | { ok: false; code: string })
+/** What the server said, and when: the order, its part, the hold or the stock as answered, or the code of a refusal. */
+export type Answer = { key: string; replayed: boolean; at: number } & (
+  | { ok: true; content: unknown }
+  | { ok: false; code: string }
+)
 
 export type Line = { intent: Intent } | { answer: Answer }
 

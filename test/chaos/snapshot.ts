@@ -35,6 +35,8 @@ export type StoredRow = {
   reserved: number
   committed: number
   shipped: number
+  /** Counted as gone while other cells hold the right to them. */
+  missing: number
 }
 export type StoredEvent = {
   subject: string
@@ -70,9 +72,13 @@ type OrderRow = Omit<StoredOrder, 'lines' | 'total'> & {
   cancelled: number[] | null
 }
 
-export const wireId = (prefix: IdPrefix, id: string): string => toWireId(prefix, 'eu1' as CellName, id as Uuid)
+export const wireId = (prefix: IdPrefix, id: string, cell = 'eu1'): string =>
+  toWireId(prefix, cell as CellName, id as Uuid)
+/** The id of a part of an order, which is in the order's cell. */
+export const partId = (prefix: IdPrefix, id: string, order: { id: string }): string =>
+  wireId(prefix, id, order.id.split('_')[1])
 
-export async function takeSnapshot(url: DatabaseUrl): Promise<Snapshot> {
+export async function takeSnapshot(url: DatabaseUrl, cell = 'eu1'): Promise<Snapshot> {
   const sql = openSql(url, { max: 1 })
   try {
     return await sql.begin('isolation level repeatable read read only', async (tx) => {
@@ -83,7 +89,8 @@ export async function takeSnapshot(url: DatabaseUrl): Promise<Snapshot> {
         left join orders.annotations a on a.shop_id = s.shop_id and a.order_id = s.id`
       const holds = await tx<StoredHold[]>`select id, status, version, lines from stock.holds`
       const rows = await tx<StoredRow[]>`
-        select id::float8, sku, on_hand::float8 as "onHand", reserved::float8, committed::float8, shipped::float8
+        select id::float8, sku, on_hand::float8 as "onHand", reserved::float8, committed::float8, shipped::float8,
+          missing::float8
         from stock.rows`
       const events = await tx<StoredEvent[]>`
         select subject, subject_version as version, type, data, array_to_json(moves) as moves
@@ -95,13 +102,13 @@ export async function takeSnapshot(url: DatabaseUrl): Promise<Snapshot> {
         select kind, provider, payment_id as "paymentId", state, last_error as error from payments.operations`
       const [stripe] = await tx<{ events: number }[]>`select count(*)::int as events from payments.stripe_events`
       return {
-        orders: orders.map(storedOrder),
-        holds: holds.map((hold) => ({ ...hold, id: wireId('hld', hold.id) })),
+        orders: orders.map((order) => storedOrder(order, cell)),
+        holds: holds.map((hold) => ({ ...hold, id: wireId('hld', hold.id, cell) })),
         rows: [...rows],
         events: [...events],
-        charges: charges.map((charge) => ({ ...charge, paymentId: wireId('pay', charge.paymentId) })),
+        charges: charges.map((charge) => ({ ...charge, paymentId: wireId('pay', charge.paymentId, cell) })),
         stripeEvents: stripe!.events,
-        operations: operations.map((one) => ({ ...one, paymentId: wireId('pay', one.paymentId) })),
+        operations: operations.map((one) => ({ ...one, paymentId: wireId('pay', one.paymentId, cell) })),
       }
     })
   } finally {
@@ -109,7 +116,7 @@ export async function takeSnapshot(url: DatabaseUrl): Promise<Snapshot> {
   }
 }
 
-function storedOrder({ document, cancelled, ...order }: OrderRow): StoredOrder {
+function storedOrder({ document, cancelled, ...order }: OrderRow, cell: string): StoredOrder {
   const { shipments = [], returns = [] } = order.life ?? {}
   const shippedLines = shipments.flatMap(({ lines }) => lines)
   const receivedLines = returns.flatMap(({ received }) => received)
@@ -118,7 +125,7 @@ function storedOrder({ document, cancelled, ...order }: OrderRow): StoredOrder {
     const gone = { cancelled: cancelled?.[index] ?? 0, shipped: ofLine(shippedLines), returned: ofLine(receivedLines) }
     return { sku, quantity, price: unitPrice, ...gone, left: quantity - gone.cancelled - gone.shipped }
   })
-  return { ...order, id: wireId('ord', order.id), total: document.total, lines }
+  return { ...order, id: wireId('ord', order.id, cell), total: document.total, lines }
 }
 
 type Part = { line: number; quantity: number }

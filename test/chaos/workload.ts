@@ -32,9 +32,11 @@ const methods: readonly Pay[] = [
   })),
 ]
 export const isDecline = (method = ''): boolean => /[dD]eclined/.test(method)
-const goodMethods = methods.filter(({ method }) => !isDecline(method))
+/** Where there is no stand-in of Stripe. */
+export const testMethods = methods.filter(({ provider }) => provider === 'test')
 
-export function createWorker(random: Prng): Worker {
+export function createWorker(random: Prng, payments: readonly Pay[] = methods): Worker {
+  const goodPayments = payments.filter(({ method }) => !isDecline(method))
   const holds: Hold[] = []
   const unpaid: Order[] = []
   const paid: Order[] = []
@@ -56,7 +58,7 @@ export function createWorker(random: Prng): Worker {
       lines: wanted.map((line) => ({ ...line, unit_price: { amount: random.between(0, 5_000), currency: 'EUR' } })),
     }
     if (hold) body.hold_id = hold.id
-    if (random.chance(0.7)) body.payment = random.pick(methods)
+    if (random.chance(0.7)) body.payment = random.pick(payments)
     else if (random.chance(0.5)) body.payment = { provider: 'none' }
     if (random.chance(0.3)) body.customer = { email: `buyer-${random.between(1, 99)}@example.com` }
     return { kind: 'order', body, ...waits() }
@@ -88,7 +90,12 @@ export function createWorker(random: Prng): Worker {
   function pay(): Wish {
     const order = take(unpaid, random)
     paying.set(order.id, order)
-    return { kind: 'pay', orderId: order.id, body: random.pick(random.chance(0.8) ? goodMethods : methods), ...waits() }
+    return {
+      kind: 'pay',
+      orderId: order.id,
+      body: random.pick(random.chance(0.8) ? goodPayments : payments),
+      ...waits(),
+    }
   }
 
   /** All that is left, or a unit of it. */

@@ -152,21 +152,25 @@ function carry(from: Socket, to: Socket, { way, connectMs, onLost, onArrived }: 
   let queuedBytes = 0
   let freeMs = 0 // when the way is through with what was sent before
   let moreMs = connectMs // for the first bytes
-  let timer: NodeJS.Timeout | undefined
+  let isWaiting = false
 
   function send(chunk: Buffer | null): void {
     if (chunk?.length === 0) return
-    if (way.passage !== 'open') return onLost()
+    if (way.passage !== 'open') return void onLost()
     freeMs = Math.max(freeMs, performance.now()) + ((chunk?.length ?? 0) / way.bytesPerSecond) * 1000
     queue.push({ chunk, dueMs: Math.max(queue.at(-1)?.dueMs ?? 0, freeMs + way.delayMs + moreMs) })
     moreMs = 0
     queuedBytes += chunk?.length ?? 0
     if (queuedBytes + to.writableLength > queuedBytesMax) from.pause()
-    timer ??= setTimeout(arrive, Math.max(0, queue[0]!.dueMs - performance.now()))
+    if (!isWaiting) waitForFirst()
+  }
+
+  function waitForFirst(): void {
+    isWaiting = queue.length > 0
+    if (isWaiting) setTimeout(arrive, Math.max(0, queue[0]!.dueMs - performance.now()))
   }
 
   function arrive(): void {
-    timer = undefined
     while (queue.length > 0 && queue[0]!.dueMs <= performance.now() + 0.5) {
       const { chunk } = queue.shift()!
       if (way.passage !== 'open') onLost()
@@ -178,7 +182,7 @@ function carry(from: Socket, to: Socket, { way, connectMs, onLost, onArrived }: 
       queuedBytes -= chunk?.length ?? 0
     }
     goOn()
-    if (queue.length > 0) timer = setTimeout(arrive, Math.max(0, queue[0]!.dueMs - performance.now()))
+    waitForFirst()
   }
 
   const goOn = (): void => {

@@ -90,8 +90,9 @@ export async function answerToAdjustment(
       : adjustments.map(({ sku }) => ({ sku: sku as string, ignored: false }))
   if (several) {
     await several.otherCells.deliver(shopId, skus)
-    return adjustedAnswer(lines, await several.otherCells.levels(shopId, skus))
-  }
+    const levels = await several.otherCells.levels(shopId, skus)
+    if (levels.some((level) => level.cell !== cell)) return adjustedAnswer(lines, levels)
+  } // where nobody else has any, what it left, whatever has come after it
   if (value.kind !== 'adjusted') return adjustedAnswer(lines, await ownLevels({ cell, database, now }, shopId, skus))
   const parts = new Map(value.rows.map(({ siblings }) => [siblings[0]!.sku, ownPart(cell, siblings, now())]))
   return adjustedAnswer(lines, [...parts.values()])
