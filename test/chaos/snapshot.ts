@@ -72,8 +72,7 @@ type OrderRow = Omit<StoredOrder, 'lines' | 'total'> & {
   cancelled: number[] | null
 }
 
-export const wireId = (prefix: IdPrefix, id: string, cell = 'eu1'): string =>
-  toWireId(prefix, cell as CellName, id as Uuid)
+const wireId = (prefix: IdPrefix, id: string, cell = 'eu1'): string => toWireId(prefix, cell as CellName, id as Uuid)
 /** The id of a part of an order, which is in the order's cell. */
 export const partId = (prefix: IdPrefix, id: string, order: { id: string }): string =>
   wireId(prefix, id, order.id.split('_')[1])

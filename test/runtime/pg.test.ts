@@ -322,7 +322,7 @@ describe('the retry table', () => {
     ['ECONNREFUSED', 'reconnect'],
     ['23505', 'fail'],
     ['25P02', 'fail'],
-    ['53100', 'fail'],
+    ['53100', 'rerun'],
     ['0A000', 'fail'],
   ])('%s means %s', (code, expected) => {
     expect(failureClass(Object.assign(new Error('x'), { code }))).toBe(expected)
