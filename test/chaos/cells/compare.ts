@@ -47,10 +47,7 @@ export async function compare({ data, urls, journals }: Scene): Promise<Comparis
     ...holds(accepted, all),
     ...compareSteps(accepted, all),
     ...compareCharges(withAllShared(accepted, promises, all), all),
-    ...(await again(
-      accepted.filter(({ intent }) => !isShared(intent.key)),
-      createClient({ urls: Object.values(urls), key: 'sk_dev' }),
-    )),
+    ...(await sentAgain(accepted, urls)),
     ...units(accepted, snapshots),
     ...(await inFlight(databases)),
     ...snapshots.flatMap((snapshot, at) => checkStore(snapshot).map((fault) => `${cells[at]}: ${fault}`)),
@@ -103,6 +100,15 @@ function keys(accepted: readonly Accepted[], { orders }: Snapshot): string[] {
   for (const [key] of wanted)
     if (!standing.has(key)) faults.push(`${key} was acknowledged and has no order that counts`)
   return faults
+}
+
+/** Where the key says, so that no wide area is in between. */
+async function sentAgain(accepted: readonly Accepted[], urls: Record<Cell, string>): Promise<string[]> {
+  const found = cells.map((cell) => {
+    const own = accepted.filter(({ intent }) => intent.key.startsWith(`${cell}.`))
+    return again(own, createClient({ url: urls[cell], key: 'sk_dev' }))
+  })
+  return (await Promise.all(found)).flat()
 }
 
 /** A request by hand may have been refused in one region after it was carried out in another, unseen. */
