@@ -13,19 +13,24 @@ import { keepHorizon } from '../runtime/horizon.ts'
 import { ensureIncarnation, presentLife } from '../runtime/incarnation.ts'
 import type { Database } from '../runtime/pg.ts'
 import { formatPosition } from '../runtime/position.ts'
+import { auditAll } from './audit-all.ts'
 import { databaseHelp, databaseOptions, withDatabase } from './database.ts'
 import { usage } from './failure.ts'
 import { formatTable } from './table.ts'
 
 export const auditHelp = `Usage: holdfast audit --url URL --key KEY [--fresh] [--json]
+       holdfast audit --all --url URL --key KEY [--json]
        holdfast audit [--database-url URL | --data DIR] [--json]
 
 Of a running server: its last audit, or with --fresh one that begins now. Of a database: always one that begins now, which
 cannot know what is in flight to other cells.
+With --all: of every cell that the one at URL knows, while they run, and whether units
+are conserved between them; cells that are out of reach are told as missing.
 Exit code 1 when units or money are not what the log, the orders or the providers say.
 
   --url URL           a running server
-  --key KEY           its key, with the scope audit:read
+  --key KEY           its key, with the scope audit:read; for --all also cells:read
+  --all               all cells, and what is between them
   --fresh             do not answer an audit of some seconds ago
 ${databaseHelp}
   --json              the last line of standard output is one JSON object`
@@ -51,10 +56,12 @@ export async function audit(args: string[]): Promise<number> {
       ...databaseOptions,
       url: { type: 'string' },
       key: { type: 'string' },
+      all: { type: 'boolean', default: false },
       fresh: { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
     },
   })
+  if (values.all) return auditAll(values)
   const report = values.url === undefined ? await withDatabase(values, ofDatabase) : await ofServer(values)
   printReport(report)
   if (values.json) console.log(JSON.stringify(report))

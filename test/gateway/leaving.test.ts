@@ -2,6 +2,7 @@
 // that talk to each other.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { eventually } from '../support/eventually.ts'
+import { runHoldfast } from '../support/holdfast.ts'
 import { type HttpCell, orderBody, receive } from '../support/http-cell.ts'
 import { openTalkingCells, type TalkingCells } from '../support/talking-cells.ts'
 
@@ -49,6 +50,28 @@ test('what went between two cells is told by both, in pages, to who may audit', 
   ])
   expect((await eu1.call('GET', '/v1/transfers?peer=us1&cursor=x')).json.code).toBe('cursor_invalid')
   expect((await eu1.call('GET', '/v1/transfers?peer=us1', { as: 'pk_dev' })).json.code).toBe('forbidden')
+})
+
+test('an audit over all cells finds units conserved while they run', async () => {
+  const audit = async () => {
+    const ended = await runHoldfast(['audit', '--all', `--url=${eu1.url}`, '--key=sk_dev', '--json'])
+    expect(ended.stderr).toBe('')
+    return { code: ended.code, ...JSON.parse(ended.stdout.trimEnd().split('\n').at(-1)!) }
+  }
+  await receive(eu1, 'AUDITED', 30)
+  const all = await audit()
+  expect(all).toMatchObject({ code: 0, consistent: true, missing: [], faults: [] })
+  expect(all.cells.map(({ cell }: { cell: string }) => cell).sort()).toEqual(['ap1', 'eu1', 'us1'])
+  expect(all.sums.received).toBe(all.sums.on_hand + all.in_flight.at_most)
+  const own = (await eu1.call('GET', '/v1/audit?fresh=true')).json
+  expect(own.sums.in_flight).toBe(0) // all of it is confirmed
+  await us1.database.transaction((session) =>
+    session.run("update stock.transfers set received_units = received_units + 1 where peer = 'eu1'"),
+  )
+  expect(await audit()).toMatchObject({ code: 1, consistent: false })
+  await us1.database.transaction((session) =>
+    session.run("update stock.transfers set received_units = received_units - 1 where peer = 'eu1'"),
+  )
 })
 
 describe('a cell that drains', () => {
