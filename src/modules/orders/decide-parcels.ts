@@ -110,8 +110,11 @@ function missingOnHand(state: BatchState, taken: readonly Allocation[]): Refused
     assert(row, `stock row ${id} was not locked`)
     const units = (byRow.get(id) ?? 0) + quantity
     byRow.set(id, units)
-    if (row.tracking === 'counted' && units > row.onHand)
-      return refused('insufficient_stock', `Only ${row.onHand} of ${row.sku} are at ${row.location}.`)
+    if (row.tracking === 'counted' && units > row.onHand) {
+      const { sku, location, onHand: available } = row
+      const problem = { pointer: '/lines', code: 'insufficient_stock', sku, location, requested: units, available }
+      return refused('insufficient_stock', `Only ${available} of ${sku} are at ${location}.`, [problem])
+    }
   }
   return undefined
 }

@@ -1,6 +1,6 @@
 // A command that is refused for want of units which other cells may have leaves its batch, and is tried again when some have
 // come. So nobody else in the batch waits for another continent, and the buyer is told "sold out" only when nobody in reach has any.
-import type { CellName, ShopId, Sku } from '../../base/ids.ts'
+import type { CellName, LocationCode, ShopId, Sku } from '../../base/ids.ts'
 import { limits } from '../../base/limits.ts'
 import type { FieldProblem } from '../../base/result.ts'
 import type { Allotments, Lack } from '../stock/allotments.ts'
@@ -56,10 +56,21 @@ export function lacksOf({ command }: Submission, outcome: CommandOutcome): Lack[
     case 'place_hold':
     case 'exchange_order':
       return lacksIn(outcome.errors ?? [])
+    case 'ship_order':
+    case 'pick_order':
+    case 'ship_shipment':
+      return goodsIn(outcome.errors ?? []) // sold by right, while the goods are another cell's to sell
     default:
       return []
   }
 }
+
+/** Each at the place where it has to be. */
+const goodsIn = (errors: readonly FieldProblem[]): Lack[] =>
+  errors.flatMap((error) => {
+    const location = error.location as LocationCode | undefined
+    return location === undefined ? [] : lacksIn([error]).map((lack) => ({ ...lack, location }))
+  })
 
 function lacksIn(errors: readonly FieldProblem[]): Lack[] {
   const needs = new Map<Sku, number>()

@@ -129,7 +129,8 @@ export function createAllotments(options: AllotmentOptions) {
       options.onError(error)
     } finally {
       for (const want of own) {
-        if (want.got === 0) rememberNone(want.need > 0 ? noneUntil : noneSpareUntil, want.key)
+        // Where a group lives is asked again at once, by an order over several.
+        if (want.got === 0 && want.livesIn === null) rememberNone(want.need > 0 ? noneUntil : noneSpareUntil, want.key)
         want.end()
       }
     }
