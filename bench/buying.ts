@@ -2,13 +2,15 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { BenchContext } from './bench.ts'
-import type { Asked, BuyersPlan } from './buyers.ts'
+import type { Asked, BuyersMessage, BuyersPlan } from './buyers.ts'
 import { lastLine, startScript } from './load.ts'
 
 export const buyersName = `bench/buyers.ts on Node ${process.version}, one process, by a schedule`
 
 export type Buying = {
-  /** Nobody comes any more, and nobody asks again. */
+  /** Nobody comes any more; who has no clear answer yet asks until he has one. */
+  close(): void
+  /** Nobody asks again either. */
   stop(): void
   /** Every request, by the time that it was sent. */
   journal: Promise<Asked[]>
@@ -18,7 +20,8 @@ export function startBuying(context: BenchContext, plan: Omit<BuyersPlan, 'journ
   const journal = join(context.folder, `journal-${crypto.randomUUID()}`)
   const child = startScript(context, './buyers.ts', { ...plan, journal } satisfies BuyersPlan)
   return {
-    stop: () => void child.send('stop'),
+    close: () => void child.send('close' satisfies BuyersMessage),
+    stop: () => void child.send('stop' satisfies BuyersMessage),
     journal: lastLine(context, child).then(async () => readJournal(await readFile(journal, 'utf8'))),
   }
 }

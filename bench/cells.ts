@@ -3,8 +3,8 @@
 // the two cores and of the one disk, which cells elsewhere would not share, and what differs is what cells cost each other (the
 // greetings, the logs they read of each other, the shares they keep an eye on). One cell alone on the machine has its turn too: its
 // numbers say what the company on one machine costs, and they are no part of the ratios. The rate is given, far below what the
-// machine can do (`busy_share` is how much of it was used), since a queue would hide a wait behind itself. Keys
-// name their cell, as those of the SDK do.
+// machine can do (`busy_share` is how much of it was used), since a queue would hide a wait behind itself.
+// Keys name their cell, as those of the SDK do.
 import { availableParallelism, cpus } from 'node:os'
 import { CommandFailure } from '../src/cli/failure.ts'
 import type { Bench, BenchContext } from './bench.ts'

@@ -18,6 +18,7 @@ import { checkDisk, commit, fixedJobMs, machine } from './machine.ts'
 import { type BenchName, type BenchOptions, benchHelp, readOptions } from './options.ts'
 import { orders } from './orders.ts'
 import { overload } from './overload.ts'
+import { partition } from './partition.ts'
 import { recovery } from './recovery.ts'
 import { sellout } from './sellout.ts'
 import { slowProvider } from './slow-provider.ts'
@@ -38,6 +39,7 @@ const benches: Record<BenchName, Bench> = {
   sellout,
   'hot-cells': hotCells,
   geo,
+  partition,
 }
 const resultsFile = new URL('./results.jsonl', import.meta.url)
 

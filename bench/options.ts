@@ -18,12 +18,13 @@ export const benchNames = [
   'sellout',
   'hot-cells',
   'geo',
+  'partition',
 ] as const
 export type BenchName = (typeof benchNames)[number]
 
 export type BenchOptions = {
   name: BenchName
-  /** Of one measured slice; of the load before each kill in `recovery`; in `geo`, that the standby is dead. */
+  /** Of one measured slice; of the load before each kill in `recovery`; in `geo` and `partition`, that something is away. */
   seconds: number
   /** How often each contender has its turn. */
   rounds: number
@@ -53,6 +54,7 @@ const secondsUsual: Record<BenchName, number> = {
   sellout: 30,
   'hot-cells': 10,
   geo: 60,
+  partition: 30,
 }
 
 const roundsUsual: Record<BenchName, number> = {
@@ -70,6 +72,7 @@ const roundsUsual: Record<BenchName, number> = {
   sellout: 1,
   'hot-cells': 3,
   geo: 2,
+  partition: 1,
 }
 
 export const benchHelp = `Usage: npm run bench -- NAME [options]
@@ -88,6 +91,8 @@ export const benchHelp = `Usage: npm run bench -- NAME [options]
   sellout    10,000 units sold out over three cells whose demand is uneven
   hot-cells  one SKU in two cells of a region, against one
   geo        a geo cell whose standby is 40 ms away, against a local one; then the standby dies, and then the primary
+
+  partition  one of three cells is cut off for a while, under load
 
   --seconds N      of each measured slice
   --rounds N       turns of each contender, of which the middle one counts; in recovery the worst [3; recovery 1]

@@ -1,9 +1,12 @@
-// 10,000 units of one SKU, received in one cell and sold out over three, whose buyers come in the proportion 70 : 20 : 10: all of
-// them must be sold, and nobody be told "sold out" who did not have to be. A refusal is counted as false when a buyer who
-// came only after it was answered still got a unit, anywhere: that unit was there all the time that the refused one waited. It is
-// measured against all who asked while there was something to sell, so that refusals after the end cannot dilute it.
+// 10,000 units of one SKU, received in one cell and sold out over three, whose buyers come in the proportion 70 : 20 : 10; the cells
+// reach each other through a wide area of ours, with the round trips of real cloud regions. All units must be sold, and nobody be
+// told "sold out" who did not have to be: a refusal is counted as false when a buyer who came only after it was answered still got
+// a unit, anywhere, since that unit was there all the time that the refused one waited. It is measured against all who asked while
+// there was something to sell, so that refusals after the end cannot dilute it.
 import { setTimeout as pause } from 'node:timers/promises'
 import { CommandFailure } from '../src/cli/failure.ts'
+import { readLatencies } from '../test/support/latencies.ts'
+import { openWideArea } from '../test/support/wide-area.ts'
 import { type Bench, type BenchContext, grouped } from './bench.ts'
 import type { Asked } from './buyers.ts'
 import { buyersName, percentileOf, startBuying } from './buying.ts'
@@ -18,7 +21,6 @@ const demand = [
 ] as const
 const units = 10_000
 const sku = 'LIMITED'
-const roundTripMs = 100
 const afterSeconds = 2
 const secondsMax = 120
 const lookMs = 250
@@ -28,8 +30,11 @@ export const sellout: Bench = {
   secondsMax: ({ rounds }) => rounds * (secondsMax + 120),
   async run(context) {
     const { say, options } = context
-    const flags = [`--latency=${roundTripMs}ms`]
-    const servers = await startCells(context, { folderName: 'cells', cells: demand.map(([cell]) => cell), flags })
+    const roundTripMs = readLatencies()
+    const area = openWideArea(roundTripMs)
+    context.defer(() => area.stop())
+    const cells = demand.map(([cell]) => cell)
+    const servers = await startCells(context, { folderName: 'cells', cells, area })
     await receiveStock(servers, [{ sku, units }])
     const startedAt = performance.now()
     const buying = startBuying(context, {
@@ -42,12 +47,12 @@ export const sellout: Bench = {
     await soldOut(context, servers)
     const seconds = (performance.now() - startedAt) / 1_000
     await pause(afterSeconds * 1_000)
-    buying.stop()
+    buying.close()
     const journal = await buying.journal
     const found = judge(journal)
     const rows = await Promise.all(servers.map(countUnits))
     const sold = rows.reduce((sum, row) => sum + row.taken, 0)
-    if (sold !== found.accepted)
+    if (sold < found.accepted)
       throw new CommandFailure('lost', `${found.accepted} orders were acknowledged and ${sold} units are taken`)
     say(`${grouped(sold)} sold, ${found.falsely} of ${found.refused} refusals were false`)
     const fields = {
@@ -62,9 +67,9 @@ export const sellout: Bench = {
       last_tenth_p99_ms: round(percentileOf(found.acceptedMs.slice(-units / 10), 0.99), 1),
       left: rows.reduce((sum, row) => sum + row.available, 0),
       sold_by_cell: rows.map(({ taken }) => taken),
-      rate_per_s: units / options.seconds,
+      rate_per_s: round(units / options.seconds),
       sold_out_after_s: round(seconds, 1),
-      round_trip_ms: roundTripMs,
+      round_trips_ms: cells.map((cell, at) => roundTripMs(cell, cells[(at + 1) % cells.length]!)),
     }
     return {
       fields,
@@ -104,7 +109,8 @@ async function countUnits({ sql }: BenchServer): Promise<{ taken: number; availa
   return { taken: Number(row!.taken), available: Number(row!.available) }
 }
 
-function judge(journal: readonly Asked[]) {
+function judge(all: readonly Asked[]) {
+  const journal = all.filter(({ isRepeat }) => !isRepeat)
   const accepted = journal.filter(({ status }) => status === 201)
   const refused = journal.filter(({ code }) => code === 'insufficient_stock')
   const lastCameAt = accepted.reduce((last, { sentAtMs }) => Math.max(last, sentAtMs), 0)

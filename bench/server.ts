@@ -6,13 +6,17 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as pause } from 'node:timers/promises'
 import type postgres from 'postgres'
-import { uuidV7 } from '../src/base/ids.ts'
+import { type CellName, uuidV7 } from '../src/base/ids.ts'
 import type { Instant } from '../src/base/time.ts'
+import type { Topology } from '../src/base/topology.ts'
+import { type StartedCell, topologyAtStart } from '../src/base/topology-start.ts'
 import { CommandFailure } from '../src/cli/failure.ts'
+import { ensureCellKey, writeTopologyFile } from '../src/cli/start-topology.ts'
 import { type DatabaseUrl, openSql, socketUrl } from '../src/runtime/database-url.ts'
 import { superuser } from '../src/runtime/embedded-folder.ts'
 import { readPostmaster } from '../src/runtime/embedded-postmaster.ts'
 import { eventually } from '../test/support/eventually.ts'
+import type { WideArea } from '../test/support/wide-area.ts'
 import type { BenchContext } from './bench.ts'
 import { repository } from './machine.ts'
 import { childrenOf, cpuSecondsOf } from './processes.ts'
@@ -35,7 +39,13 @@ export type BenchServer = HttpServer & {
   postmasterPid(): Promise<number>
 }
 
-export type StartWanted = { folderName: string; cells: readonly string[]; flags?: readonly string[] }
+export type StartWanted = {
+  folderName: string
+  cells: readonly string[]
+  flags?: readonly string[]
+  /** Through which they reach each other, and nobody else does. */
+  area?: WideArea
+}
 
 const readyMsMax = 120_000
 const stopMsMax = 90_000
@@ -51,8 +61,10 @@ export async function startServer(context: BenchContext, folderName = 'cells'): 
 /** Cells that know each other, on one data folder; every one of them takes requests. */
 export async function startCells(context: BenchContext, wanted: StartWanted): Promise<BenchServer[]> {
   const data = join(context.folder, wanted.folderName)
+  const topology = wanted.area && (await topologyIn(wanted.area, data, wanted.cells))
   const flags = [
     '--port=0',
+    ...(topology ? [`--topology=${topology}`] : []),
     `--cells=${wanted.cells.join(',')}`,
     `--data=${data}`,
     `--lanes=${context.options.lanes}`,
@@ -61,9 +73,20 @@ export async function startCells(context: BenchContext, wanted: StartWanted): Pr
     ...(wanted.flags ?? []),
   ]
   const { child, ready } = await startProcess(context, ['src/cli/holdfast.ts', 'start', ...flags])
+  for (const { cell, url } of ready.cells) wanted.area?.place(cell, Number(new URL(url).port))
   const servers = await Promise.all(ready.cells.map((one) => benchServer(context, { ...one, data, parent: child })))
   await eventually(() => allReady(servers), readyMsMax)
   return servers
+}
+
+/** The file of a topology in which every cell has its address in the area. */
+async function topologyIn(area: WideArea, data: string, names: readonly string[]): Promise<string> {
+  const cells: StartedCell[] = []
+  for (const name of names as readonly CellName[])
+    cells.push({ name, url: await area.open(name), publicKey: await ensureCellKey(join(data, name)) })
+  const file = join(data, 'area.json')
+  await writeTopologyFile(file, topologyAtStart(undefined, cells) as Topology)
+  return file
 }
 
 const allReady = async (servers: readonly HttpServer[]): Promise<boolean> =>

@@ -73,6 +73,8 @@ const sentences: Record<BenchName, (of: Numbers) => string> = {
     `one SKU in two cells of a region: ${of('engine_cpu_us_per_order_ratio', 2)} × the CPU an order that it takes in one`,
   geo: (of) =>
     `standby ${of('round_trip_ms')} ms away: ${of('throughput_ratio_to_local', 2)} × the rate of a \`local\` cell, p50 ${of('p50_ms', 1)} ms; while the standby was dead everything was refused, the slowest after ${of('refused_ms_max')} ms; ${of('acknowledged_lost')} acknowledged orders lost when it was promoted`,
+  partition: (of) =>
+    `one of three cells cut off for ${of('cut_seconds')} s: ${of('cut_cell_goodput_ratio', 2)} × its orders/s before, the others ${of('others_goodput_ratio', 2)} ×; ${of('oversold')} oversold, ${of('lost')} lost, ${of('doubled')} doubled`,
 }
 
 /** A field that a result lacks is a fault of the bench or of this page. */
