@@ -11,7 +11,13 @@ import type { CellTopology } from './cell-topology.ts'
 import type { CellsHeard } from './gateway/cells.ts'
 import type { Routing } from './gateway/forwarding.ts'
 import type { PeerRoutesOptions } from './gateway/peers.ts'
-import { duplicateHandler, engineForOthers, newsConsumer, standingHandler } from './modules/orders/from-others.ts'
+import {
+  askStanding,
+  duplicateHandler,
+  engineForOthers,
+  newsConsumer,
+  standingHandler,
+} from './modules/orders/from-others.ts'
 import { withGathering } from './modules/orders/gathering.ts'
 import { createOrderReader } from './modules/orders/reads.ts'
 import type { Commands } from './modules/orders/service.ts'
@@ -103,7 +109,7 @@ export function startOthers(options: OthersOptions): Others {
     ...{ cell, peers, clock, onError },
     demand: trackDemand(clock.elapsedMs),
     send: async (command) => accepted(await engine.send(command)),
-    receive: async (command) => void (await engine.receive(command)),
+    receive: async (command) => (await engine.receive(command)).units,
   })
   const receive = async (command: Parameters<typeof engine.receive>[0]) => void (await engine.receive(command))
   const otherCells = openOtherCells({ cell, database, told, peers, receive, clock })
@@ -123,7 +129,7 @@ export function startOthers(options: OthersOptions): Others {
     ['transfer-sums', transferSumsHandler(told, topology)],
     ['totals', comparing.answerTotals],
     ['standing', standingHandler(readOrder)],
-    ['duplicate', duplicateHandler(engine)],
+    ['duplicate', duplicateHandler(engine, askStanding(peers))],
   ])
 
   /** Takes over what every cell has from the peer, which may be out of reach for long. */

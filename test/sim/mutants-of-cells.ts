@@ -67,9 +67,35 @@ const inCells: Omit<Mutant, 'world'>[] = [
     edits: [edit(meeting, '  a.id > b.id || (a.id === b.id && a.cell > b.cell)', '  a.id !== b.id')],
   },
   {
+    name: 'only who hears of an elder order gives way',
+    guard: 'the elder’s home tells the younger’s',
+    edits: [edit(meeting, 'await options.tellElder(from, { shopId, id, elder: own.resultId })', 'continue')],
+  },
+  {
     name: 'of two orders of one key none gives way',
     guard: 'orders of one key meet',
-    edits: [edit(meeting, 'if (!standing.has(id)) continue', 'continue')],
+    edits: [
+      edit(meeting, 'if (!standing.has(id)) continue', 'continue'),
+      edit(meeting, 'await options.tellElder(from, { shopId, id, elder: own.resultId })', 'continue'),
+    ],
+  },
+  {
+    name: 'an order gives way to one that does not stand',
+    guard: 'the elder stands',
+    edits: [edit(meeting, 'if (!standing.has(id)) continue', '')],
+  },
+  {
+    name: 'units that a count did not find are sold on',
+    guard: 'what is missing is not for sale',
+    edits: [
+      edit('src/modules/stock/sourcing.ts', ' - row.missing', ''),
+      edit(transfers, ' - row.committed - row.missing', ' - row.committed'),
+    ],
+  },
+  {
+    name: 'units that came back are not written off',
+    guard: 'what is missing is written off',
+    edits: [edit(transfers, '  writeOffMissing(state, row)\n', '')],
   },
 ]
 

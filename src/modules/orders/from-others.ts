@@ -22,7 +22,7 @@ import type {
   SendUnits,
   Sent,
 } from '../stock/types.ts'
-import { meetOrders } from './meeting.ts'
+import { type MeetingOptions, meetOrders } from './meeting.ts'
 import type { ReadOrder } from './reads.ts'
 import { type Commands, submissionOf } from './service.ts'
 import { keyRowOf, lookUpKeys } from './store.ts'
@@ -63,15 +63,11 @@ export function newsConsumer(from: CellName, options: Options): Consumer {
     ...{ cell, supersede: engine.supersede, onMismatch: options.onMismatch },
     findKeys: async (keys: Parameters<typeof lookUpKeys>[1]) =>
       (await lookUpKeys({ run: database.query }, keys)).map(keyRowOf),
-    async standing(of: CellName, shopId: ShopId, orders: readonly Uuid[]) {
-      const body = { shop_id: shopId, orders: [...orders] }
-      const answer = await options.peers.call(of, 'standing', body, { deadlineMs: limits.askMsMax })
-      return new Set((answer as { standing: Uuid[] }).standing)
-    },
+    standing: askStanding(options.peers),
     async tellElder(of: CellName, { shopId, id, elder }: { shopId: ShopId; id: Uuid; elder: Uuid }) {
       const order = await options.readOrder(shopId, elder)
       if (!order || order.status === 'cancelled') return
-      const body = { shop_id: shopId, order: id, by: toWireId('ord', cell, elder) }
+      const body = { shop_id: shopId, order: id, elder }
       await options.peers.call(of, 'duplicate', body, { deadlineMs: limits.askMsMax })
     },
   }
@@ -93,19 +89,33 @@ export function newsConsumer(from: CellName, options: Options): Consumer {
 const DuplicateMessage = closed({
   shop_id: Type.Integer({ minimum: 1 }),
   order: Type.String({ format: 'uuid' }),
-  by: Type.String({ maxLength: limits.pathCharactersMax }),
+  elder: Type.String({ format: 'uuid' }),
 })
 const checkDuplicate = Compile(DuplicateMessage)
 
-/** The home of an elder order says that it stands. */
-export function duplicateHandler({ supersede }: Pick<EngineForOthers, 'supersede'>) {
-  return async (_from: CellName, body: Json): Promise<Json> => {
+/** The home of an elder order says that it stands: it is asked again, since this may have been long on its way. */
+export function duplicateHandler(
+  { supersede }: Pick<EngineForOthers, 'supersede'>,
+  standing: MeetingOptions['standing'],
+) {
+  return async (from: CellName, body: Json): Promise<Json> => {
     if (!checkDuplicate.Check(body)) throw new RefusedRequest(refused('invalid_body', 'It names no two orders.'))
-    const { shop_id: shopId, order: orderId, by } = body as { shop_id: ShopId; order: Uuid; by: string }
-    await supersede({ kind: 'supersede_order', shopId, orderId, by, ifVersion: null })
+    const { shop_id: shopId, order: orderId, elder } = body as { shop_id: ShopId; order: Uuid; elder: Uuid }
+    const stands = (await standing(from, shopId, [elder])).has(elder)
+    const by = toWireId('ord', from, elder)
+    if (stands) await supersede({ kind: 'supersede_order', shopId, orderId, by, ifVersion: null })
     return {}
   }
 }
+
+/** Asks another cell which of its orders stand. */
+export const askStanding =
+  (peers: Pick<UnitPeers, 'call'>): MeetingOptions['standing'] =>
+  async (of, shopId, orders) => {
+    const body = { shop_id: shopId, orders: [...orders] }
+    const answer = await peers.call(of, 'standing', body, { deadlineMs: limits.askMsMax })
+    return new Set((answer as { standing: Uuid[] }).standing)
+  }
 
 const StandingMessage = closed({
   shop_id: Type.Integer({ minimum: 1 }),

@@ -32,8 +32,8 @@ export type AllotmentOptions = {
   peers: UnitPeers
   demand: Demand
   send(command: SendUnits): Promise<Outcome<Sent>>
-  /** Resolves when they are credited. */
-  receive(command: ReceiveUnits): Promise<void>
+  /** Answers what was credited. */
+  receive(command: ReceiveUnits): Promise<number>
   clock: Pick<Clock, 'now' | 'elapsedMs' | 'sleep'>
   onError(error: unknown): void
 }
@@ -191,9 +191,11 @@ export function createAllotments(options: AllotmentOptions) {
     if (answer.lives_here) want.livesIn = from
     if (!answer.known) return
     const totals = answer.totals.map((total) => ({ ...total, sku, location: total.location as LocationCode }))
-    if (totals.length > 0)
-      await options.receive({ kind: 'receive_units', shopId, from, totals, tracking: answer.tracking })
-    want.got += answer.given // not what was credited: the giver's log may have been faster
+    // The giver's log may have been faster, so that nothing is new in the totals; and a batch of the giver that ran again, its
+    // COMMIT's answer lost, does not know that it has given.
+    const command = { kind: 'receive_units' as const, shopId, from, totals, tracking: answer.tracking }
+    const credited = totals.length > 0 ? await options.receive(command) : 0
+    want.got += Math.max(answer.given, credited)
   }
 
   const wantedOf = (shopId: ShopId, sku: Sku): number =>

@@ -1,17 +1,22 @@
 // The independent auditor of many cells. After every COMMIT anywhere it adds up what all cells hold and what is under way, from their
 // tables, and compares it with what was ever received: units are neither made nor lost, whatever messages do.
-import type { CellName, Uuid } from '../../../src/base/ids.ts'
+import { type CellName, parseWireId, type Uuid } from '../../../src/base/ids.ts'
 import type { MemoryCommit } from '../../../src/modules/orders/memory-database.ts'
+import type { Order } from '../../../src/modules/orders/types.ts'
 import type { StockRow, Transfer } from '../../../src/modules/stock/types.ts'
 import { Violation } from '../violation.ts'
 import type { CellNode, CellRequest, Reply } from './node.ts'
 
 type Book = { received: number; allowance: number; hasFacts: boolean }
 
-export function createCellsAuditor(cells: () => readonly CellNode[]) {
+/** From the question whether an order stands to the end of the younger one. */
+const duplicateMsMax = 14_000
+
+export function createCellsAuditor(cells: () => readonly CellNode[], now: () => number) {
   const books = new Map<string, Book>()
   const acknowledged = new Map<string, { id: Uuid; cell: CellName }>()
   const placedUnder = new Map<string, Set<string>>()
+  const givenUpAt = new Map<Uuid, number>()
   let failure: Violation | null = null
   let falselyRefused = 0
   let refused = 0
@@ -44,13 +49,48 @@ export function createCellsAuditor(cells: () => readonly CellNode[]) {
         book.received += Number(data.delta)
         if (data.reason !== 'received') book.hasFacts = true
       }
-      if (type === 'stock.policy_set') bookOf(String(data.sku)).allowance = Number(data.allowance)
+      if (type === 'stock.policy_set') {
+        const book = bookOf(String(data.sku))
+        if (Number(data.allowance) < book.allowance) book.hasFacts = true
+        book.allowance = Number(data.allowance)
+      }
     }
     for (const order of commit.orders) {
       const key = commit.keys.find((one) => one.resultId === order.id)
       if (key) placedUnder.set(key.hash, (placedUnder.get(key.hash) ?? new Set()).add(`${cell} ${order.id}`))
     }
-    for (const sku of new Set(commit.rows.map((row) => row.sku))) compare(sku)
+    for (const order of commit.orders) watchDuplicate(order)
+    for (const sku of new Set(commit.rows.map((row) => row.sku))) {
+      compare(sku)
+      compareSales(cell, commit, sku)
+    }
+  }
+
+  /** P1 where counts have taken units away: that may leave a cell short, but a sale never does. */
+  function compareSales(cell: CellName, { events }: MemoryCommit, sku: string): void {
+    const isOf = (type: string, wanted: string, data: Record<string, unknown>) => type === wanted && data.sku === sku
+    if (events.some(({ type, data }) => isOf(type, 'stock.adjusted', data) || isOf(type, 'stock.policy_set', data)))
+      return
+    const isSale = events.some(
+      ({ type, data }) =>
+        (type === 'order.placed' || type === 'hold.created') &&
+        (data.lines as { sku: string }[]).some((line) => line.sku === sku),
+    )
+    const left = sumsOf(sku).available.get(cell)!
+    if (isSale && left < 0) throw new Violation('P1', `${sku}: ${cell} sold what it is short of`)
+  }
+
+  /** P3: nobody gives way to an order that was given up long before. */
+  function watchDuplicate(order: Order): void {
+    if (order.status !== 'cancelled') return
+    const name = order.id
+    if (order.cancelReason !== 'duplicate') {
+      if (!givenUpAt.has(name)) givenUpAt.set(name, now())
+      return
+    }
+    const elder = parseWireId(order.life!.supersededBy!)!
+    if (now() - (givenUpAt.get(elder.uuid) ?? Number.POSITIVE_INFINITY) > duplicateMsMax)
+      throw new Violation('P3', `${order.id} gave way to ${elder.uuid}, which had been cancelled`)
   }
 
   /** P1 and conservation of one SKU over all cells. */
@@ -121,7 +161,7 @@ export function createCellsAuditor(cells: () => readonly CellNode[]) {
   /** P2 and P3 of an answer that a client got. */
   function answered(request: CellRequest, reply: Reply): void {
     if (reply.kind === 'refused') refused++
-    if (reply.kind !== 'accepted' || reply.id === null) return
+    if (reply.kind !== 'accepted' || reply.id === null || request.command.kind !== 'place_order') return
     const home = cells().find(({ name }) => name === reply.cell)!
     const order = home.database.tables.orders.get(reply.id)
     if (!order) throw new Violation('P2', `${reply.id} was acknowledged and is not in ${reply.cell}`)
@@ -131,6 +171,19 @@ export function createCellsAuditor(cells: () => readonly CellNode[]) {
     if (before && before.id !== reply.id)
       throw new Violation('P3', `key ${request.key} made ${before.id} and ${reply.id}`)
     acknowledged.set(request.key, { id: reply.id, cell: reply.cell })
+  }
+
+  /** Units that a count did not find are given back by whoever has some of that place. */
+  function checkOwed(sku: string): void {
+    const rows = cells().flatMap((cell) => rowsOf(cell, sku).map((row) => ({ cell: cell.name, row })))
+    for (const { cell, row } of rows.filter((one) => one.row.missing > 0)) {
+      const free = rows.filter((one) => one.cell !== cell && one.row.location === row.location)
+      for (const { cell: other, row: there } of free) {
+        const units = there.onHand - there.reserved - there.committed - there.missing
+        if (Math.min(units, sumsOf(sku).available.get(other)!) > 0)
+          throw new Violation('ends', `${sku}: ${other} keeps ${units} that are missing in ${cell}`)
+      }
+    }
   }
 
   /** When everything has met: one order a key stands, and it was no elder that gave way. */
@@ -175,7 +228,7 @@ export function createCellsAuditor(cells: () => readonly CellNode[]) {
       throw violation
     }),
     sumsOf,
-    skus: () => [...books.keys()],
+    checkOwed: watch(checkOwed),
     isShort: (sku: string) => bookOf(sku).hasFacts,
     countFalselyRefused: () => void falselyRefused++,
     counts: () => ({ refused, falselyRefused }),

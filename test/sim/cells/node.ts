@@ -1,6 +1,6 @@
 // One cell among several: a database that survives, and a process that dies and comes back. The engine, its queue, the allotments,
 // the gathering and the meeting of orders are the real ones; what carries their messages is simulated.
-import { type CellName, type LocationCode, type ShopId, type Uuid, uuidV7 } from '../../../src/base/ids.ts'
+import { type CellName, type LocationCode, type ShopId, toWireId, type Uuid, uuidV7 } from '../../../src/base/ids.ts'
 import type { Json } from '../../../src/base/json.ts'
 import { limits } from '../../../src/base/limits.ts'
 import type { Prng } from '../../../src/base/prng.ts'
@@ -60,7 +60,7 @@ type Message = {
   after: number
   shop: ShopId
   id: Uuid
-  by: string
+  elder: Uuid
 }
 
 export const shopId = 1 as ShopId
@@ -161,7 +161,7 @@ export function createCellNode(world: CellsWorld, name: CellName, random: Prng) 
         const outcome = await submit(command)
         return outcome.ok ? { ...outcome, value: (outcome.value as { sent: Sent }).sent } : outcome
       },
-      receive: async (command) => void (await receive(command)),
+      receive: async (command) => (await receive(command)).units,
       onError: (error) => isNotNow(system, error) || error instanceof OutOfReach || world.failed(error),
     })
     const gathering = system.withGathering(batcher, allotments)
@@ -203,7 +203,7 @@ export function createCellNode(world: CellsWorld, name: CellName, random: Prng) 
       },
       async tellElder(of: CellName, { shopId: shop, id, elder }: { shopId: ShopId; id: Uuid; elder: Uuid }) {
         if (database.tables.orders.get(elder)?.status === 'cancelled') return
-        await call(of, 'duplicate', { shop, id, by: `${name} ${elder}` }, { deadlineMs: 3_000 })
+        await call(of, 'duplicate', { shop, id, elder }, { deadlineMs: 8_000 })
       },
       onMismatch: () => world.failed(new Error('a key was used for two requests')),
     }
@@ -246,7 +246,10 @@ export function createCellNode(world: CellsWorld, name: CellName, random: Prng) 
         case 'forward':
           return (await handle(of.request, of.hops)) as unknown as Json
         case 'duplicate':
-          await submit({ kind: 'supersede_order', shopId: of.shop, orderId: of.id, by: of.by, ifVersion: null })
+          if ((await meeting.standing(from, of.shop, [of.elder])).has(of.elder)) {
+            const by = toWireId('ord', from, of.elder)
+            await submit({ kind: 'supersede_order', shopId: of.shop, orderId: of.id, by, ifVersion: null })
+          }
           return {}
         case 'standing':
           return of.orders.filter((id) => {
@@ -279,7 +282,16 @@ export function createCellNode(world: CellsWorld, name: CellName, random: Prng) 
       }
     }
 
+    async function askForOwed(): Promise<void> {
+      for (const rows of Map.groupBy(database.tables.rows.values(), ({ sku }) => sku).values()) allotments.saw(rows)
+      for (;;) {
+        await sleep(limits.owedEveryMs)
+        allotments.askForOwed()
+      }
+    }
+
     void sweep()
+    void askForOwed()
     for (const peer of others) {
       void follow(peer)
       void greet(peer)

@@ -32,6 +32,12 @@ export type CellsPlan = {
   thinkMsMax: number
   /** Odds that an answer does not reach its client. */
   unanswered: number
+  /** Odds of each kind of intent; else it is a purchase. */
+  holds: number
+  cancels: number
+  receipts: number
+  losses: number
+  policies: number
 }
 
 export function makeCellsPlan(random: Prng): CellsPlan {
@@ -51,7 +57,7 @@ export function makeCellsPlan(random: Prng): CellsPlan {
     lateMsMax: random.pick([100, 2_000, 2_000, 60_000]),
     cuts: odds(0.4, 0.6),
     oneWay: random.next(),
-    cutMsMax: random.pick([300, 3_000, 15_000]),
+    cutMsMax: random.pick([300, 3_000, 15_000, 40_000]),
     crashes: odds(0.5, 0.6),
     sessionLost: odds(0.6, 0.01),
     clockJumps: odds(0.6, 0.5),
@@ -59,5 +65,10 @@ export function makeCellsPlan(random: Prng): CellsPlan {
     wanders: odds(0.3, 1),
     thinkMsMax: random.pick([1, 50, 1_000]),
     unanswered: odds(0.4, 0.3),
+    holds: odds(0.3, 0.3),
+    cancels: odds(0.3, 0.3),
+    receipts: odds(0.5, 0.2),
+    losses: odds(0.7, 0.2),
+    policies: odds(0.7, 0.2),
   }
 }

@@ -1,9 +1,7 @@
 // Runs one seed of many cells: builds the world, lets clients buy in all of them while messages are lost and cells cut off and
 // killed, and then heals everything, since what is under way has to settle and a wanted last unit to be sold.
-import type { CellName, Sku, Uuid } from '../../../src/base/ids.ts'
-import type { Currency, MinorUnits } from '../../../src/base/money.ts'
+import type { CellName } from '../../../src/base/ids.ts'
 import { type Prng, prng } from '../../../src/base/prng.ts'
-import { defaultTerms } from '../../../src/modules/orders/life.ts'
 import type { Command } from '../../../src/modules/orders/types.ts'
 import { createScheduler, type Scheduler } from '../scheduler.ts'
 import type { System } from '../system.ts'
@@ -12,6 +10,7 @@ import { createCellsAuditor } from './auditor.ts'
 import { type CellNode, type CellRequest, createCellNode, locationsOf, type Reply, shopId } from './node.ts'
 import { type CellsPlan, makeCellsPlan } from './plan.ts'
 import { createWideArea, type WideArea } from './wide-area.ts'
+import { createCellsWorkload, orderOf, type PlacedOrder, policyOf, skusOf } from './workload.ts'
 
 export type CellsReport = {
   violation: Violation | null
@@ -23,14 +22,16 @@ export type CellsReport = {
 
 const workMsMax = 120_000
 const patienceMs = 6_000
-const blankId = '00000000-0000-7000-8000-000000000000' as Uuid
 
 export async function runCellsSeed(system: System, seed: number, trace?: (line: string) => void): Promise<CellsReport> {
   const random = prng(seed)
   const plan = makeCellsPlan(random.fork())
   let commits = 0
-  const auditor = createCellsAuditor(() => nodes)
-  const scheduler = createScheduler(random.fork(), () => {
+  const auditor = createCellsAuditor(
+    () => nodes,
+    () => scheduler.now(),
+  )
+  const scheduler: Scheduler = createScheduler(random.fork(), () => {
     const violation = auditor.violation()
     if (violation) throw violation
   })
@@ -55,7 +56,13 @@ export async function runCellsSeed(system: System, seed: number, trace?: (line: 
       system.putLocation(database, shopId, code, { priority, country: null, lat: null, lon: null })
   }
   let accepted = 0
-  const run = { system, scheduler, plan, network, nodes, auditor, say, onAccepted: () => void accepted++ }
+  const placed: PlacedOrder[] = []
+  const work = createCellsWorkload(plan, names, placed)
+  const onAccepted = ({ command }: CellRequest, { id, cell }: Reply & { kind: 'accepted' }) => {
+    accepted++
+    if (command.kind === 'place_order' && id !== null) placed.push({ id, cell })
+  }
+  const run = { system, scheduler, plan, network, nodes, auditor, say, work, onAccepted }
   let steps = 0
   try {
     steps = await live(run, random)
@@ -78,10 +85,9 @@ type Run = {
   nodes: readonly CellNode[]
   auditor: ReturnType<typeof createCellsAuditor>
   say(line: () => string): void
-  onAccepted(): void
+  work: ReturnType<typeof createCellsWorkload>
+  onAccepted(request: CellRequest, reply: Reply & { kind: 'accepted' }): void
 }
-
-const skusOf = (plan: CellsPlan): Sku[] => Array.from({ length: plan.skus }, (_, at) => `S-${at}` as Sku)
 
 async function live(run: Run, random: Prng): Promise<number> {
   const { scheduler, plan, nodes, network } = run
@@ -91,7 +97,7 @@ async function live(run: Run, random: Prng): Promise<number> {
   const client = async (cell: CellNode, own: Prng): Promise<void> => {
     running++
     for (let intent = 0; intent < plan.intentsPerClient; intent++) {
-      await pursue(run, cell, requestOf(run, cell, own), own)
+      await pursue(run, cell, run.work.intent(own, cell.name), own)
       await scheduler.sleep(own.next() * plan.thinkMsMax)
     }
     running--
@@ -139,25 +145,16 @@ async function trouble(run: Run, cell: CellNode, random: Prng, isHealed: () => b
 
 /** Goods arrive at the homes of their places: main's is the first cell, east's the second. They are split at once. */
 async function openDoors(run: Run, random: Prng): Promise<number> {
-  const { plan, nodes, scheduler } = run
+  const { plan, nodes, scheduler, work } = run
   for (const sku of skusOf(plan)) {
     if (plan.allowance > 0) await submitAt(run, nodes[0]!, policyOf(sku, plan.allowance))
-    for (const [at, location] of locationsOf(plan).entries()) {
-      const home = nodes[at]!
-      const shares = nodes.map(({ name }) => ({ cell: name, weight: random.between(0, 3) }))
-      const first = shares.findIndex((one) => one.cell === home.name)
-      shares.unshift(...shares.splice(first, 1))
-      const adjustment = { sku, location, change: { delta: plan.opening }, reason: 'received' as const, shares }
-      await submitAt(run, home, { kind: 'adjust_stock', shopId, adjustments: [adjustment] })
+    for (let count = 0; count < plan.locations; count++) {
+      const { command, home } = work.receipt(random, sku, plan.opening)
+      await submitAt(run, nodes.find(({ name }) => name === home)!, command)
     }
   }
   return scheduler.run(scheduler.now() + 1)
 }
-
-const policyOf = (sku: Sku, allowance: number): Command => ({
-  ...{ kind: 'set_policy', shopId, ifVersion: null },
-  policy: { sku, tracking: 'counted', allowance, regions: null, group: null },
-})
 
 /** Straight to the cell, until it has been done. */
 async function submitAt(run: Run, cell: CellNode, command: Command): Promise<void> {
@@ -179,30 +176,6 @@ async function submitAt(run: Run, cell: CellNode, command: Command): Promise<voi
   while (!isDone) await scheduler.run(scheduler.now() + 20)
 }
 
-function requestOf(run: Run, cell: CellNode, random: Prng): CellRequest {
-  const hex = () => Buffer.from(random.bytes(16)).toString('hex')
-  const isNamed = random.chance(run.plan.namedKeys)
-  const home = isNamed ? (random.chance(0.8) ? cell.name : random.pick(run.nodes).name) : null
-  const sku = random.pick(skusOf(run.plan))
-  const quantity = random.chance(0.8) ? 1 : random.between(2, 6)
-  return {
-    command: orderOf(sku, quantity, isNamed && random.chance(0.5) ? 'none' : null),
-    hash: hex(),
-    key: hex(),
-    home,
-  }
-}
-
-function orderOf(sku: Sku, quantity: number, provider: 'none' | null): Command {
-  const line = { sku, quantity, unitPrice: null, amount: (100 * quantity) as MinorUnits }
-  return {
-    ...{ kind: 'place_order', shopId, orderId: blankId, currency: 'EUR' as Currency, lines: [line] },
-    ...{ holdId: null, customer: null, reference: null, provider, payment: null, review: null, placedAt: null },
-    terms: { ...defaultTerms, reservationMs: 7 * 24 * 60 * 60_000 },
-    ...{ personal: null, annotations: null },
-  }
-}
-
 /** A client sends again until it is answered; one that wanders tries another cell. */
 async function pursue(run: Run, near: CellNode, request: CellRequest, random: Prng): Promise<Reply | null> {
   const { scheduler, plan, nodes } = run
@@ -215,7 +188,7 @@ async function pursue(run: Run, near: CellNode, request: CellRequest, random: Pr
       run.say(
         () => `${cell.name} answers ${reply.kind} ${'id' in reply ? reply.id : 'code' in reply ? reply.code : ''}`,
       )
-      if (reply.kind === 'accepted') run.onAccepted()
+      if (reply.kind === 'accepted') run.onAccepted(request, reply)
       return reply
     }
     await scheduler.sleep(random.next() * 200)
@@ -247,6 +220,8 @@ async function settle(run: Run, random: Prng): Promise<number> {
       network.mend(owner.name)
       steps += await scheduler.run(scheduler.now() + 2_000) // the others hear of it again
     }
+    auditor.checkOwed(sku)
+    if (auditor.isShort(sku)) continue // it may be short for good
     const left = [...auditor.sumsOf(sku).available.values()].reduce((sum, units) => sum + units, 0)
     const taker = random.pick(nodes)
     if (left > 0) steps += await expectReply(run, taker, orderOf(sku, left, 'none'), 'accepted', 'ends')
