@@ -5,7 +5,7 @@ import type { CellName } from './base/ids.ts'
 import type { Json } from './base/json.ts'
 import { limits } from './base/limits.ts'
 import { accepted } from './base/result.ts'
-import { cellNamed } from './base/topology.ts'
+import { cellNamed, firstCell } from './base/topology.ts'
 import { startComparisons } from './cell-comparing.ts'
 import type { CellTopology } from './cell-topology.ts'
 import type { CellsHeard } from './gateway/cells.ts'
@@ -180,12 +180,13 @@ export function startOthers(options: OthersOptions): Others {
   )
 
   return {
-    submit: withGathering(commands, allotments),
+    submit: withGathering(commands, allotments, clock.now),
     routing: { topology, peers, privateKey: key, verifier, takesNew: () => !standing.frozen, latencyMs },
     peerRoutes: { verifier, handlers },
     several: {
       otherCells,
       sharesOf,
+      firstCell: () => firstCell(topology.current()),
       isCell: (name) => stateOf(name as CellName) !== 'removed',
     },
     heard: {

@@ -48,12 +48,15 @@ export const limits = {
   keptPauseMs: 50,
   noneRememberedMs: 200, // nobody had any: who misses meanwhile is refused at once
   peerLevelsMs: 1_000, // what another cell said of a SKU is asked for again after that
+  levelMsMax: 2, // longer for each of many SKUs
   peerLevelsWaitMs: 300,
   peerLevelsMax: 100_000,
   deliverWaitMs: 500, // an adjustment is answered when the others have their part, or after that
   creditTotalsMax: 20_000,
   standingOrdersMax: 1_000, // that one message may ask for
   owedEveryMs: 1_000,
+  owedPauseMsMax: 60_000,
+  owedAtOnceMax: 100,
   handOverEveryMs: 1_000, // between two looks for units that are to go to other cells
   handOverSkusMax: 200, // at once
   transfersPageMax: 1_000, // places whose totals are on one page

@@ -187,7 +187,7 @@ export function createForwarding(options: ForwardingOptions): Forwarding {
       isShared(key) {
         const { cells } = topology.current()
         const isAlone = cells.every(({ name, state }) => name === self || state === 'removed') // nobody would read the event
-        return !isAlone && cellOfKey(key, topology.current()) === undefined
+        return !isAlone && cellOfKey(key, topology.current()) !== self
       },
       forwardJson: (request, reply, cell, body) =>
         forward(request, reply, cell, { body: JSON.stringify(body), isPlacedThere: true }),

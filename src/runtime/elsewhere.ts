@@ -11,7 +11,7 @@ export type ForwardedLine = { key: string; body: unknown; path: '/v1/orders' | '
 export type Elsewhere = {
   /** The cell in which an order with this hold runs; undefined: here. Refuses `key_names_another_cell`, `cell_removed`. */
   homeOfOrder(request: FastifyRequest, holdId: string): CellName | Refused | undefined
-  /** Whether a key names no cell, so that another cell may take it too. */
+  /** Whether a key names no cell, or another: it may be taken there too. */
   isShared(key: string): boolean
   /** Sends the request on with the body that was read, and answers what that cell answers. */
   forwardJson(request: FastifyRequest, reply: FastifyReply, cell: CellName, body: unknown): Promise<void>

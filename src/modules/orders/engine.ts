@@ -3,7 +3,7 @@
 import { type CellName, type LocationCode, type ShopId, type Sku, toWireId, type Uuid } from '../../base/ids.ts'
 import { limits } from '../../base/limits.ts'
 import { type Instant, laterOf } from '../../base/time.ts'
-import { skuKey, transferKey } from '../stock/decide.ts'
+import { skuKey } from '../stock/decide.ts'
 import type { DueQuery, Hold, Policy, ShopSku, ShopUuid, StockRow, StockRowId, Transfer } from '../stock/types.ts'
 import { type BatchState, emptyState, type KeyRow, keyOf, referenceKey, unitsOnRow } from './batch-state.ts'
 import { decideBatch } from './decide.ts'
@@ -288,7 +288,7 @@ function loadState(cell: CellName, now: Instant, loaded: Loaded): BatchState {
     state.references.set(referenceKey(shopId, reference), orderId)
   }
   for (const policy of loaded.found.policies) state.policies.set(skuKey(policy.shopId, policy.sku), policy)
-  for (const transfer of loaded.found.transfers) state.transfers.set(transferKey(transfer.row, transfer.peer), transfer)
+  state.transfers = Map.groupBy(loaded.found.transfers, ({ row }) => row)
   return state
 }
 

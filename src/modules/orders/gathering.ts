@@ -2,7 +2,8 @@
 // come. So nobody else in the batch waits for another continent, and the buyer is told "sold out" only when nobody in reach has any.
 import type { CellName, LocationCode, ShopId, Sku } from '../../base/ids.ts'
 import { limits } from '../../base/limits.ts'
-import type { FieldProblem } from '../../base/result.ts'
+import { type FieldProblem, refused } from '../../base/result.ts'
+import type { Instant } from '../../base/time.ts'
 import type { Allotments, Lack } from '../stock/allotments.ts'
 import type { Commands } from './service.ts'
 import type { CommandOutcome, Submission } from './types.ts'
@@ -21,6 +22,7 @@ export class LivesElsewhere extends Error {
 export function withGathering(
   commands: Pick<Commands, 'submit'>,
   { gather }: Pick<Allotments, 'gather'>,
+  now: () => Instant,
 ): Commands['submit'] {
   return async (submission) => {
     let evenIfGrouped = false
@@ -29,17 +31,25 @@ export function withGathering(
       const lacks = lacksOf(submission, outcome)
       if (lacks.length === 0 || round === limits.gatherRoundsMax) return outcome
       const { shopId } = submission.command as { shopId: ShopId }
-      const { came, grouped } = await gather(shopId, lacks, { evenIfGrouped })
+      const { came, grouped, isCertain } = await gather(shopId, lacks, { evenIfGrouped })
       const [home] = grouped
-      if (!came && home === undefined) return outcome
+      const isInTime = now() < submission.deadline
+      if ((!came && home === undefined) || !isInTime) return isCertain ? outcome : uncertain(outcome)
       if (home !== undefined) {
-        if (grouped.length === skusOf(submission).size && grouped.every((one) => one === home))
-          throw new LivesElsewhere(home)
+        // An exchange is decided where its first order is.
+        const isWhole = submission.command.kind !== 'exchange_order' && grouped.length === skusOf(submission).size
+        if (isWhole && grouped.every((one) => one === home)) throw new LivesElsewhere(home)
         evenIfGrouped = true // an order over groups of several cells, or over a group and other goods
       }
     }
   }
 }
+
+/** That a SKU does not exist is said only when every cell has said so. */
+const uncertain = (outcome: CommandOutcome): CommandOutcome =>
+  !outcome.ok && outcome.code === 'sku_not_found'
+    ? { ...refused('cell_unreachable', 'It may be known to a cell that is out of reach.'), mayHaveHappened: false }
+    : outcome
 
 /** All that the command needs units of. */
 function skusOf({ command }: Submission): Set<Sku> {

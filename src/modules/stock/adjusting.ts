@@ -19,6 +19,7 @@ export type SeveralCells = {
   elsewhere: Elsewhere
   /** Of the topology, and not gone from it. */
   isCell(name: string): boolean
+  firstCell(): CellName
 }
 
 type Options = { cell: CellName; database: Pick<Database, 'query'>; now(): Instant; several: SeveralCells | null }
@@ -31,11 +32,15 @@ export async function homeOfAdjustments(
 ): Promise<CellName | Refused | undefined> {
   if (!several) return undefined
   const homes = await homesOf(database, shopId)
-  const named = new Set(command.adjustments.map(({ location }) => homes.get(location) ?? cell))
+  const named = new Set(command.adjustments.map(({ location }) => standingHome(several, homes.get(location) ?? cell)))
   if (named.size > 1) return refused('locations_of_several_cells')
   const [home] = named
-  return home === cell || home === undefined || !several.isCell(home) ? undefined : home
+  return home === cell ? undefined : home
 }
+
+/** Of what had its home in a cell that has left, the first cell is the home: one for everybody. */
+const standingHome = ({ isCell, firstCell }: SeveralCells, home: CellName): CellName =>
+  isCell(home) ? home : firstCell()
 
 /** The cell in which a shop's policies are set: the home of `main`. Undefined: here. */
 export async function homeOfPolicies(
@@ -43,8 +48,9 @@ export async function homeOfPolicies(
   shopId: ShopId,
 ): Promise<CellName | undefined> {
   if (!several) return undefined
-  const home = (await homesOf(database, shopId)).get('main' as LocationCode)
-  return home === cell || home === undefined || !several.isCell(home) ? undefined : home
+  const named = (await homesOf(database, shopId)).get('main' as LocationCode)
+  const home = named && standingHome(several, named)
+  return home === cell ? undefined : home
 }
 
 async function homesOf(database: Pick<Database, 'query'>, shopId: ShopId): Promise<Map<LocationCode, CellName>> {

@@ -40,8 +40,11 @@ export type AllotmentOptions = {
 
 /** `need` units of a SKU are missing for something; of one place, if it has to be goods that lie there. */
 export type Lack = { sku: Sku; need: number; location?: LocationCode }
-/** Whether any have come, so that it may be tried again; and the cells where units are that stay with their group. */
-export type Gathered = { came: boolean; grouped: CellName[] }
+/**
+ * Whether any have come, so that it may be tried again; the cells where units are that stay with their group; and whether every
+ * other cell has answered.
+ */
+export type Gathered = { came: boolean; grouped: CellName[]; isCertain: boolean }
 
 export type Allotments = ReturnType<typeof createAllotments>
 
@@ -57,10 +60,15 @@ type Want = {
   firstAskedAt: Instant
   got: number
   wasKept: boolean
+  /** A cell was asked and did not answer. */
+  isUnheard: boolean
   livesIn: CellName | null
   ended: Promise<void>
   end(): void
 }
+
+/** Asked for again and again, with growing pauses: what nobody has may never come. */
+type Owed = { shopId: ShopId; debt: Lack & { wanted: number }; askAtMs: number; pauseMs: number }
 
 const checkAsk = Compile(AskMessage)
 const checkAnswer = Compile(AskAnswer)
@@ -72,13 +80,13 @@ export function createAllotments(options: AllotmentOptions) {
   const noneUntil = new Map<string, number>()
   const noneSpareUntil = new Map<string, number>()
   /** What is missing here, or sold beyond what is there, while others may have it. */
-  const owed = new Map<string, { shopId: ShopId; debt: Lack & { wanted: number } }>()
+  const owed = new Map<string, Owed>()
 
   function open(shopId: ShopId, lack: Lack & { wanted: number; evenIfGrouped: boolean }): Want {
     const key = skuKey(shopId, lack.sku)
     const { promise, resolve } = Promise.withResolvers<void>()
     const { sku, need, wanted, evenIfGrouped, location = null } = lack
-    const found = { got: 0, wasKept: false, livesIn: null, ended: promise }
+    const found = { got: 0, wasKept: false, isUnheard: false, livesIn: null, ended: promise }
     const want: Want = {
       ...{ shopId, sku, key, need, wanted, location, evenIfGrouped, firstAskedAt: clock.now() },
       ...found,
@@ -109,7 +117,8 @@ export function createAllotments(options: AllotmentOptions) {
     }
     await Promise.all([...joined.map(({ ended }) => ended), fetchUnits(shopId, own)])
     const all = [...own, ...joined, ...forLater]
-    return { came: all.some(({ got }) => got > 0), grouped: all.flatMap(({ livesIn }) => livesIn ?? []) }
+    const isCertain = peers.others().every(peers.isUp) && all.every(({ isUnheard }) => !isUnheard)
+    return { came: all.some(({ got }) => got > 0), grouped: all.flatMap(({ livesIn }) => livesIn ?? []), isCertain }
   }
 
   /** Asks the cell that is likeliest to have enough, then the others, and again as long as one keeps its own for itself. */
@@ -177,6 +186,7 @@ export function createAllotments(options: AllotmentOptions) {
     try {
       answer = await peers.call(peer, 'ask', body, { deadlineMs })
     } catch {
+      for (const want of own) want.isUnheard = true
       return // out of reach, or not willing: as if it had none
     }
     if (!checkAnswer.Check(answer) || answer.answers.length !== own.length)
@@ -209,18 +219,26 @@ export function createAllotments(options: AllotmentOptions) {
     const { shopId, sku } = first
     const key = skuKey(shopId, sku)
     const debt = debtOf(rows)
-    if (debt) owed.set(key, { shopId, debt })
+    if (debt) owed.set(key, { askAtMs: 0, pauseMs: limits.owedEveryMs, ...owed.get(key), shopId, debt })
     else owed.delete(key)
     if (first.tracking === 'none' || wants.has(key) || isQuiet(noneUntil, key) || isQuiet(noneSpareUntil, key)) return
-    const available = demand.availableOf(shopId, sku)
-    const wanted = unitsToAskFor({ available, rate: demand.rateOf(shopId, sku), refillMs: refillMs() })
-    if (debt) askLater(shopId, debt)
-    else if (wanted > 0 && peers.isActive(cell)) askLater(shopId, { sku, need: 0, wanted })
+    const [available, rate] = [demand.availableOf(shopId, sku), demand.rateOf(shopId, sku)]
+    if (available * 1_000 > rate * limits.askMsMax) return // far from low, however far the others are
+    const wanted = unitsToAskFor({ available, rate, refillMs: refillMs() })
+    if (wanted > 0 && peers.isActive(cell)) askLater(shopId, { sku, need: 0, wanted })
   }
 
   /** What a count left short is asked for until it has come; to be called now and then. */
   function askForOwed(): void {
-    for (const [key, { shopId, debt }] of owed) if (!wants.has(key)) askLater(shopId, debt)
+    const now = clock.elapsedMs()
+    const due = [...owed]
+      .filter(([key, { askAtMs }]) => askAtMs <= now && !wants.has(key))
+      .slice(0, limits.owedAtOnceMax)
+    for (const [, one] of due) {
+      one.pauseMs = Math.min(limits.owedPauseMsMax, one.pauseMs * 2)
+      one.askAtMs = now + one.pauseMs
+      askLater(one.shopId, one.debt)
+    }
   }
 
   function askLater(shopId: ShopId, lack: Lack & { wanted: number }): void {
@@ -262,7 +280,7 @@ export function createAllotments(options: AllotmentOptions) {
    * with.
    */
   function sharesOf(shopId: ShopId, sku: Sku): CellShare[] | undefined {
-    const others = peers.others().filter(peers.isActive)
+    const others = peers.others().filter((peer) => peers.isActive(peer) && peers.isUp(peer))
     if (others.length === 0) return undefined
     const rates = others.map((peer) => ({ cell: peer, rate: demand.peerRate(peer, shopId, sku) }))
     const own = peers.isActive(cell) ? [{ cell, rate: demand.rateOf(shopId, sku) }] : []

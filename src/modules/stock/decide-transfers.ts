@@ -2,15 +2,7 @@
 // in that total. So a message may be lost, doubled or late, and a unit is at every moment in one row or under way. Pure.
 import type { CellName } from '../../base/ids.ts'
 import { accepted, type Outcome } from '../../base/result.ts'
-import {
-  adjustedEvent,
-  announceShort,
-  areUnused,
-  type StockState,
-  skuKey,
-  stockSubject,
-  transferKey,
-} from './decide.ts'
+import { adjustedEvent, announceShort, areUnused, type StockState, skuKey, stockSubject } from './decide.ts'
 import { isSoldIn, newInTotal, sharesUnder, splitUnits, unitsToGive } from './escrow.ts'
 import { availableInRow, availableOf } from './sourcing.ts'
 import type {
@@ -230,21 +222,17 @@ function writeOffMissing(state: StockState, row: StockRow): void {
 }
 
 /** Of this location's units, those that went to other cells and did not come back; shipped ones too, which only they know of. */
-export function unitsElsewhere(state: StockState, row: StockRow): number {
-  let sum = 0
-  for (const { row: of, sentUnits, receivedUnits } of state.transfers.values())
-    if (of === row.id) sum += sentUnits - receivedUnits
-  return sum
-}
+export const unitsElsewhere = (state: StockState, row: StockRow): number =>
+  (state.transfers.get(row.id) ?? []).reduce((sum, one) => sum + one.sentUnits - one.receivedUnits, 0)
 
 /** Made when it is first needed; written only if it changes. */
 function transferOf(state: StockState, row: StockRow, peer: CellName): Transfer {
-  const key = transferKey(row.id, peer)
-  const known = state.transfers.get(key)
+  const ofRow = state.transfers.get(row.id) ?? []
+  const known = ofRow.find((transfer) => transfer.peer === peer)
   if (known) return known
   const none = { sentUnits: 0, sentAllowance: 0, receivedUnits: 0, receivedAllowance: 0 }
   const transfer: Transfer = { row: row.id, peer, ...none }
-  state.transfers.set(key, transfer)
+  state.transfers.set(row.id, [...ofRow, transfer])
   return transfer
 }
 

@@ -42,8 +42,8 @@ export type StockState = {
   made: Set<StockRowId>
   holds: Map<Uuid, Hold>
   policies: Map<string, Policy>
-  /** Of the rows that this batch adjusts, sends from or receives to; by `transferKey`. */
-  transfers: Map<string, Transfer>
+  /** Of the rows that this batch adjusts, sends from or receives to. */
+  transfers: Map<StockRowId, Transfer[]>
   // What the batch will write
   dirtyRows: Set<StockRow>
   newHolds: Hold[]

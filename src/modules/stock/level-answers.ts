@@ -2,20 +2,22 @@
 import type { CellName, LocationCode } from '../../base/ids.ts'
 import { limits } from '../../base/limits.ts'
 import { type Instant, toRfc3339 } from '../../base/time.ts'
-import type { CellLevel, Elsewhere, StockRow, Transfer } from './types.ts'
+import type { CellLevel, Elsewhere, StockRow, StockRowId, Transfer } from './types.ts'
 
 /** The part of the cell that reads its own rows of a SKU; of a lone one nothing ever went to others. */
 export function ownPart(
   cell: CellName,
   rows: readonly StockRow[],
   asOf: Instant,
-  transfers: readonly Transfer[] = [],
+  transfers: ReadonlyMap<StockRowId, readonly Transfer[]> = new Map(),
 ): CellLevel {
   const { sku, tracking } = rows[0]!
   const between = (row: StockRow) =>
-    transfers
-      .filter((one) => one.row === row.id)
-      .map(({ peer, sentUnits, receivedUnits }) => ({ cell: peer, sent: sentUnits, received: receivedUnits }))
+    (transfers.get(row.id) ?? []).map(({ peer, sentUnits, receivedUnits }) => ({
+      cell: peer,
+      sent: sentUnits,
+      received: receivedUnits,
+    }))
   return { cell, sku, tracking, asOf, rows: rows.map((row) => ({ ...row, transfers: between(row) })) }
 }
 

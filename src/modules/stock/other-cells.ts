@@ -56,7 +56,7 @@ export function openOtherCells({ cell, database, told: toldDatabase, peers, rece
     const name = `${peer} ${shopId} ${skus.join('\n')}`
     const underWay = asking.get(name)
     if (underWay) return underWay
-    const deadlineMs = limits.askMsMin + 4 * peers.rttMs(peer)
+    const deadlineMs = limits.askMsMin + 4 * peers.rttMs(peer) + skus.length * limits.levelMsMax
     const one = peers
       .call(peer, 'levels', { shop_id: shopId, skus: [...skus] }, { deadlineMs })
       .then(
@@ -94,18 +94,25 @@ export function openOtherCells({ cell, database, told: toldDatabase, peers, rece
     const { rows, transfers } = await readOwn(database, shopId, skus)
     const asOf = clock.now()
     const there = new Set([cell, ...peers.others()]) // what went to a cell that has left is where it went since
+    const bySku = Map.groupBy(rows, ({ sku }) => sku)
+    const byRow = Map.groupBy(transfers, ({ row }) => row)
     return skus.flatMap((sku) => {
-      const own = rows.filter((row) => row.sku === sku)
+      const own = bySku.get(sku)
       const others = peers.others().flatMap((peer) => told.get(nameOf(peer, shopId, sku))?.level ?? [])
-      const parts = own.length > 0 ? [ownPart(cell, own, asOf, transfers), ...others] : others
+      const parts = own ? [ownPart(cell, own, asOf, byRow), ...others] : others
       return parts.map((part) => betweenThose(there, part))
     })
   }
 
   async function here(shopId: ShopId, skus: readonly Sku[]): Promise<Json> {
     const { rows, transfers } = await readOwn(toldDatabase, shopId, skus)
-    const known = skus.filter((sku) => rows.some((row) => row.sku === sku))
-    return { as_of: clock.now(), levels: known.map((sku) => wireLevel(sku, rows, transfers)) }
+    const bySku = Map.groupBy(rows, ({ sku }) => sku)
+    const byRow = Map.groupBy(transfers, ({ row }) => row)
+    const levels = skus.flatMap((sku) => {
+      const own = bySku.get(sku)
+      return own ? [wireLevel(ownPart(cell, own, clock.now(), byRow))] : []
+    })
+    return { as_of: clock.now(), levels }
   }
 
   return {
@@ -167,17 +174,11 @@ const betweenThose = (cells: ReadonlySet<CellName>, part: CellLevel): CellLevel 
 })
 
 /** A cell's own part in the form in which it tells others. */
-function wireLevel(sku: Sku, rows: readonly StockRow[], transfers: readonly Transfer[]) {
-  const own = rows.filter((row) => row.sku === sku)
+function wireLevel({ sku, tracking, rows }: CellLevel) {
   return {
-    sku,
-    tracking: own[0]!.tracking,
-    rows: own.map((row) => ({
-      ...{ location: row.location, on_hand: row.onHand, reserved: row.reserved, committed: row.committed },
-      ...{ allowance: row.allowance, missing: row.missing },
-      transfers: transfers
-        .filter((one) => one.row === row.id)
-        .map(({ peer, sentUnits, receivedUnits }) => ({ cell: peer, sent: sentUnits, received: receivedUnits })),
+    ...{ sku, tracking },
+    rows: rows.map(({ location, onHand, reserved, committed, allowance, missing, transfers }) => ({
+      ...{ location, on_hand: onHand, reserved, committed, allowance, missing, transfers },
     })),
   }
 }

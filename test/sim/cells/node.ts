@@ -164,7 +164,7 @@ export function createCellNode(world: CellsWorld, name: CellName, random: Prng) 
       receive: async (command) => (await receive(command)).units,
       onError: (error) => isNotNow(system, error) || error instanceof OutOfReach || world.failed(error),
     })
-    const gathering = system.withGathering(batcher, allotments)
+    const gathering = system.withGathering(batcher, allotments, clock.now)
 
     async function receive(command: ReceiveUnits) {
       const outcome = await submit(command)
