@@ -10,8 +10,7 @@ import { type HttpCells, openHttpCells } from '../support/http-cells.ts'
 type Play = (request: IncomingMessage, response: ServerResponse) => void
 
 let all: HttpCells
-let eu1: HttpCell
-let us1: HttpCell
+let [eu1, us1] = [] as unknown as [HttpCell, HttpCell]
 let play: Play
 const far = createServer((request, response) => play(request, response))
 const farOrder = '/v1/orders/ord_ap1_01m83e52mxemrrda1f1s17zv95'
@@ -19,8 +18,7 @@ const farOrder = '/v1/orders/ord_ap1_01m83e52mxemrrda1f1s17zv95'
 beforeAll(async () => {
   await new Promise<void>((resolve) => far.listen(0, '127.0.0.1', resolve))
   all = await openHttpCells(['eu1', 'us1'], { ap1: `http://127.0.0.1:${(far.address() as AddressInfo).port}` })
-  eu1 = all.cells.eu1!
-  us1 = all.cells.us1!
+  ;[eu1, us1] = [all.cells.eu1!, all.cells.us1!]
   for (const cell of [eu1, us1]) await receive(cell, 'A-1', 1_000)
 })
 afterEach(() => {

@@ -265,36 +265,23 @@ export function createCellNode(world: CellsWorld, name: CellName, random: Prng) 
       }
     }
 
-    async function sweep(): Promise<void> {
+    async function forever(everyMs: number, work: () => unknown): Promise<void> {
       for (;;) {
-        await sleep(limits.sweepEveryMs)
-        await submit({ kind: 'expire_due', limit: limits.sweepBatchMax }).catch(
-          (error) => isNotNow(system, error) || world.failed(error),
-        )
+        await sleep(everyMs)
+        await work()
       }
     }
-
-    async function greet(peer: CellName): Promise<void> {
-      for (;;) {
-        await sleep(500)
-        if ((misses.get(peer) ?? 0) === 0) continue
-        await call(peer, 'standing', { shop: 1, orders: [] }, { deadlineMs: 1_000 }).catch(() => {})
-      }
-    }
-
-    async function askForOwed(): Promise<void> {
-      for (const rows of Map.groupBy(database.tables.rows.values(), ({ sku }) => sku).values()) allotments.saw(rows)
-      for (;;) {
-        await sleep(limits.owedEveryMs)
-        allotments.askForOwed()
-      }
-    }
-
-    void sweep()
-    void askForOwed()
+    const ignored = (error: unknown) => isNotNow(system, error) || world.failed(error)
+    const sweep = { kind: 'expire_due', limit: limits.sweepBatchMax } as const
+    void forever(limits.sweepEveryMs, () => submit(sweep).catch(ignored))
+    for (const rows of Map.groupBy(database.tables.rows.values(), ({ sku }) => sku).values()) allotments.saw(rows)
+    void forever(limits.owedEveryMs, allotments.askForOwed)
+    const greeting = { shop: 1, orders: [] }
     for (const peer of others) {
       void follow(peer)
-      void greet(peer)
+      void forever(500, () => {
+        if ((misses.get(peer) ?? 0) > 0) return call(peer, 'standing', greeting, { deadlineMs: 1_000 }).catch(() => {})
+      })
     }
     return Object.assign(up, {
       handle,
