@@ -79,6 +79,10 @@ export function createCellNode(world: CellsWorld, name: CellName, random: Prng) 
   /** How far this cell has read each other's log; stored with what came of it. */
   const positions = new Map<CellName, number>()
   let lanes = 0
+  const nextLane = (): number => {
+    lanes += 10
+    return lanes
+  }
   const listening: (() => void)[] = []
   let process = startProcess()
 
@@ -88,8 +92,7 @@ export function createCellNode(world: CellsWorld, name: CellName, random: Prng) 
       : new Promise((resolve) => listening.push(resolve))
 
   function startProcess(): Process {
-    lanes += 10
-    const lane = lanes
+    const lane = nextLane()
     const up = { isUp: true }
     const whileUp = <T>(value: T): Promise<T> => (up.isUp ? Promise.resolve(value) : new Promise<never>(() => {}))
     const sleep = (ms: number) => scheduler.sleep(ms).then(() => whileUp(undefined))
