@@ -170,14 +170,17 @@ export function startOthers(options: OthersOptions): Others {
   followAll()
   const stopListening = topology.onChange(followAll)
   const begun = readOwing(database).then((owing) => owing.forEach(allotments.saw), onError)
-  const owing = every(limits.owedEveryMs, async () => void (standing.frozen || allotments.askForOwed()), onError)
   const { sharesOf } = allotments
   const handing = { cell, database, peers, sharesOf, deliver: otherCells.deliver, handOver: engine.send }
-  const handOver = every(
-    limits.handOverEveryMs,
-    async () => void (standing.frozen || (await handOverUnits(handing))),
-    onError,
-  )
+  const unlessFrozen = (work: () => unknown) => async () => void (standing.frozen || (await work()))
+  const chores = [
+    every(limits.owedEveryMs, unlessFrozen(allotments.askForOwed), onError),
+    every(
+      limits.handOverEveryMs,
+      unlessFrozen(() => handOverUnits(handing)),
+      onError,
+    ),
+  ]
 
   return {
     submit: withGathering(commands, allotments, clock.now),
@@ -199,7 +202,7 @@ export function startOthers(options: OthersOptions): Others {
     async stop() {
       stopListening()
       stopping.abort()
-      await Promise.all([begun, owing.stop(), handOver.stop(), comparisons.stop()])
+      await Promise.all([begun, comparisons.stop(), ...chores.map((chore) => chore.stop())])
       await Promise.all([...buses.values()].flat().map((bus) => bus.close()))
       await peers.stop()
     },
