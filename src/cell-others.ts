@@ -197,7 +197,10 @@ export function startOthers(options: OthersOptions): Others {
       dataAsOf: (name) => ages.ages().find(({ from }) => from === name)?.asOf ?? null,
     },
     sawRows: allotments.saw,
-    whyNotEmptied: async () => (await cells.whyNotEmptied()) ?? (await unsettledWith({ database, peers })),
+    whyNotEmptied: async () =>
+      standing.frozen
+        ? 'The cell is frozen: what it has is not known before it is reconciled.'
+        : ((await cells.whyNotEmptied()) ?? (await unsettledWith({ database, peers }))),
     confirmed: trackConfirmed(peers),
     async stop() {
       stopListening()

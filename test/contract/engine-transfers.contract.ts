@@ -154,6 +154,21 @@ export function transfersContract(bench: () => EngineBench, { run, row, counters
       expect(await types(`stock:main:${a}`)).toEqual(['stock.adjusted', 'stock.transferred'])
     })
 
+    test('what moved is told to the shop with the totals, by giver and taker', async () => {
+      const a = sku()
+      await given({ [a]: 5 })
+      await sent(send(a, { need: 2 }))
+      await credited(take(a, 3))
+      const { events } = await bench().readState()
+      const told = events.filter((event) => event.type === 'stock.transferred' && event.subject === `stock:main:${a}`)
+      const place = { sku: a, location: 'main' }
+      const moved = (units: number) => [{ cell: us1, units, allowance: 0, units_total: units, allowance_total: 0 }]
+      expect(told.map(({ data }) => (typeof data === 'string' ? JSON.parse(data) : data))).toEqual([
+        { ...place, sent: moved(2) },
+        { ...place, received: moved(3) },
+      ])
+    })
+
     test('units of a group stay together, and are given away only to an order over several groups', async () => {
       const a = sku()
       const grouped = policy(a, 0)
