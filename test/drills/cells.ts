@@ -23,8 +23,8 @@ export type DrillCell = {
   start(args?: readonly string[]): Promise<void>
   /** As an operator stops it: everything is answered and written. */
   stop(): Promise<void>
-  /** The loss of a machine: no process of it is left, but those of folders that are named. */
-  kill(spared?: readonly string[]): Promise<void>
+  /** The loss of a machine: no process of it is left, but those that are spared. */
+  kill(spared?: readonly number[]): Promise<void>
   command(args: readonly string[]): Promise<Ended>
   call(method: string, path: string, options?: CallOptions): Promise<Answer>
 }
@@ -87,8 +87,7 @@ function drillCell({ name, data, port, durability = 'local', standby }: Place, t
     },
     async kill(spared = []) {
       run?.child.kill('SIGKILL') // first, so that nothing is started again
-      const left = () =>
-        everyProcess(data).filter((pid) => !spared.some((folder) => everyProcess(folder).includes(pid)))
+      const left = () => everyProcess(data).filter((pid) => !spared.includes(pid))
       await eventually(() => {
         for (const pid of left()) process.kill(pid, 'SIGKILL')
         return left().length === 0
