@@ -39,7 +39,8 @@ export type CellTerms = { durability?: 'local' | 'geo'; standby?: string }
 export async function prepareCells(terms: Record<string, CellTerms>): Promise<DrillCells> {
   const names = Object.keys(terms)
   const folders = await Promise.all(names.map(() => makeDataFolder()))
-  const topology = join(folders[0]!.data, 'given.json')
+  const shared = await makeDataFolder() // of no cell: who names a cell's folder is lost with it
+  const topology = join(shared.data, 'given.json')
   const places = await Promise.all(
     names.map(async (name, at) => {
       const publicKey = await ensureCellKey(join(folders[at]!.data, name))
@@ -61,7 +62,7 @@ export async function prepareCells(terms: Record<string, CellTerms>): Promise<Dr
     topology,
     async close() {
       for (const cell of cells) await cell.kill()
-      for (const folder of folders) await folder.remove()
+      for (const folder of [...folders, shared]) await folder.remove()
     },
   }
 }
