@@ -17,7 +17,6 @@ export function startLoad(
       const key = `${cell.name}.${crypto.randomUUID()}`
       const { status, json } = await cell.call('POST', '/v1/orders', { body: orderOf(sku), key, deadlineMs: 5_000 })
       if (status === 201) acknowledged.push(json.id)
-      else await new Promise((resolve) => setTimeout(resolve, 50))
       onAnswer?.(status, json?.code ?? '')
     }
   }

@@ -20,7 +20,7 @@ export type LossReport = {
 
 const sku = 'A'
 const clients = 8
-const loadMs = 5_000
+const ordersBefore = 500
 
 /** `standby`: the region that it is in; the cell's own when only a machine is lost. */
 export async function lossDrill(standby: string): Promise<LossReport> {
@@ -32,8 +32,9 @@ export async function lossDrill(standby: string): Promise<LossReport> {
     await receiveStock(eu1, sku, 100_000)
     await eventually(async () => (await us1.call('POST', '/v1/orders', { body: orderOf(sku) })).status === 201, 20_000)
 
-    const load = startLoad(eu1, { sku, clients })
-    await new Promise((resolve) => setTimeout(resolve, loadMs))
+    let sold = 0
+    const load = startLoad(eu1, { sku, clients, onAnswer: (status) => void (status === 201 && sold++) })
+    await eventually(() => sold >= ordersBefore, 60_000)
     const lostAt = performance.now()
     await eu1.kill(processesIn(join(eu1.data, 'eu1', `standby-${standby}`, 'pg')))
     const acknowledged = await load.stop()

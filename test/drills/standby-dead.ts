@@ -24,11 +24,14 @@ export async function standbyDrill(): Promise<StandbyReport> {
     await receiveStock(eu1, 'A', 100_000)
     let refusedAt: number | undefined
     let sold = 0
+    let refused = 0
     const load = startLoad(eu1, {
       ...{ sku: 'A', clients: 8 },
       onAnswer(status, code) {
         if (status === 201) sold++
-        if (code === 'standby_unreachable') refusedAt ??= performance.now()
+        if (code !== 'standby_unreachable') return
+        refusedAt ??= performance.now()
+        refused++
       },
     })
     await eventually(() => sold > 100, 30_000)
@@ -37,7 +40,8 @@ export async function standbyDrill(): Promise<StandbyReport> {
     signal('SIGSTOP')
     await eventually(() => refusedAt !== undefined, 10_000)
     const soldThen = sold
-    await new Promise((resolve) => setTimeout(resolve, 5_000))
+    refused = 0
+    await eventually(() => refused > 1_000, 30_000)
     const soldWhileDead = sold - soldThen
     const backAt = performance.now()
     signal('SIGCONT')
