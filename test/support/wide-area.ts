@@ -33,32 +33,42 @@ const headBytesMax = 64 * 1024
 
 type Connection = { from: string; to: string; hasLost: boolean; end(): void }
 
-/** `roundTripMs` between two names, half of it each way. */
-export function openWideArea(roundTripMs: (from: string, to: string) => number): WideArea {
-  const ports = new Map<string, number>()
+/** What each way is like now, and what it has carried. */
+function rememberWays(roundTripMs: (from: string, to: string) => number) {
   const ways = new Map<string, Way>()
   const bytes = new Map<string, number>()
-  const connections = new Set<Connection>()
-  const sockets = new Set<Socket>()
-  const servers: Server[] = []
   const named = (from: string, to: string): string => `${from} ${to}`
-
-  function wayOf(from: string, to: string): Way {
-    const key = named(from, to)
-    const way = ways.get(key) ?? atFirst(from, to)
-    ways.set(key, way)
-    return way
-  }
   const atFirst = (from: string, to: string): Way => ({
     passage: 'open',
     delayMs: roundTripMs(from, to) / 2,
     bytesPerSecond: Number.POSITIVE_INFINITY,
   })
+  const counted = (from: string, to: string): number => bytes.get(named(from, to)) ?? 0
+  return {
+    atFirst,
+    of(from: string, to: string): Way {
+      const way = ways.get(named(from, to)) ?? atFirst(from, to)
+      ways.set(named(from, to), way)
+      return way
+    },
+    all: () => [...ways.keys()].map((name) => name.split(' ') as [string, string]),
+    count: (from: string, to: string, more: number): void => void bytes.set(named(from, to), counted(from, to) + more),
+    counted,
+  }
+}
+
+/** `roundTripMs` between two names, half of it each way. */
+export function openWideArea(roundTripMs: (from: string, to: string) => number): WideArea {
+  const ports = new Map<string, number>()
+  const ways = rememberWays(roundTripMs)
+  const connections = new Set<Connection>()
+  const sockets = new Set<Socket>()
+  const servers: Server[] = []
   const isOn = ({ from, to }: Connection, a: string, b: string): boolean =>
     (from === a && to === b) || (from === b && to === a)
 
   function change(from: string, to: string, changed: Partial<Way>): void {
-    const way = Object.assign(wayOf(from, to), changed)
+    const way = Object.assign(ways.of(from, to), changed)
     for (const one of [...connections].filter((connection) => isOn(connection, from, to))) {
       if (way.passage === 'cut' || (way.passage === 'open' && one.hasLost)) one.end()
     }
@@ -71,7 +81,7 @@ export function openWideArea(roundTripMs: (from: string, to: string) => number):
 
   /** Carries bytes both ways between whoever has connected and the one behind the address. */
   function join(near: Socket, from: string, to: string, first: Buffer): void {
-    if (wayOf(from, to).passage === 'cut' || wayOf(to, from).passage === 'cut') return void near.destroy()
+    if (ways.of(from, to).passage === 'cut' || ways.of(to, from).passage === 'cut') return void near.destroy()
     const far = keep(connect({ host: '127.0.0.1', port: ports.get(to) ?? 0 }))
     const connection: Connection = {
       ...{ from, to, hasLost: false },
@@ -83,13 +93,13 @@ export function openWideArea(roundTripMs: (from: string, to: string) => number):
     }
     connections.add(connection)
     const direction = (a: string, b: string) => ({
-      way: wayOf(a, b),
+      way: ways.of(a, b),
       onLost: () => {
         connection.hasLost = true
       },
-      onArrived: (count: number) => void bytes.set(named(a, b), (bytes.get(named(a, b)) ?? 0) + count),
+      onArrived: (count: number) => ways.count(a, b, count),
     })
-    const connectMs = wayOf(from, to).delayMs + wayOf(to, from).delayMs
+    const connectMs = ways.of(from, to).delayMs + ways.of(to, from).delayMs
     const there = carry(near, far, { ...direction(from, to), connectMs })
     carry(far, near, { ...direction(to, from), connectMs: 0 })
     there(first)
@@ -112,15 +122,12 @@ export function openWideArea(roundTripMs: (from: string, to: string) => number):
     open: (to) => listen(to, undefined),
     openFor: (from, to) => listen(to, from),
     place: (to, port) => void ports.set(to, port),
-    way: wayOf,
+    way: ways.of,
     change,
     heal() {
-      for (const key of [...ways.keys()]) {
-        const [from, to] = key.split(' ') as [string, string]
-        change(from, to, atFirst(from, to))
-      }
+      for (const [from, to] of ways.all()) change(from, to, ways.atFirst(from, to))
     },
-    carried: (from, to) => bytes.get(named(from, to)) ?? 0,
+    carried: ways.counted,
     async stop() {
       for (const socket of sockets) socket.destroy()
       await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))))
