@@ -46,9 +46,9 @@ import type { Metrics } from './runtime/metrics.ts'
 import { createLogHandler, peerLogReader } from './runtime/peer-log.ts'
 import { PeerRefused, PeerUnreachable } from './runtime/peer-requests.ts'
 import { createPeerVerifier } from './runtime/peer-signature.ts'
-import { createPeers, type PeerHandler } from './runtime/peers.ts'
+import { createPeers, type PeerHandler, type Peers } from './runtime/peers.ts'
 import type { Database } from './runtime/pg.ts'
-import { copyReplica, replicaConsumer, replicaHandler } from './runtime/replica.ts'
+import { copyReplica, type ReplicaKind, replicaConsumer, replicaHandler } from './runtime/replica.ts'
 import { createReplicaAges } from './runtime/replica-age.ts'
 import { heldWhileFrozen, type Standing } from './runtime/standing.ts'
 
@@ -91,15 +91,15 @@ const isOutOfReach = (error: unknown): boolean => error instanceof PeerUnreachab
 
 export function startOthers(options: OthersOptions): Others {
   const { cell, key, cells, database, told, reader, clock, metrics, log, commands, standing } = options
+  const { latencyMs = 0 } = options.config
   const onError = (error: unknown): void => {
     if (!isOutOfReach(error)) options.onError(error) // whether a peer is up is told where it turns
   }
   const { topology, rules } = cells
-  const latencyMs = options.config.latencyMs ?? 0
   const verifier = createPeerVerifier({ self: cell, cells: () => topology.current().cells, now: clock.now })
-  const incarnation = () => presentLife(reader.lives).incarnation
   const greeting = createPeers({
-    ...{ self: cell, key, topology, rules, incarnation, clock, metrics, log, latencyMs },
+    ...{ self: cell, key, topology, rules, clock, metrics, log, latencyMs },
+    incarnation: () => presentLife(reader.lives).incarnation,
     onClaimed: (ours) => void standing.foundClaimed(ours).catch(onError),
   })
   const stateOf = (name: CellName) => cellNamed(topology.current(), name)?.state ?? 'removed'
@@ -111,14 +111,12 @@ export function startOthers(options: OthersOptions): Others {
     send: async (command) => accepted(await engine.send(command)),
     receive: async (command) => (await engine.receive(command)).units,
   })
-  const receive = async (command: Parameters<typeof engine.receive>[0]) => void (await engine.receive(command))
-  const otherCells = openOtherCells({ cell, database, told, peers, receive, clock })
+  const otherCells = openOtherCells({ cell, database, told, peers, receive: engine.receive, clock })
   const readOrder = createOrderReader(told)
-  const comparing = createComparing({ database, told, peers, receive: engine.receive, remember: engine.remember })
+  const comparing = createComparing({ database, told, peers, ...engine })
   const comparisons = startComparisons({ comparing, peers, standing, log, onError })
   const kinds = [...shopReplicas(options.keys), ...stockReplicas]
-  const ages = createReplicaAges(metrics, clock.now)
-  const stopping = new AbortController()
+  const [ages, stopping] = [createReplicaAges(metrics, clock.now), new AbortController()]
   const handlers = new Map<string, PeerHandler>([
     ['greet', peers.onGreeting],
     ['log', createLogHandler(reader)],
@@ -132,23 +130,12 @@ export function startOthers(options: OthersOptions): Others {
     ['duplicate', duplicateHandler(engine, askStanding(peers))],
   ])
 
-  /** Takes over what every cell has from the peer, which may be out of reach for long. */
-  async function copyFrom(peer: CellName): Promise<void> {
-    const call = (body: Json) => peers.call(peer, 'replica', body, { deadlineMs: limits.askMsMax })
-    while (!stopping.signal.aborted) {
-      try {
-        return await copyReplica(call, database, kinds)
-      } catch (error) {
-        onError(error)
-        await clock.sleep(limits.peerGreetEveryMs, stopping.signal)
-      }
-    }
-  }
+  const copying = { peers, database, kinds, clock, onError, signal: stopping.signal }
 
   /** All that another cell's log brings; replicas on a reader of their own, by which their age is known. */
   function follow(peer: CellName): Bus[] {
-    void copyFrom(peer)
-    const onExpired = () => void copyFrom(peer)
+    void copyFrom(peer, copying)
+    const onExpired = () => void copyFrom(peer, copying)
     const readLog = () => peerLogReader({ peer, peers, clock, onError, onExpired })
     const shared = { database, clock, ...options.reports }
     const replicas = postgresBus({ ...shared, reader: ages.watch(peer, readLog()) })
@@ -209,5 +196,24 @@ export function startOthers(options: OthersOptions): Others {
       await Promise.all([...buses.values()].flat().map((bus) => bus.close()))
       await peers.stop()
     },
+  }
+}
+
+type Copying = Pick<OthersOptions, 'database' | 'clock' | 'onError'> & {
+  peers: Pick<Peers, 'call'>
+  kinds: readonly ReplicaKind[]
+  signal: AbortSignal
+}
+
+/** Takes over what every cell has from the peer, which may be out of reach for long. */
+async function copyFrom(peer: CellName, { peers, database, kinds, clock, onError, signal }: Copying): Promise<void> {
+  const call = (body: Json) => peers.call(peer, 'replica', body, { deadlineMs: limits.askMsMax })
+  while (!signal.aborted) {
+    try {
+      return await copyReplica(call, database, kinds)
+    } catch (error) {
+      onError(error)
+      await clock.sleep(limits.peerGreetEveryMs, signal)
+    }
   }
 }

@@ -27,8 +27,7 @@ export function parsePosition(text: string): Position | undefined {
 /** Positions as text, by cell. A cell that is not in it is read from its oldest event. */
 export type PositionVector = ReadonlyMap<CellName, string>
 
-export const formatVector = (vector: PositionVector): string =>
-  ['v1', ...[...vector].flatMap(([cell, position]) => [cell, position])].join('.')
+export const formatVector = (vector: PositionVector): string => ['v1', ...[...vector].flat()].join('.')
 
 /** Undefined for whatever formatVector has not written. */
 export function parseVector(text: string): PositionVector | undefined {

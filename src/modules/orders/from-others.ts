@@ -30,17 +30,17 @@ import type { Command, Value } from './types.ts'
 
 /** The engine, as messages of other cells use it. */
 export function engineForOthers(commands: Pick<Commands, 'submit'>, now: () => Instant) {
-  async function valueOf<K extends Value['kind']>(command: Command, kind: K): Promise<Extract<Value, { kind: K }>> {
+  async function resultOf<K extends Value['kind']>(command: Command, kind: K): Promise<Extract<Value, { kind: K }>> {
     const outcome = await commands.submit(submissionOf(command, null, now()))
     if (!outcome.ok || outcome.value.kind !== kind) throw new Error(`${command.kind}: ${JSON.stringify(outcome)}`)
     return outcome.value as Extract<Value, { kind: K }>
   }
   return {
-    send: async (command: SendUnits | HandOverUnits): Promise<Sent> => (await valueOf(command, 'sent')).sent,
-    receive: async (command: ReceiveUnits): Promise<Received> => (await valueOf(command, 'received')).received,
-    remember: async (command: RememberSent): Promise<Remembered> => (await valueOf(command, 'remembered')).remembered,
+    send: async (command: SendUnits | HandOverUnits): Promise<Sent> => (await resultOf(command, 'sent')).sent,
+    receive: async (command: ReceiveUnits): Promise<Received> => (await resultOf(command, 'received')).received,
+    remember: async (command: RememberSent): Promise<Remembered> => (await resultOf(command, 'remembered')).remembered,
     supersede: async (command: Command & { kind: 'supersede_order' }): Promise<void> => {
-      await valueOf(command, 'order')
+      await resultOf(command, 'order')
     },
   }
 }

@@ -5,7 +5,7 @@ import type { CellName, LocationCode, ShopId, Sku } from '../../base/ids.ts'
 import type { Json } from '../../base/json.ts'
 import { limits } from '../../base/limits.ts'
 import { refused } from '../../base/result.ts'
-import { type Instant, instant } from '../../base/time.ts'
+import { instant } from '../../base/time.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import { RefusedRequest } from '../../runtime/http.ts'
 import type { Database } from '../../runtime/pg.ts'
@@ -35,7 +35,7 @@ type Options = {
   /** The same, for what others are told: nothing that could still be lost. */
   told: Pick<Database, 'query'>
   peers: UnitPeers
-  receive(command: ReceiveUnits): Promise<void>
+  receive(command: ReceiveUnits): Promise<unknown>
   clock: Pick<Clock, 'now' | 'elapsedMs' | 'sleep'>
 }
 
