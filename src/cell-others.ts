@@ -87,14 +87,13 @@ export type Others = {
   stop(): Promise<void>
 }
 
+/** Whether a peer is up is told where it turns, and not wherever somebody finds out. */
 const isOutOfReach = (error: unknown): boolean => error instanceof PeerUnreachable || error instanceof PeerRefused
 
 export function startOthers(options: OthersOptions): Others {
   const { cell, key, cells, database, told, reader, clock, metrics, log, commands, standing } = options
   const { latencyMs = 0 } = options.config
-  const onError = (error: unknown): void => {
-    if (!isOutOfReach(error)) options.onError(error) // whether a peer is up is told where it turns
-  }
+  const onError = (error: unknown) => isOutOfReach(error) || options.onError(error)
   const { topology, rules } = cells
   const verifier = createPeerVerifier({ self: cell, cells: () => topology.current().cells, now: clock.now })
   const greeting = createPeers({
