@@ -14,12 +14,13 @@ import type { PeerRoutesOptions } from './gateway/peers.ts'
 import {
   askStanding,
   duplicateHandler,
+  type EngineForOthers,
   engineForOthers,
   newsConsumer,
   standingHandler,
 } from './modules/orders/from-others.ts'
 import { withGathering } from './modules/orders/gathering.ts'
-import { createOrderReader } from './modules/orders/reads.ts'
+import { createOrderReader, type ReadOrder } from './modules/orders/reads.ts'
 import type { Commands } from './modules/orders/service.ts'
 import { shopReplicas } from './modules/shops/replica.ts'
 import type { Keys } from './modules/shops/service.ts'
@@ -49,7 +50,7 @@ import { createPeerVerifier } from './runtime/peer-signature.ts'
 import { createPeers, type PeerHandler, type Peers } from './runtime/peers.ts'
 import type { Database } from './runtime/pg.ts'
 import { copyReplica, type ReplicaKind, replicaConsumer, replicaHandler } from './runtime/replica.ts'
-import { createReplicaAges } from './runtime/replica-age.ts'
+import { createReplicaAges, type ReplicaAges } from './runtime/replica-age.ts'
 import { heldWhileFrozen, type Standing } from './runtime/standing.ts'
 
 export type OthersOptions = {
@@ -130,28 +131,10 @@ export function startOthers(options: OthersOptions): Others {
   ])
 
   const copying = { peers, database, kinds, clock, onError, signal: stopping.signal }
-
-  /** All that another cell's log brings; replicas on a reader of their own, by which their age is known. */
-  function follow(peer: CellName): Bus[] {
-    void copyFrom(peer, copying)
-    const onExpired = () => void copyFrom(peer, copying)
-    const readLog = () => peerLogReader({ peer, peers, clock, onError, onExpired })
-    const shared = { database, clock, ...options.reports }
-    const replicas = postgresBus({ ...shared, reader: ages.watch(peer, readLog()) })
-    replicas.consume(replicaConsumer(peer, kinds))
-    const news = postgresBus({ ...shared, reader: heldWhileFrozen(readLog(), standing) })
-    news.consume(
-      newsConsumer(peer, {
-        ...{ cell, database, peers, engine, readOrder },
-        onMismatch: (shopId, order, other) => log.warn({ shopId, order, other }, 'one key, two requests in two cells'),
-      }),
-    )
-    return [replicas, news]
-  }
-
+  const following = { ...options, onError, peers, kinds, ages, engine, readOrder, copying }
   const buses = new Map<CellName, Bus[]>()
   const followAll = (): void => {
-    for (const peer of peers.others()) if (!buses.has(peer)) buses.set(peer, follow(peer))
+    for (const peer of peers.others()) if (!buses.has(peer)) buses.set(peer, follow(peer, following))
   }
   followAll()
   const stopListening = topology.onChange(followAll)
@@ -215,4 +198,32 @@ async function copyFrom(peer: CellName, { peers, database, kinds, clock, onError
       await clock.sleep(limits.peerGreetEveryMs, signal)
     }
   }
+}
+
+type Following = Pick<OthersOptions, 'cell' | 'database' | 'clock' | 'log' | 'reports' | 'standing' | 'onError'> & {
+  peers: Peers
+  kinds: readonly ReplicaKind[]
+  ages: ReplicaAges
+  engine: EngineForOthers
+  readOrder: ReadOrder
+  copying: Copying
+}
+
+/** All that another cell's log brings; replicas on a reader of their own, by which their age is known. */
+function follow(peer: CellName, following: Following): Bus[] {
+  const { cell, database, clock, log, reports, standing, onError, peers, kinds, engine, readOrder, copying } = following
+  void copyFrom(peer, copying)
+  const onExpired = () => void copyFrom(peer, copying)
+  const readLog = () => peerLogReader({ peer, peers, clock, onError, onExpired })
+  const shared = { database, clock, ...reports }
+  const replicas = postgresBus({ ...shared, reader: following.ages.watch(peer, readLog()) })
+  replicas.consume(replicaConsumer(peer, kinds))
+  const news = postgresBus({ ...shared, reader: heldWhileFrozen(readLog(), standing) })
+  news.consume(
+    newsConsumer(peer, {
+      ...{ cell, database, peers, engine, readOrder },
+      onMismatch: (shopId, order, other) => log.warn({ shopId, order, other }, 'one key, two requests in two cells'),
+    }),
+  )
+  return [replicas, news]
 }
