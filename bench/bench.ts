@@ -20,7 +20,8 @@ export type BenchResult = {
   fields: Record<string, Field>
   table: { columns: readonly Column[]; rows: readonly (readonly string[])[] }
   generator: string
-  postgres: PostgresSettings
+  /** Null where servers of several kinds were run by somebody else. */
+  postgres: PostgresSettings | null
 }
 
 export type Bench = {

@@ -20,6 +20,7 @@ import { orders } from './orders.ts'
 import { overload } from './overload.ts'
 import { partition } from './partition.ts'
 import { recovery } from './recovery.ts'
+import { regionLoss } from './region-loss.ts'
 import { sellout } from './sellout.ts'
 import { slowProvider } from './slow-provider.ts'
 import { webhooks } from './webhooks.ts'
@@ -40,6 +41,7 @@ const benches: Record<BenchName, Bench> = {
   'hot-cells': hotCells,
   geo,
   partition,
+  'region-loss': regionLoss,
 }
 const resultsFile = new URL('./results.jsonl', import.meta.url)
 

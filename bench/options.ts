@@ -19,6 +19,7 @@ export const benchNames = [
   'hot-cells',
   'geo',
   'partition',
+  'region-loss',
 ] as const
 export type BenchName = (typeof benchNames)[number]
 
@@ -55,6 +56,7 @@ const secondsUsual: Record<BenchName, number> = {
   'hot-cells': 10,
   geo: 60,
   partition: 30,
+  'region-loss': 5,
 }
 
 const roundsUsual: Record<BenchName, number> = {
@@ -73,6 +75,7 @@ const roundsUsual: Record<BenchName, number> = {
   'hot-cells': 3,
   geo: 2,
   partition: 1,
+  'region-loss': 1,
 }
 
 export const benchHelp = `Usage: npm run bench -- NAME [options]
@@ -93,6 +96,7 @@ export const benchHelp = `Usage: npm run bench -- NAME [options]
   geo        a geo cell whose standby is 40 ms away, against a local one; then the standby dies, and then the primary
 
   partition  one of three cells is cut off for a while, under load
+  region-loss  a geo cell loses its region, as in the drill
 
   --seconds N      of each measured slice
   --rounds N       turns of each contender, of which the middle one counts; in recovery the worst [3; recovery 1]

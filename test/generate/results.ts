@@ -75,6 +75,8 @@ const sentences: Record<BenchName, (of: Numbers) => string> = {
     `standby ${of('round_trip_ms')} ms away: ${of('throughput_ratio_to_local', 2)} × the rate of a \`local\` cell, p50 ${of('p50_ms', 1)} ms; while the standby was dead everything was refused, the slowest after ${of('refused_ms_max')} ms; ${of('acknowledged_lost')} acknowledged orders lost when it was promoted`,
   partition: (of) =>
     `one of three cells cut off for ${of('cut_seconds')} s: ${of('cut_cell_goodput_ratio', 2)} × its orders/s before, the others ${of('others_goodput_ratio', 2)} ×; ${of('oversold')} oversold, ${of('lost')} lost, ${of('doubled')} doubled`,
+  'region-loss': (of) =>
+    `a \`geo\` cell loses its region: ${of('acknowledged_lost')} acknowledged orders lost, another cell takes orders after ${of('others_seconds', 1)} s, the cell itself ${of('own_seconds_after_promotion', 1)} s after its standby is promoted`,
 }
 
 /** A field that a result lacks is a fault of the bench or of this page. */
