@@ -159,6 +159,7 @@ export function startOthers(options: OthersOptions): Others {
       otherCells,
       sharesOf,
       firstCell: () => firstCell(topology.current()),
+      isAlone: () => peers.others().length === 0,
       isCell: (name) => stateOf(name as CellName) !== 'removed',
     },
     heard: {

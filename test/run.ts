@@ -11,7 +11,7 @@ type Sum = { passed: number; failed: number }
 
 const repository = fileURLToPath(new URL('..', import.meta.url))
 const require = createRequire(import.meta.url)
-const runMsMax = 10 * 60 * 1000
+const runMsMax = 40 * 60 * 1000
 
 async function main(filters: string[]): Promise<number> {
   const sums = [

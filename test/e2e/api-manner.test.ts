@@ -319,5 +319,6 @@ test('the audit sums what came and went', async () => {
     committed: 4,
     shipped: 0,
     in_flight: 0,
+    transferred: 0,
   })
 })

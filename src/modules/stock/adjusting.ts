@@ -19,17 +19,24 @@ export type SeveralCells = {
   elsewhere: Elsewhere
   /** Of the topology, and not gone from it. */
   isCell(name: string): boolean
+  /** There is no other cell now: nobody is asked, told or read. */
+  isAlone(): boolean
   firstCell(): CellName
 }
+
+/** Null where there is nobody else. */
+const othersOf = ({ several }: Pick<Options, 'several'>): SeveralCells | null => (several?.isAlone() ? null : several)
 
 type Options = { cell: CellName; database: Pick<Database, 'query'>; now(): Instant; several: SeveralCells | null }
 
 /** The cell in which adjustments are decided; undefined: here. Refuses `locations_of_several_cells`. */
 export async function homeOfAdjustments(
-  { cell, database, several }: Options,
+  options: Options,
   shopId: ShopId,
   command: AdjustStock,
 ): Promise<CellName | Refused | undefined> {
+  const { cell, database } = options
+  const several = othersOf(options)
   if (!several) return undefined
   const homes = await homesOf(database, shopId)
   const named = new Set(command.adjustments.map(({ location }) => standingHome(several, homes.get(location) ?? cell)))
@@ -43,10 +50,9 @@ const standingHome = ({ isCell, firstCell }: SeveralCells, home: CellName): Cell
   isCell(home) ? home : firstCell()
 
 /** The cell in which a shop's policies are set: the home of `main`. Undefined: here. */
-export async function homeOfPolicies(
-  { cell, database, several }: Options,
-  shopId: ShopId,
-): Promise<CellName | undefined> {
+export async function homeOfPolicies(options: Options, shopId: ShopId): Promise<CellName | undefined> {
+  const { cell, database } = options
+  const several = othersOf(options)
   if (!several) return undefined
   const named = (await homesOf(database, shopId)).get('main' as LocationCode)
   const home = named && standingHome(several, named)
@@ -62,8 +68,10 @@ async function homesOf(database: Pick<Database, 'query'>, shopId: ShopId): Promi
  * The command with what only the shell knows: between whom receipts are split, and how many units of a place that is counted are with
  * others, which takes every cell: `cell_unreachable` while one does not answer.
  */
-export async function withOtherCells({ cell, several }: Options, command: AdjustStock): Promise<AdjustStock | Refused> {
+export async function withOtherCells(options: Options, command: AdjustStock): Promise<AdjustStock | Refused> {
+  const several = othersOf(options)
   if (!several) return command
+  const { cell } = options
   const { shopId, adjustments } = command
   const counted = adjustments.filter(({ change }) => 'set' in change).map(({ sku }) => sku)
   const parts = counted.length > 0 ? await several.otherCells.freshLevels(shopId, [...new Set(counted)]) : []
@@ -85,10 +93,12 @@ export async function withOtherCells({ cell, several }: Options, command: Adjust
 
 /** What an accepted adjustment is answered with, once the other cells have their part; a replay tells its SKUs as they are now. */
 export async function answerToAdjustment(
-  { cell, database, now, several }: Options,
+  options: Options,
   { shopId, adjustments }: AdjustStock,
   { value }: Extract<CommandOutcome, { ok: true }>,
 ): Promise<string> {
+  const { cell, database, now } = options
+  const several = othersOf(options)
   const skus = [...new Set(adjustments.map(({ sku }) => sku))]
   const lines =
     value.kind === 'adjusted'
@@ -106,7 +116,7 @@ export async function answerToAdjustment(
 
 /** This cell's own parts, or those of all cells. */
 export const levelsOf = (options: Options, shopId: ShopId, skus: readonly Sku[]): Promise<CellLevel[]> =>
-  options.several ? options.several.otherCells.levels(shopId, skus) : ownLevels(options, shopId, skus)
+  othersOf(options)?.otherCells.levels(shopId, skus) ?? ownLevels(options, shopId, skus)
 
 const ownLevels = async ({ cell, database, now }: Omit<Options, 'several'>, shopId: ShopId, skus: readonly Sku[]) =>
   (await readLevels(database, shopId, skus, now())).map(({ rows, asOf }) => ownPart(cell, rows, asOf))

@@ -12,7 +12,7 @@ import { readTransfersPage } from './reads.ts'
 import type { StockRoutesOptions } from './routes.ts'
 
 const TransfersQuery = closed({
-  peer: Type.String({ minLength: 1, maxLength: 64, description: 'The name of the other cell.' }),
+  peer: Type.String({ pattern: '^[a-z][a-z0-9]{1,15}$', description: 'The name of the other cell.' }),
   limit: Type.Optional(
     Type.Integer({ minimum: 1, maximum: limits.transfersPageMax, default: limits.transfersPageMax }),
   ),
