@@ -1,8 +1,17 @@
-// Two groups: logic on one shared, throw-away PostgreSQL, two files at a time; then tests that start and kill real processes
-// and mostly wait for them, three at a time. None of them asserts how long something takes.
+// Three groups: logic on one shared, throw-away PostgreSQL, two files at a time; then tests that start and kill real processes
+// and mostly wait for them, three at a time; then those that start several cells or servers, one at a time, since each takes
+// the whole of a small machine. None of them asserts how long something takes.
 import { defineConfig } from 'vitest/config'
 
 const processes = ['test/e2e/**/*.test.ts', 'test/chaos/**/*.test.ts']
+const severalCells = [
+  'test/chaos/cells.test.ts',
+  'test/chaos/dependencies.test.ts',
+  'test/e2e/cells.test.ts',
+  'test/e2e/cells-topology.test.ts',
+  'test/e2e/geo.test.ts',
+  'test/e2e/restore.test.ts',
+]
 
 // biome-ignore lint/style/noDefaultExport: vitest reads the default export
 export default defineConfig({
@@ -27,11 +36,22 @@ export default defineConfig({
         test: {
           name: 'processes',
           include: processes,
-          exclude: ['**/node_modules/**'],
+          exclude: [...severalCells, '**/node_modules/**'],
           maxWorkers: 3,
           testTimeout: 60_000,
           hookTimeout: 60_000,
           sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'cells',
+          include: severalCells,
+          maxWorkers: 1,
+          testTimeout: 150_000,
+          hookTimeout: 120_000,
+          sequence: { groupOrder: 2 },
         },
       },
     ],
