@@ -1,7 +1,6 @@
 // Promises of holdfast cells about the topology: cells are added, drained and removed through those that run, and what is wrong
 // is said in one line.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { eventually } from '../support/eventually.ts'
 import { runHoldfast } from '../support/holdfast.ts'
 import { type HttpCell, openHttpCell, receive } from '../support/http-cell.ts'
 
