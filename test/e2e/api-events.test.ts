@@ -125,7 +125,7 @@ describe('a page', () => {
     ['after=nonsense', 400, 'cursor_invalid'],
     ['types=%21', 400, 'invalid_parameter'],
     ['limit=0', 400, 'invalid_parameter'],
-    ['cell=us1', 422, 'not_available'],
+    ['cell=us1', 422, 'cell_not_found'],
   ])('is refused for ?%s', async (query, status, code) => {
     expect(await server.ask(`GET /v1/events?${query}`)).toMatchObject({ status, body: { code } })
   })
