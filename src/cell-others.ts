@@ -4,7 +4,6 @@ import type { KeyObject } from 'node:crypto'
 import type { CellName } from './base/ids.ts'
 import type { Json } from './base/json.ts'
 import { limits } from './base/limits.ts'
-import { accepted } from './base/result.ts'
 import { cellNamed, firstCell } from './base/topology.ts'
 import { startComparisons } from './cell-comparing.ts'
 import type { CellTopology } from './cell-topology.ts'
@@ -108,7 +107,7 @@ export function startOthers(options: OthersOptions): Others {
   const allotments = createAllotments({
     ...{ cell, peers, clock, onError },
     demand: trackDemand(clock.elapsedMs),
-    send: async (command) => accepted(await engine.send(command)),
+    send: engine.send,
     receive: async (command) => (await engine.receive(command)).units,
   })
   const otherCells = openOtherCells({ cell, database, told, peers, receive: engine.receive, clock })

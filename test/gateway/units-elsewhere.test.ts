@@ -91,3 +91,15 @@ describe('a SKU that only some regions sell', () => {
     expect((await place(eu1, 'eu1', ['MOVES'])).json.code).toBe('insufficient_stock')
   })
 })
+
+describe('what nobody counts', () => {
+  test('makes no SKU that was received with it endless in the other cell', async () => {
+    await setPolicy('ENDLESS', { tracking: 'none' })
+    const adjustments = ['ENDLESS', 'FEW'].map((sku) => ({ sku, delta: 10, reason: 'received' }))
+    expect((await eu1.call('POST', '/v1/stock/adjustments', { body: { adjustments } })).status).toBe(200)
+    await eventually(async () => (await partOf(us1, 'FEW', 'us1'))?.on_hand === 5)
+    const lines = [{ ...orderBody('FEW').lines[0], quantity: 100 }]
+    const placed = await us1.call('POST', '/v1/orders', { body: { ...orderBody('FEW'), lines } })
+    expect(placed.json).toMatchObject({ status: 409, code: 'insufficient_stock' })
+  })
+})

@@ -4,7 +4,7 @@ import { Compile } from 'typebox/compile'
 import type { CellName, LocationCode, ShopId, Sku } from '../../base/ids.ts'
 import type { Json } from '../../base/json.ts'
 import { limits } from '../../base/limits.ts'
-import { type Outcome, refused } from '../../base/result.ts'
+import { refused } from '../../base/result.ts'
 import { type Instant, instant } from '../../base/time.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import { RefusedRequest } from '../../runtime/http.ts'
@@ -31,7 +31,7 @@ export type AllotmentOptions = {
   cell: CellName
   peers: UnitPeers
   demand: Demand
-  send(command: SendUnits): Promise<Outcome<Sent>>
+  send(command: SendUnits): Promise<Sent>
   /** Answers what was credited. */
   receive(command: ReceiveUnits): Promise<number>
   clock: Pick<Clock, 'now' | 'elapsedMs' | 'sleep'>
@@ -67,6 +67,9 @@ type Want = {
   end(): void
 }
 
+/** Nobody had any: remembered for a moment, together with whether every other cell had been heard. */
+type None = { untilMs: number; isCertain: boolean }
+
 /** Asked for again and again, with growing pauses: what nobody has may never come. */
 type Owed = { shopId: ShopId; debt: Lack & { wanted: number }; askAtMs: number; pauseMs: number }
 
@@ -76,9 +79,9 @@ const checkAnswer = Compile(AskAnswer)
 export function createAllotments(options: AllotmentOptions) {
   const { cell, peers, demand, clock } = options
   const wants = new Map<string, Want>()
-  /** Until when nobody is asked again for what is missed, or for what will be, since nobody had any to give. */
-  const noneUntil = new Map<string, number>()
-  const noneSpareUntil = new Map<string, number>()
+  /** Nobody is asked again for what is missed, or for what will be, since nobody had any to give. */
+  const none = new Map<string, None>()
+  const noneSpare = new Map<string, None>()
   /** What is missing here, or sold beyond what is there, while others may have it. */
   const owed = new Map<string, Owed>()
 
@@ -108,18 +111,22 @@ export function createAllotments(options: AllotmentOptions) {
     await Promise.all(forLater.map(({ ended }) => ended))
     const own: Want[] = []
     const joined: Want[] = []
+    let isCertain = true
     for (const lack of lacks) {
       const key = skuKey(shopId, lack.sku)
       const underWay = wants.get(key)
       if (underWay) joined.push(underWay)
-      else if (!isQuiet(noneUntil, key))
-        own.push(open(shopId, { ...lack, wanted: wantedOf(shopId, lack.sku), evenIfGrouped }))
+      else if (isQuiet(none, key)) isCertain &&= none.get(key)!.isCertain
+      else own.push(open(shopId, { ...lack, wanted: wantedOf(shopId, lack.sku), evenIfGrouped }))
     }
     await Promise.all([...joined.map(({ ended }) => ended), fetchUnits(shopId, own)])
     const all = [...own, ...joined, ...forLater]
-    const isCertain = peers.others().every(peers.isUp) && all.every(({ isUnheard }) => !isUnheard)
+    isCertain &&= haveAllAnswered(all)
     return { came: all.some(({ got }) => got > 0), grouped: all.flatMap(({ livesIn }) => livesIn ?? []), isCertain }
   }
+
+  const haveAllAnswered = (own: readonly Want[]): boolean =>
+    peers.others().every(peers.isUp) && own.every(({ isUnheard }) => !isUnheard)
 
   /** Asks the cell that is likeliest to have enough, then the others, and again as long as one keeps its own for itself. */
   async function fetchUnits(shopId: ShopId, own: readonly Want[]): Promise<void> {
@@ -139,19 +146,20 @@ export function createAllotments(options: AllotmentOptions) {
     } finally {
       for (const want of own) {
         // Where a group lives is asked again at once, by an order over several.
-        if (want.got === 0 && want.livesIn === null) rememberNone(want.need > 0 ? noneUntil : noneSpareUntil, want.key)
+        if (want.got === 0 && want.livesIn === null)
+          rememberNone(want.need > 0 ? none : noneSpare, want.key, haveAllAnswered([want]))
         want.end()
       }
     }
   }
 
-  function rememberNone(until: Map<string, number>, key: string): void {
-    if (until.size >= limits.skusRememberedMax) until.clear()
-    until.set(key, clock.elapsedMs() + limits.noneRememberedMs)
+  function rememberNone(nobody: Map<string, None>, key: string, isCertain: boolean): void {
+    if (nobody.size >= limits.skusRememberedMax) nobody.clear()
+    nobody.set(key, { untilMs: clock.elapsedMs() + limits.noneRememberedMs, isCertain })
   }
 
-  const isQuiet = (until: ReadonlyMap<string, number>, key: string): boolean =>
-    (until.get(key) ?? 0) > clock.elapsedMs()
+  const isQuiet = (nobody: ReadonlyMap<string, None>, key: string): boolean =>
+    (nobody.get(key)?.untilMs ?? 0) > clock.elapsedMs()
 
   const isLacking = ({ got, need, livesIn }: Want): boolean => livesIn === null && (got === 0 || got < need)
 
@@ -219,9 +227,11 @@ export function createAllotments(options: AllotmentOptions) {
     const { shopId, sku } = first
     const key = skuKey(shopId, sku)
     const debt = debtOf(rows)
-    if (debt) owed.set(key, { askAtMs: 0, pauseMs: limits.owedEveryMs, ...owed.get(key), shopId, debt })
-    else owed.delete(key)
-    if (first.tracking === 'none' || wants.has(key) || isQuiet(noneUntil, key) || isQuiet(noneSpareUntil, key)) return
+    const known = owed.get(key)
+    if (!debt) owed.delete(key)
+    else if (known?.debt.need !== debt.need) owed.set(key, { askAtMs: 0, pauseMs: limits.owedEveryMs, shopId, debt })
+    else known.debt = debt
+    if (first.tracking === 'none' || wants.has(key) || isQuiet(none, key) || isQuiet(noneSpare, key)) return
     const [available, rate] = [demand.availableOf(shopId, sku), demand.rateOf(shopId, sku)]
     if (available * 1_000 > rate * limits.askMsMax) return // far from low, however far the others are
     const wanted = unitsToAskFor({ available, rate, refillMs: refillMs() })
@@ -266,10 +276,9 @@ export function createAllotments(options: AllotmentOptions) {
         const rate = demand.rateOf(shopId, sku)
         const stand = { rate, safety: Math.ceil((rate * refillMs()) / 1_000), isElder }
         const asked = { ...ask, location: location as LocationCode | null, evenIfGrouped }
-        const outcome = await options.send({ kind: 'send_units', shopId, sku, to: from, ask: asked, own: stand })
-        if (!outcome.ok) throw new Error(`an ask was refused: ${outcome.code}`)
-        if (ask.need > 0) rememberNone(noneSpareUntil, skuKey(shopId, sku)) // what somebody waits for is not asked back for later
-        return answerOf(outcome.value, { rate, kept: isElder })
+        const sent = await options.send({ kind: 'send_units', shopId, sku, to: from, ask: asked, own: stand })
+        if (ask.need > 0) rememberNone(noneSpare, skuKey(shopId, sku), true) // what somebody waits for is not asked back for later
+        return answerOf(sent, { rate, kept: isElder })
       }),
     )
     return { answers }

@@ -21,23 +21,30 @@ import type {
 
 /** Gives what the ask needs and the stand of this cell allows; every total is told, so that an answer that was lost is made good. */
 export function decideSendUnits(state: StockState, command: SendUnits): Outcome<Sent> {
-  const { shopId, sku, to, ask, own } = command
-  const key = skuKey(shopId, sku)
-  const rows = state.rows.get(key)
-  const policy = state.policies.get(key)
-  const tracking = rows?.[0]?.tracking ?? policy?.tracking ?? 'counted'
-  const nothing = { livesHere: false, given: 0, left: 0, totals: [], tracking }
-  if (!rows || areUnused(state, rows)) return accepted({ isKnown: policy !== undefined, ...nothing })
-  if (policy && policy.group !== null && !ask.evenIfGrouped)
-    return accepted({ ...nothing, isKnown: true, livesHere: true })
+  const { to, ask, own } = command
+  const { rows, policy, nothing } = partHere(state, command)
+  if (!rows) return accepted(nothing)
+  if (policy && policy.group !== null && !ask.evenIfGrouped) return accepted({ ...nothing, livesHere: true })
   // Goods of a place are for what was sold or counted, wherever that was; nothing else goes where it must not be sold.
   const isSoldThere = ask.location !== null || isSoldIn(policy, to)
   const given =
-    tracking === 'none' || !isSoldThere
+    nothing.tracking === 'none' || !isSoldThere
       ? 0
       : giveUnits(state, rows, { to, ask, units: unitsToGive(freeOf(rows, ask), ask, own) })
   const totals = rows.map((row) => totalOf(row, transferOf(state, row, to)))
-  return accepted({ isKnown: true, livesHere: false, given, left: availableOf(rows), totals, tracking })
+  return accepted({ ...nothing, given, left: availableOf(rows), totals })
+}
+
+/** The SKU's rows, if it is sold here at all, and the answer of one of whom nothing is given. */
+function partHere(state: StockState, { shopId, sku }: Pick<SendUnits, 'shopId' | 'sku'>) {
+  const key = skuKey(shopId, sku)
+  const all = state.rows.get(key)
+  const rows = all && areUnused(state, all) ? undefined : all
+  const policy = state.policies.get(key)
+  const tracking = all?.[0]?.tracking ?? policy?.tracking ?? 'counted'
+  const isKnown = rows !== undefined || policy !== undefined
+  const nothing: Sent = { isKnown, livesHere: false, given: 0, left: 0, totals: [], tracking }
+  return { rows, policy, nothing }
 }
 
 /** Units that may go: of one place, goods that nobody has bought; of any, whatever may be sold. */
@@ -79,20 +86,16 @@ const goodsFree = (row: StockRow): number => {
 
 /** Nothing stays but what is reserved, bought, or backs what was sold beyond what is there. */
 export function decideHandOver(state: StockState, command: HandOverUnits): Outcome<Sent> {
-  const { shopId, sku, shares, isLeaving } = command
-  const key = skuKey(shopId, sku)
-  const rows = state.rows.get(key)
-  const policy = state.policies.get(key)
-  const tracking = rows?.[0]?.tracking ?? policy?.tracking ?? 'counted'
-  const nothing = { livesHere: false, given: 0, left: 0, totals: [], tracking }
-  if (!rows || areUnused(state, rows)) return accepted({ isKnown: policy !== undefined, ...nothing })
+  const { shares, isLeaving } = command
+  const { rows, policy, nothing } = partHere(state, command)
+  if (!rows) return accepted(nothing)
   const allowed = sharesUnder(policy, shares)
   // Who leaves gives to anybody rather than take units with it.
   const takers = isLeaving ? (allowed.length > 0 ? allowed : shares) : isSoldIn(policy, state.cell) ? [] : allowed
   let given = 0
   let left = availableOf(rows)
   for (const row of takers.length > 0 ? rows : []) {
-    const goods = tracking === 'none' ? row.onHand : Math.min(left, goodsFree(row))
+    const goods = nothing.tracking === 'none' ? row.onHand : Math.min(left, goodsFree(row))
     const allowance = Math.min(left - goods, Math.max(0, Math.min(row.allowance, availableInRow(row) - goods)))
     const [ofGoods, ofAllowance] = [splitUnits(goods, takers), splitUnits(allowance, takers)]
     sendFromRow(
@@ -103,7 +106,7 @@ export function decideHandOver(state: StockState, command: HandOverUnits): Outco
     left -= goods + allowance
     given += goods + allowance
   }
-  return accepted({ isKnown: true, livesHere: false, given, left: availableOf(rows), totals: [], tracking })
+  return accepted({ ...nothing, given, left: availableOf(rows) })
 }
 
 type Parcel = { to: CellName; units: number; allowance: number }
@@ -236,7 +239,8 @@ function transferOf(state: StockState, row: StockRow, peer: CellName): Transfer 
   return transfer
 }
 
-const totalOf = ({ sku, location }: StockRow, { sentUnits, sentAllowance }: Transfer): Total => ({
+/** All that was ever sent from the row to the other cell. */
+export const totalOf = ({ sku, location }: StockRow, { sentUnits, sentAllowance }: Transfer): Total => ({
   sku,
   location,
   units: sentUnits,

@@ -11,10 +11,11 @@ import { RefusedRequest } from '../../runtime/http.ts'
 import type { Database } from '../../runtime/pg.ts'
 import type { UnitPeers } from './allotments.ts'
 import { skuKey } from './decide.ts'
+import { totalOf } from './decide-transfers.ts'
 import { ownPart } from './level-answers.ts'
 import { CreditMessage, LevelsAnswer, LevelsMessage } from './peer-words.ts'
 import { readRows, readTransfers, transferOf } from './store.ts'
-import type { CellLevel, ReceiveUnits, StockRow, Transfer } from './types.ts'
+import type { CellLevel, ReceiveUnits } from './types.ts'
 
 export type OtherCells = {
   /** This cell's part first, then those that other cells told; what is older than a moment is asked for again, and waited for briefly. */
@@ -84,6 +85,17 @@ export function openOtherCells({ cell, database, told: toldDatabase, peers, rece
     if (work.length > 0) await Promise.race([Promise.all(work), clock.sleep(ms)])
   }
 
+  async function credit(
+    peer: CellName,
+    { shopId, tracking, totals }: Pick<ReceiveUnits, 'shopId' | 'tracking' | 'totals'>,
+  ): Promise<void> {
+    try {
+      const body = { shop_id: shopId, tracking, totals: [...totals] }
+      const answer = await peers.call(peer, 'credit', body, { deadlineMs: limits.askMsMax })
+      remember(peer, shopId, [...new Set(totals.map(({ sku }) => sku))], answer)
+    } catch {} // it reads it in this cell's log
+  }
+
   async function readOwn(from: Pick<Database, 'query'>, shopId: ShopId, skus: readonly Sku[]) {
     const of = skus.map((sku) => ({ shopId, sku }))
     const [rows, transfers] = await Promise.all([readRows(from, shopId, skus), readTransfers({ run: from.query }, of)])
@@ -143,14 +155,11 @@ export function openOtherCells({ cell, database, told: toldDatabase, peers, rece
         .filter(peers.isUp)
         .flatMap((peer) => {
           const mine = transfers.filter((one) => one.peer === peer)
-          const totals = mine.map((one) => totalOf(places.get(one.row)!, one))
-          if (totals.length === 0) return []
-          const body = { shop_id: shopId, tracking: rows[0]!.tracking, totals }
-          const sent = [...new Set(totals.map(({ sku }) => sku))] as Sku[]
-          return peers.call(peer, 'credit', body, { deadlineMs: limits.askMsMax }).then(
-            (answer) => remember(peer, shopId, sent, answer),
-            () => {},
-          ) // it reads it in this cell's log
+          const byTracking = Map.groupBy(mine, (one) => places.get(one.row)!.tracking) // what is not counted is said to be so, and nothing else
+          return [...byTracking].map(([tracking, of]) => {
+            const totals = of.map((one) => totalOf(places.get(one.row)!, one))
+            return credit(peer, { shopId, tracking, totals })
+          })
         })
       await briefly(work, limits.deliverWaitMs)
     },
@@ -190,10 +199,4 @@ const levelOfWire = ({ sku, tracking, rows }: LevelsAnswer['levels'][number]): O
     ...{ location: location as LocationCode, onHand, ...counters },
     transfers: transfers.map(({ cell, sent, received }) => ({ cell: cell as CellName, sent, received })),
   })),
-})
-
-/** All that was ever sent from the row to the other cell. */
-const totalOf = ({ sku, location }: StockRow, { sentUnits, sentAllowance }: Transfer) => ({
-  ...{ sku, location },
-  ...{ units: sentUnits, allowance: sentAllowance },
 })

@@ -59,7 +59,7 @@ export async function openScene(seed: number): Promise<Scene> {
   }
 }
 
-/** The cells listen where only clients go; the topology has the addresses of the wide area. */
+/** The cells listen where only clients go; the topology has the addresses of the wide area. All have heard of all then. */
 export async function startCells(data: string, area: WideArea, args: string[] = []) {
   const port = await findPorts(cells.length)
   const known: Topology['cells'][number][] = []
@@ -74,7 +74,16 @@ export async function startCells(data: string, area: WideArea, args: string[] = 
   await writeTopologyFile(file, { version: 1, by: cells[0] as CellName, zones, cells: known })
   const told = [`--data=${data}`, `--cells=${cells}`, `--port=${port}`, `--topology=${file}`, '--log-level=fatal']
   const server = await startHoldfast([...told, ...args])
-  return { server, urls: byCell((cell) => `http://127.0.0.1:${port + cells.indexOf(cell)}`) }
+  const urls = byCell((cell) => `http://127.0.0.1:${port + cells.indexOf(cell)}`)
+  for (const cell of cells) await eventually(() => hasHeardOfAll(urls[cell]), 30_000)
+  return { server, urls }
+}
+
+/** Units that are received are shared with those that are up. */
+async function hasHeardOfAll(url: string): Promise<boolean> {
+  const answer = await fetch(`${url}/v1/cells`, { headers: { authorization: 'Bearer sk_dev' } })
+  const { data } = (await answer.json()) as { data?: { reachable: boolean }[] }
+  return data?.every(({ reachable }) => reachable) ?? false // its shop may not be there yet
 }
 
 /** The first of so many ports in a row that are free. */

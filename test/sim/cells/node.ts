@@ -8,7 +8,7 @@ import { addMs, type Instant } from '../../../src/base/time.ts'
 import type { Pause } from '../../../src/modules/orders/engine-memory.ts'
 import type { LoggedEvent, MemoryCommit } from '../../../src/modules/orders/memory-database.ts'
 import type { Command, CommandOutcome, IdempotencyKey, Submission } from '../../../src/modules/orders/types.ts'
-import type { ReceiveUnits, Sent } from '../../../src/modules/stock/types.ts'
+import type { ReceiveUnits } from '../../../src/modules/stock/types.ts'
 import type { LogEvent } from '../../../src/runtime/event-log.ts'
 import type { Scheduler } from '../scheduler.ts'
 import { createSkewedClock } from '../skewed-clock.ts'
@@ -162,7 +162,8 @@ export function createCellNode(world: CellsWorld, name: CellName, random: Prng) 
       clock: { now: clock.now, elapsedMs, sleep },
       async send(command) {
         const outcome = await submit(command)
-        return outcome.ok ? { ...outcome, value: (outcome.value as { sent: Sent }).sent } : outcome
+        if (!outcome.ok || outcome.value.kind !== 'sent') throw new Error('an ask was refused')
+        return outcome.value.sent
       },
       receive: async (command) => (await receive(command)).units,
       onError: (error) => isNotNow(system, error) || error instanceof OutOfReach || world.failed(error),
