@@ -197,6 +197,8 @@ export const limits = {
   fulfilmentLingerMs: 250,
   consumerBackoffMsMax: 5_000,
   consumerTriesMax: 10, // of one event, which with their pauses take 5 s; then it stands aside
+  asideRetryMs: 30_000, // where each event stands for itself, one that stands aside is tried again
+  asideRetriedMax: 100, // of a consumer, each time
   consumersMax: 1_000, // told at once
   consumerWatchMs: 500, // between two looks at what was asked of consumers by hand
   deadReasonCharactersMax: 1_000,

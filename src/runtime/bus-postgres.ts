@@ -7,11 +7,12 @@ import { limits } from '../base/limits.ts'
 import { Overloaded } from './batch.ts'
 import type { Bus, Consumer, Consumption } from './bus.ts'
 import type { Clock } from './clock.ts'
-import { giveUp, reasonOf, retryOne, withoutBlocked } from './dead-events.ts'
+import { askForRetryOfAll, forgetBeyond, giveUp, reasonOf, retryOne, withoutBlocked } from './dead-events.ts'
 import { type LogEvent, type LogPage, readGaps } from './event-log.ts'
 import { alignPosition, lockPosition, type Reread, storePosition, takeFresh, withoutRemembered } from './inbox.ts'
 import { presentLife } from './incarnation.ts'
 import type { ConsumedLog } from './logreader.ts'
+import { PeerRefused, PeerUnreachable } from './peer-requests.ts'
 import type { Database } from './pg.ts'
 import { DatabaseUnavailable, failureClass } from './pg-failure.ts'
 import type { Session } from './pg-session.ts'
@@ -38,6 +39,10 @@ type Running = {
   isIdle: boolean
   isPaused: boolean
   retryAsked: boolean
+  /** Until when another that fails stands aside at once, since one has just been given up that is tried again by itself. */
+  hastyUntilMs: number
+  /** When what stands aside is tried again by itself, on the clock that never goes back. */
+  retryAsideAtMs: number
   /** How many events it takes at once: half as many after a failure, so that the one at fault is soon alone. */
   chunk: number
   /** The event that failed last, alone, and how often. */
@@ -86,6 +91,8 @@ const started = (consumer: Consumer, ended: AbortSignal): Running => ({
   isIdle: false,
   isPaused: false,
   retryAsked: false,
+  hastyUntilMs: 0,
+  retryAsideAtMs: 0,
   chunk: limits.consumerChunkMax,
   failing: undefined,
   alarm: new AbortController(),
@@ -118,10 +125,9 @@ async function consume(options: PostgresBusOptions, one: Running): Promise<void>
       one.seq ??= await align(options, one)
       const at = { life, seq: one.seq }
       const page = await read(options, one, at.seq)
-      if (page.events.length > 0) await one.consumer.ready?.(page.events, one.ended)
       if (isOver()) one.seq = undefined
       else if (page.seq === at.seq) await waitBeyond(options, one, at.seq)
-      else one.seq = await deliverOrGiveUp(options, one, at, page)
+      else one.seq = await deliverOrGiveUp(options, one, { ...at, isOver }, page)
       failures = 0
       if (isOver()) one.seq = undefined
     } catch (error) {
@@ -151,10 +157,14 @@ async function waitBeyond({ reader, clock }: PostgresBusOptions, one: Running, s
 
 async function align({ database, reader }: PostgresBusOptions, { consumer }: Running): Promise<number> {
   const oldest = await reader.oldestKept()
-  return database.transaction((session) => alignPosition(session, consumer.name, reader.lives, oldest))
+  return database.transaction(async (session) => {
+    const seq = await alignPosition(session, consumer.name, reader.lives, oldest)
+    if (consumer.retryAsideMs !== undefined) await forgetBeyond(session, consumer.name, seq)
+    return seq
+  })
 }
 
-type Place = { life: Uuid; seq: number }
+type Place = { life: Uuid; seq: number; isOver(): boolean }
 
 /**
  * Takes fewer events after a failure, and counts the tries of one that fails alone. Answers where the consumer then stands,
@@ -167,13 +177,15 @@ async function deliverOrGiveUp(
   page: LogPage,
 ): Promise<number | undefined> {
   try {
+    if (page.events.length > 0) await one.consumer.ready?.(page.events, one.ended)
+    if (from.isOver()) return undefined
     const seq = await deliver(options, one, from, page)
     one.failing = undefined
     one.chunk = Math.min(limits.consumerChunkMax, one.chunk * 2)
     return seq
   } catch (error) {
     const [event] = page.events
-    if (!event || !isOfEvent(error)) throw error
+    if (!event || one.ended.aborted || !isOfEvent(error)) throw error
     if (page.events.length > 1) {
       options.onError(one.consumer.name, error)
       one.chunk = Math.floor(page.events.length / 2)
@@ -181,14 +193,20 @@ async function deliverOrGiveUp(
     }
     const tries = one.failing?.eventId === event.eventId ? one.failing.tries + 1 : 1
     one.failing = { eventId: event.eventId, tries }
-    if (tries < (options.triesMax ?? limits.consumerTriesMax)) throw error
+    const isHasty = options.clock.elapsedMs() < one.hastyUntilMs
+    if (!isHasty && tries < (options.triesMax ?? limits.consumerTriesMax)) throw error
     return putAside(options, one, { from, page, event, tries, error })
   }
 }
 
-/** Whether an event is at fault, and not the database or a crowd, which pass. */
+/** Whether an event is at fault, and not the database, a crowd or another cell, which pass. */
 const isOfEvent = (error: unknown): boolean =>
-  !(error instanceof DatabaseUnavailable || error instanceof Overloaded) && failureClass(error) === 'fail'
+  !(error instanceof DatabaseUnavailable || error instanceof Overloaded || error instanceof PeerUnreachable) &&
+  !(error instanceof PeerRefused && !saysNoForEver.has(error.code)) &&
+  failureClass(error) === 'fail'
+
+/** To what it was asked; all else it refuses is for now, as while it is frozen or its clock goes wrong. */
+const saysNoForEver: ReadonlySet<string> = new Set(['invalid_body', 'not_found'])
 
 /** Applies the page and moves on. */
 async function deliver(
@@ -205,7 +223,10 @@ async function deliver(
     if (stored?.incarnation !== from.life) return undefined
     one.isPaused = stored.paused
     if (stored.paused || stored.seq !== from.seq) return stored.seq // another process has been faster, or it was rewound
-    const events = stored.dead === 0 ? page.events : await withoutBlocked(session, consumer.name, page.events)
+    const events =
+      stored.dead === 0 || consumer.retryAsideMs
+        ? page.events
+        : await withoutBlocked(session, consumer.name, page.events)
     const fresh = consumer.isRepeatable
       ? await withoutRemembered(session, consumer.name, events)
       : await takeFresh(session, consumer.name, events, rereadOf(reader, consumer)?.(session))
@@ -227,11 +248,11 @@ function rereadOf({ horizon }: ConsumedLog, { types }: Consumer): ((session: Ses
 type Failed = { from: Place; page: LogPage; event: LogEvent; tries: number; error: unknown }
 
 async function putAside(
-  { database, onError, onGivenUp }: PostgresBusOptions,
+  { database, clock, onError, onGivenUp }: PostgresBusOptions,
   one: Running,
   { from, page, event, tries, error }: Failed,
 ): Promise<number | undefined> {
-  const { name } = one.consumer
+  const { name, retryAsideMs = 0 } = one.consumer
   onError(name, error)
   const seq = await database.transaction(async (session) => {
     const stored = await lockPosition(session, name)
@@ -242,14 +263,18 @@ async function putAside(
     return page.seq
   })
   one.failing = undefined
+  one.hastyUntilMs = clock.elapsedMs() + retryAsideMs
   if (seq === page.seq) onGivenUp?.(name, event)
   return seq
 }
 
 /** Applies what stands aside and was asked for, each event in a transaction of its own. */
 async function retryAsked({ database, reader, onError }: PostgresBusOptions, one: Running): Promise<void> {
-  const { name, apply } = one.consumer
-  const application = { consumer: name, reread: rereadOf(reader, one.consumer), apply }
+  const { name, apply, ready, retryAsideMs } = one.consumer
+  const application = {
+    ...{ consumer: name, reread: rereadOf(reader, one.consumer), apply, isUnordered: retryAsideMs !== undefined },
+    ready: async (event: LogEvent) => ready?.([event], one.ended),
+  }
   for (let more = true; more && !one.ended.aborted; ) {
     const tried = await retryOne(database, application, isOfEvent)
     more = tried.more
@@ -260,10 +285,10 @@ async function retryAsked({ database, reader, onError }: PostgresBusOptions, one
 }
 
 const watchSql = `
-  select name, paused, seq, exists (
+  select name, paused, seq, dead, exists (
     select from runtime.dead_events where consumer = name and retry_asked_at is not null) as "retryAsked"
   from runtime.consumers where name = any ($1::text[])`
-type Watched = { name: string; paused: boolean; seq: number; retryAsked: boolean }
+type Watched = { name: string; paused: boolean; seq: number; dead: number; retryAsked: boolean }
 
 async function watch(options: PostgresBusOptions, running: ReadonlyMap<unknown, Running>, ended: AbortSignal) {
   while (!ended.aborted) {
@@ -274,12 +299,22 @@ async function watch(options: PostgresBusOptions, running: ReadonlyMap<unknown, 
 }
 
 /** One statement for all consumers of the process. */
-async function lookAtRows({ database }: PostgresBusOptions, running: ReadonlyMap<unknown, Running>): Promise<void> {
+async function lookAtRows(
+  { database, clock }: PostgresBusOptions,
+  running: ReadonlyMap<unknown, Running>,
+): Promise<void> {
   const names = [...new Set([...running.values()].map(({ consumer }) => consumer.name))]
   if (names.length === 0) return
   const rows = await database.query<Watched>(watchSql, [textArray(names)])
   const found = new Map(rows.map((row) => [row.name, row]))
-  for (const one of running.values()) heed(one, found.get(one.consumer.name))
+  for (const one of running.values()) {
+    const row = found.get(one.consumer.name)
+    heed(one, row)
+    const { name, retryAsideMs } = one.consumer
+    if (retryAsideMs === undefined || !row || row.dead === 0 || clock.elapsedMs() < one.retryAsideAtMs) continue
+    one.retryAsideAtMs = clock.elapsedMs() + retryAsideMs
+    await askForRetryOfAll(database, name) // heeded with the next look
+  }
 }
 
 function heed(one: Running, wanted: Watched | undefined): void {

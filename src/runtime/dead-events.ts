@@ -57,6 +57,17 @@ async function putAside(session: Session, consumer: string, found: readonly Asid
   if (inserted.count > 0) await session.run(countSql, [consumer, inserted.count])
 }
 
+const forgetSql = 'delete from runtime.dead_events where consumer = $1 and seq > $2'
+
+/**
+ * Of a consumer whose events each stand for themselves: what it will read again does not stand aside. In another life of the log
+ * that is what never happened there. With the position locked.
+ */
+export async function forgetBeyond(session: Session, consumer: string, seq: number): Promise<void> {
+  const { count } = await session.run(forgetSql, [consumer, seq])
+  if (count > 0) await session.run(countSql, [consumer, -count])
+}
+
 /** Gives an event up. To be called with the consumer's position locked, in the transaction that moves it on. */
 export const giveUp = (session: Session, consumer: string, event: LogEvent, why: { reason: string; tries: number }) =>
   putAside(session, consumer, [{ event, reason: why.reason }], why.tries)
@@ -99,16 +110,25 @@ const firstAskedSql = `
     where consumer = $1 and retry_asked_at is not null order by retry_asked_at, seq limit 1)
   order by subject_version limit 1`
 
+const firstAskedOfAllSql = `
+  select ${columns} from runtime.dead_events
+  where consumer = $1 and retry_asked_at is not null order by retry_asked_at, seq limit 1`
+
 const ofSubject = 'consumer = $1 and shop_id = $2 and subject = $3'
 const askSubjectSql = `
   update runtime.dead_events set retry_asked_at = clock_timestamp() where ${ofSubject} and retry_asked_at is null`
 const unaskSubjectSql = `update runtime.dead_events set retry_asked_at = null where ${ofSubject}`
 const failedAgainSql = 'update runtime.dead_events set tries = tries + 1, reason = $2 where id = $1'
+const unaskSql = 'update runtime.dead_events set retry_asked_at = null where id = $1'
+// Those that were tried least first, so that each has its turn.
+const askAllSql = `
+  update runtime.dead_events set retry_asked_at = clock_timestamp()
+  where id in (select id from runtime.dead_events where consumer = $1 order by tries, seq limit $2)`
 const removeSql = 'delete from runtime.dead_events where id = $1'
 
 const subjectOf = ({ consumer, shopId, subject }: DeadEvent) => [consumer, shopId, subject]
 
-/** Remembers the event as applied, or as dropped, and lets those behind it come next. */
+/** Remembers the event as applied, or as dropped, and lets those of its subject come next. */
 async function passOver(session: Session, event: DeadEvent): Promise<void> {
   await session.run(countSql, [event.consumer, -1])
   await session.run(askSubjectSql, subjectOf(event))
@@ -117,7 +137,11 @@ async function passOver(session: Session, event: DeadEvent): Promise<void> {
 export type Application = {
   consumer: string
   reread: ((session: Session) => Reread) | undefined
+  /** Before the transaction in which it is applied. */
+  ready(event: LogEvent): Promise<unknown>
   apply(session: Session, events: readonly LogEvent[]): Promise<void>
+  /** Each event stands for itself, and bears being applied again. */
+  isUnordered: boolean
 }
 
 /** `more`: there may be another to try. */
@@ -128,22 +152,27 @@ type Tried = { more: boolean; applied: readonly LogEvent[]; failure?: { event: D
  * any more.
  */
 export async function retryOne(
-  database: Pick<Database, 'transaction'>,
-  { consumer, reread, apply }: Application,
+  database: Pick<Database, 'query' | 'transaction'>,
+  { consumer, reread, ready, apply, isUnordered }: Application,
   isOfEvent: (error: unknown) => boolean,
 ): Promise<Tried> {
+  const firstSql = isUnordered ? firstAskedOfAllSql : firstAskedSql
   let trying: DeadEvent | undefined
   let applied: readonly LogEvent[] = []
   try {
+    const [next] = await database.query<DeadEvent>(firstSql, [consumer])
+    if (!next) return { more: false, applied }
+    trying = next
+    await ready(next)
     const more = await database.transaction(async (session) => {
       trying = undefined
       applied = []
       const stored = await lockPosition(session, consumer)
       if (!stored || stored.paused) return false
-      const [event] = await session.run<DeadEvent>(firstAskedSql, [consumer])
-      if (!event) return false
+      const [event] = await session.run<DeadEvent>(firstSql, [consumer])
+      if (!event || event.id !== next.id) return event !== undefined // another process has been faster
       trying = event
-      const fresh = await takeFresh(session, consumer, [event], reread?.(session))
+      const fresh = isUnordered ? [event] : await takeFresh(session, consumer, [event], reread?.(session))
       if (fresh.length > 0) await apply(session, fresh)
       await session.run(removeSql, [event.id])
       await passOver(session, event)
@@ -157,7 +186,8 @@ export async function retryOne(
     await database.transaction(async (session) => {
       await lockPosition(session, consumer)
       await session.run(failedAgainSql, [event.id, reasonOf(error)])
-      await session.run(unaskSubjectSql, subjectOf(event))
+      if (isUnordered) await session.run(unaskSql, [event.id])
+      else await session.run(unaskSubjectSql, subjectOf(event))
     })
     return { more: true, applied: [], failure: { event, error } }
   }
@@ -208,6 +238,14 @@ export async function askForRetry(
     const event = await lockDead(session, id, shopId)
     if (event) await session.run(askSubjectSql, subjectOf(event))
     return event !== undefined
+  })
+}
+
+/** As askForRetry, of everything that stands aside, `asideRetriedMax` events at once. */
+export async function askForRetryOfAll(database: Pick<Database, 'transaction'>, consumer: string): Promise<void> {
+  await database.transaction(async (session) => {
+    await lockPosition(session, consumer)
+    await session.run(askAllSql, [consumer, limits.asideRetriedMax])
   })
 }
 

@@ -1,9 +1,11 @@
 // What every bus promises. An implementation's test calls `busContract` with a way to run it.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import type { CellName } from '../../src/base/ids.ts'
 import type { Bus, Consumer } from '../../src/runtime/bus.ts'
 import type { LogEvent } from '../../src/runtime/event-log.ts'
 import { parseTypes, type TypeFilter } from '../../src/runtime/event-types.ts'
 import type { NewEvent } from '../../src/runtime/outbox.ts'
+import { PeerRefused, PeerUnreachable } from '../../src/runtime/peer-requests.ts'
 import type { Database } from '../../src/runtime/pg.ts'
 import type { Session } from '../../src/runtime/pg-session.ts'
 import { textArray } from '../../src/runtime/pg-values.ts'
@@ -260,6 +262,58 @@ export function busContract(name: string, open: () => Promise<BusHarness>): void
       await harness.publish(history(`${shop}/b`, 1, { type: 'order.placed' }))
       await applied(4)
       expect(await effects()).toEqual([...[2, 4, 6].map((version) => `${shop}/a:${version}`), `${shop}/b:1`])
+    })
+
+    test('where each event stands for itself, one that stands aside holds up nothing of its subject, and is tried again by itself', async () => {
+      const poison = new Set([2, 4].map((version) => `${shop}/a:${version}`))
+      const isPoison = (event: LogEvent) => poison.has(`${event.subject}:${event.subjectVersion}`)
+      const each: Consumer = {
+        ...{ ...consumer(), isRepeatable: true, retryAsideMs: 100 },
+        async ready(events) {
+          if (events.some(isPoison)) throw new Error('not yet')
+        },
+      }
+      one.bus.consume(each)
+      await harness.publish(history(`${shop}/a`, 6))
+      await applied(4)
+      await eventually(async () => (await dead()).length === 2, 10_000)
+      expect(await effects()).toEqual([1, 3, 5, 6].map((version) => `${shop}/a:${version}`))
+      poison.delete(`${shop}/a:4`)
+      await applied(5)
+      expect((await effects()).at(-1)).toBe(`${shop}/a:4`)
+      expect(await dead()).toEqual([`${shop}/a:2`])
+      await harness.byHand.rewindToStart(consumer().name)
+      await harness.publish(history(`${shop}/b`, 1))
+      await eventually(async () => (await effects()).includes(`${shop}/b:1`), 10_000)
+      expect(await dead()).toEqual([`${shop}/a:2`])
+      const before = (await effects()).length
+      poison.clear()
+      await applied(before + 1)
+      expect(await dead()).toEqual([])
+    })
+
+    test('a peer that is out of reach is no fault of an event, and what it refuses for good is', async () => {
+      const us1 = 'us1' as CellName
+      const failures: Error[] = [
+        ...Array.from({ length: triesMax + 1 }, () => new PeerUnreachable(us1, 'is down', {})),
+        ...Array.from({ length: triesMax + 1 }, () => new PeerRefused(us1, 503, 'overloaded')),
+      ]
+      one.bus.consume({
+        ...consumer('asks.*'),
+        async ready(events) {
+          const failure = mine(events).length > 0 && failures.shift()
+          if (failure) throw failure
+        },
+      })
+      await harness.publish(history(`${shop}/a`, 1, { type: 'asks.peer' }))
+      await applied(1)
+      expect(await harness.byHand.dead(consumer('asks.*').name)).toEqual([])
+      failures.push(...Array.from({ length: triesMax }, () => new PeerRefused(us1, 404, 'not_found')))
+      await harness.publish([
+        ...history(`${shop}/b`, 1, { type: 'asks.peer' }),
+        ...history(`${shop}/c`, 1, { type: 'told.peer' }),
+      ])
+      await eventually(async () => (await harness.byHand.dead(consumer('asks.*').name)).length === 1, 10_000)
     })
 
     test('a database that is away for a while is no fault of an event', async () => {

@@ -75,6 +75,7 @@ export function newsConsumer(from: CellName, options: Options): Consumer {
     name: `news from ${from}`,
     types: { names: new Set(['stock.transferred', 'order.keyed']), nouns: new Set() },
     isRepeatable: true,
+    retryAsideMs: limits.asideRetryMs, // totals are absolute, so that a later one makes an earlier one good
     async ready(events) {
       for (const command of receiptsIn(events, from, cell)) {
         const { left } = await engine.receive(command)
