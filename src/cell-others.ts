@@ -99,6 +99,7 @@ export function startOthers(options: OthersOptions): Others {
   const greeting = createPeers({
     ...{ self: cell, key, topology, rules, clock, metrics, log, latencyMs },
     incarnation: () => presentLife(reader.lives).incarnation,
+    isWell: standing.isWell,
     onClaimed: (ours) => void standing.foundClaimed(ours).catch(onError),
   })
   const stateOf = (name: CellName) => cellNamed(topology.current(), name)?.state ?? 'removed'

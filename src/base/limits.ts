@@ -173,6 +173,7 @@ export const limits = {
   gateLookMs: 1_000, // while it is shut: between two looks for a server that was promoted
 
   // A cell that may have gone back to an earlier state
+  databaseSilentMsMax: 2_000, // then the other cells are told, which ask this one for nothing
   standingLookMs: 500, // whether it is frozen, which another process may have changed
   compareEveryMs: 1_000, // between two tries to compare totals with the cells that are still to be heard
   totalsPageMax: 500, // places of which two cells compare what went between them
@@ -316,6 +317,8 @@ export const limits = {
   peerGreetMsMax: 1_000, // half the world away, a connection and a question take 700
   peerGreetingsMax: 3, // under way at once, so that a peer that is silent is known to be so after two of them: 1.5 s
   peerFailuresMax: 2, // in a row; then it is down
+  peerPatienceMsMin: 200, // who waits for less says nothing of the peer when it is late
+  peerMessagePauseMs: 2_000, // after peerFailuresMax late answers to a message in a row it is not asked for so long
   peerConnectMsMax: 2_000,
   peerConnectionsMax: 64,
   peerKeepAliveMs: 60_000, // less than keepAliveMs, so that whoever asks closes first

@@ -1,5 +1,5 @@
-// What cells say to each other every half second: which life of its database the speaker is, what time it is there, and which
-// topology it has. When two have different ones both say theirs whole, and the newer is kept on both sides.
+// What cells say to each other every half second: which life of its database the speaker is and whether it answers, what time it
+// is there, and which topology it has. When two have different ones both say theirs whole, and the newer is kept on both sides.
 import { hash } from 'node:crypto'
 import type { CellName, Uuid } from '../base/ids.ts'
 import type { Json } from '../base/json.ts'
@@ -9,7 +9,13 @@ import type { Clock } from './clock.ts'
 import type { Log } from './log.ts'
 
 /** `topology` is the wire form, not checked yet; absent while the two have the same. */
-export type Greeting = { incarnation: Uuid; now: Instant; topologyHash: string; topology: Json | undefined }
+export type Greeting = {
+  incarnation: Uuid
+  now: Instant
+  isWell: boolean
+  topologyHash: string
+  topology: Json | undefined
+}
 
 export type GreetingOptions = {
   topology: { current(): Topology; offer(topology: Topology): Promise<void> }
@@ -17,6 +23,8 @@ export type GreetingOptions = {
   rules?: TopologyRules
   /** The present life of this cell's database. */
   incarnation(): Uuid
+  /** Whether that answers. */
+  isWell(): boolean
   clock: Pick<Clock, 'now'>
   log: Pick<Log, 'warn'>
 }
@@ -32,11 +40,12 @@ export function hashOfTopology(topology: Topology): string {
   return made
 }
 
-export function greetingJson({ topology, incarnation, clock }: GreetingOptions, isWhole: boolean): Json {
+export function greetingJson({ topology, incarnation, isWell, clock }: GreetingOptions, isWhole: boolean): Json {
   const current = topology.current()
   return {
     incarnation: incarnation(),
     now: clock.now(),
+    well: isWell(),
     topology_version: current.version,
     topology_hash: hashOfTopology(current),
     ...(isWhole ? { topology: topologyJson(current) } : {}),
@@ -46,9 +55,9 @@ export function greetingJson({ topology, incarnation, clock }: GreetingOptions, 
 /** Undefined when it is none. What a later version says besides is left out. */
 export function readGreeting(value: Json): Greeting | undefined {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined
-  const { incarnation, now, topology_hash: topologyHash, topology } = value
+  const { incarnation, now, well, topology_hash: topologyHash, topology } = value
   if (typeof incarnation !== 'string' || typeof now !== 'number' || typeof topologyHash !== 'string') return undefined
-  return { incarnation: incarnation as Uuid, now: instant(now), topologyHash, topology }
+  return { incarnation: incarnation as Uuid, now: instant(now), isWell: well !== false, topologyHash, topology }
 }
 
 /** Takes what the greeting brings, if it is newer. What cannot be taken is told, and offered again with the next greeting. */

@@ -1,6 +1,6 @@
 // The other cells as this one knows them: who is up, how far away, and whether its clock goes right. Each is greeted every
-// half second; a cell that does not answer its greetings is down, calls to it fail at once, and the first greeting that is
-// answered brings it back.
+// half second; a cell that does not answer its greetings, or whose database does not answer it, is down, calls to it fail at once,
+// and the first good answer to a greeting brings it back. A message that it is slow to answer is spared it for a while.
 import type { KeyObject } from 'node:crypto'
 import type { CellName, Uuid } from '../base/ids.ts'
 import type { Json } from '../base/json.ts'
@@ -75,6 +75,8 @@ type Peer = {
   /** On the clock that never goes back. */
   answeredMs: number
   inFlight: number
+  /** Messages whose last answers were late. */
+  late: Map<string, { count: number; untilMs: number }>
   /** Ends the calls under way when the peer turns out to be down. */
   calls: AbortController
   greetings: Set<Promise<void>>
@@ -89,6 +91,7 @@ const unknownPeer = (): Peer => ({
   life: null,
   answeredMs: Number.NEGATIVE_INFINITY,
   inFlight: 0,
+  late: new Map(),
   calls: new AbortController(),
   greetings: new Set(),
 })
@@ -113,6 +116,17 @@ export function createPeers(options: PeersOptions): Peers & { onGreeting: PeerHa
     peer.heardAt = clock.now()
     peer.answeredMs = clock.elapsedMs()
     peer.failures = 0
+  }
+
+  function wasLate(cell: CellName, message: string): void {
+    const { late } = peerOf(cell)
+    const count = (late.get(message)?.count ?? 0) + 1
+    late.set(message, { count, untilMs: clock.elapsedMs() + limits.peerMessagePauseMs })
+  }
+
+  function isSpared(cell: CellName, message: string): boolean {
+    const late = peerOf(cell).late.get(message)
+    return late !== undefined && late.count >= limits.peerFailuresMax && clock.elapsedMs() < late.untilMs
   }
 
   function setUp(cell: CellName, isUp: boolean, why: string): void {
@@ -140,8 +154,12 @@ export function createPeers(options: PeersOptions): Peers & { onGreeting: PeerHa
     try {
       const answer = await requests.post({ cell, url: found.url, message, body, deadlineMs, signal: ended })
       answered(cell)
+      peerOf(cell).late.delete(message)
       return answer
     } catch (error) {
+      if (error instanceof PeerUnreachable && error.isLate && deadlineMs >= limits.peerPatienceMsMin)
+        wasLate(cell, message)
+      else if (error instanceof PeerRefused) peerOf(cell).late.delete(message)
       if (error instanceof PeerRefused) answered(cell)
       else if (!ended.aborted) failed(cell, error as PeerUnreachable, { deadlineMs, sinceMs })
       if (!ended.aborted) report.failed(cell, message, error)
@@ -152,6 +170,7 @@ export function createPeers(options: PeersOptions): Peers & { onGreeting: PeerHa
   async function call(cell: CellName, message: string, body: Json, how: PeerCallOptions): Promise<Json> {
     const peer = peerOf(cell)
     if (!peer.isUp) throw new PeerUnreachable(cell, 'is down', {})
+    if (isSpared(cell, message)) throw new PeerUnreachable(cell, `did not answer ${message} lately`, {})
     if (peer.inFlight >= limits.peerInFlightMax) throw new PeerUnreachable(cell, 'has too much to answer', {})
     peer.inFlight++
     const signal = how.signal ? AbortSignal.any([how.signal, peer.calls.signal]) : peer.calls.signal
@@ -181,7 +200,7 @@ export function createPeers(options: PeersOptions): Peers & { onGreeting: PeerHa
     const peer = peerOf(cell)
     peer.rttMs = peer.rttMs === 0 ? ms : peer.rttMs + (ms - peer.rttMs) / 4
     peer.skewMs = said.now - (sent.at + ms / 2)
-    setUp(cell, true, '')
+    setUp(cell, said.isWell, 'its database does not answer')
     await adoptTopology(options, cell, said)
     if (!isWhole && said.topologyHash !== hashOfTopology(topology.current())) await greet(cell, true)
   }

@@ -43,6 +43,8 @@ export const thaw = (database: Database): Promise<void> =>
 
 export type Standing = {
   readonly frozen: Frozen | undefined
+  /** False while the database has not answered for long: whoever asks this cell for anything would wait in vain. */
+  isWell(): boolean
   /** To be awaited on every new session that commands run on: another server may have taken over. */
   look(): Promise<void>
   /** Resolves when it may sell, or the signal aborts. */
@@ -68,7 +70,7 @@ export type StandingOptions = {
   /** Not behind the gate: it shuts where this is needed most. */
   database: Database
   durability: Durability | undefined
-  clock: Pick<Clock, 'sleep'>
+  clock: Pick<Clock, 'sleep' | 'elapsedMs'>
   onChange(frozen: Frozen | undefined): void
   onError(error: unknown): void
 }
@@ -77,9 +79,11 @@ export type StandingOptions = {
 export async function keepStanding(options: StandingOptions): Promise<Standing> {
   const { database, durability = 'local', clock, onChange, onError } = options
   let frozen: Frozen | undefined
+  let answeredMs = clock.elapsedMs()
 
   async function look(): Promise<void> {
     const found = await readFrozen(database)
+    answeredMs = clock.elapsedMs()
     const isNew = found?.since !== frozen?.since
     frozen = found
     if (isNew) onChange(found)
@@ -97,6 +101,7 @@ export async function keepStanding(options: StandingOptions): Promise<Standing> 
     get frozen() {
       return frozen
     },
+    isWell: () => clock.elapsedMs() - answeredMs <= limits.databaseSilentMsMax,
     async look() {
       await ensureIncarnation(database)
       await look()

@@ -123,13 +123,18 @@ test('without all others a cell sells what it has, says of the rest that it is o
 }, 90_000)
 
 describe('the disk', () => {
-  test('that hangs: its cell answers 503 in the end, the others sell, and afterwards the same key tells what became of it', async () => {
+  test('that hangs: its cell answers 503 in the end, the others sell and do not wait for it, and afterwards the same key tells what became of it', async () => {
     const pids = processesIn(join(data, 'us1', 'pg')) // nothing of PostgreSQL moves, as while it waits for a write
     const key = `us1.${crypto.randomUUID()}`
     try {
       for (const pid of pids) process.kill(pid, 'SIGSTOP')
       const caught = order('us1', { key })
       expect((await order('eu1')).status).toBe(201)
+      await knowsItIsDown('eu1', 'us1')
+      const startedAt = performance.now()
+      expect(await order('eu1', { quantity: 100_000 })).toMatchObject({ json: { code: 'insufficient_stock' } })
+      expect(await ask('eu1', 'GET', `/v1/orders/${orderOfUs}`)).toMatchObject(unreachable)
+      expect(performance.now() - startedAt).toBeLessThan(2_000)
       expect((await caught).status).toBe(503)
     } finally {
       for (const pid of pids) process.kill(pid, 'SIGCONT')

@@ -69,6 +69,29 @@ describe('a call to a peer', () => {
     expect(eu.peers.isUp(us1)).toBe(true)
   })
 
+  it('that is late again is not made for a while, and other messages are', async () => {
+    const late = async (_: CellName, __: unknown, signal: AbortSignal) =>
+      void (await systemClock.sleep(60_000, signal)) as never
+    let isLate = true
+    const ask = async (...how: Parameters<typeof late>) => (isLate ? late(...how) : 'answered')
+    const [eu] = await openPair({ handlers: () => ({ ...echo, ask }) })
+    const patient = { deadlineMs: 250 }
+    for (let count = 0; count < 2; count++)
+      expect(await failure(eu.peers.call(us1, 'ask', null, patient))).toMatchObject({ isLate: true })
+    isLate = false
+    const sinceMs = performance.now()
+    expect(await failure(eu.peers.call(us1, 'ask', null, patient))).toMatchObject({ mayHaveHappened: false })
+    expect(performance.now() - sinceMs).toBeLessThan(50)
+    expect(eu.peers.isUp(us1)).toBe(true)
+    await eu.peers.call(us1, 'echo', null, patient)
+    await eventually(() =>
+      eu.peers.call(us1, 'ask', null, patient).then(
+        (answer) => answer === 'answered',
+        () => false,
+      ),
+    )
+  })
+
   it('ends when nobody waits for it any more, at the peer too', async () => {
     const ended = Promise.withResolvers<void>()
     const begun = Promise.withResolvers<void>()
@@ -110,6 +133,23 @@ describe('a peer', () => {
     await eventually(() => eu.peers.isUp(us1))
     await eu.peers.call(us1, 'echo', null, soon)
     expect(eu.logged).toEqual(['a peer is down', 'a peer is back'])
+  })
+
+  it('whose database does not answer is down until it does, and is not waited for meanwhile', async () => {
+    const begun = Promise.withResolvers<void>()
+    const ask = async (_: CellName, __: unknown, signal: AbortSignal) => {
+      begun.resolve()
+      await systemClock.sleep(60_000, signal)
+      return null
+    }
+    const [eu, us] = await openPair({ handlers: () => ({ ask }) })
+    const waiting = failure(eu.peers.call(us1, 'ask', null, { deadlineMs: 60_000 }))
+    await begun.promise
+    us.isWell = false
+    expect(await waiting).toBeInstanceOf(PeerUnreachable)
+    expect([eu.peers.isUp(us1), us.peers.isUp(eu1)]).toEqual([false, true])
+    us.isWell = true
+    await eventually(() => eu.peers.isUp(us1))
   })
 
   it('that takes connections but never answers is down too', async () => {

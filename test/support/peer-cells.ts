@@ -77,6 +77,8 @@ export type PeerCell = {
   offer(topology: Topology): void
   /** As restored, promoted or copied. */
   incarnation: Uuid
+  /** Whether its database answers. */
+  isWell: boolean
   metricsText(): Promise<string>
   stop(): Promise<void>
 }
@@ -156,12 +158,13 @@ function begin(
   const offer = (topology: Topology): void => {
     state.topology = newerTopology(state.topology!, topology)
   }
-  const cell = { incarnation: randomUuid() }
+  const cell = { incarnation: randomUuid(), isWell: true }
   const peers = createPeers({
     self: name,
     key,
     topology: { current: () => state.topology!, offer: async (topology) => offer(topology) },
     incarnation: () => cell.incarnation,
+    isWell: () => cell.isWell,
     clock: options.clockOf?.(name) ?? systemClock,
     metrics,
     log: { info: say, warn: say, error: say } as never,
