@@ -21,6 +21,7 @@ import { overload } from './overload.ts'
 import { partition } from './partition.ts'
 import { recovery } from './recovery.ts'
 import { regionLoss } from './region-loss.ts'
+import { seatsOfStadium } from './seats.ts'
 import { sellout } from './sellout.ts'
 import { slowProvider } from './slow-provider.ts'
 import { webhooks } from './webhooks.ts'
@@ -42,6 +43,7 @@ const benches: Record<BenchName, Bench> = {
   geo,
   partition,
   'region-loss': regionLoss,
+  seats: seatsOfStadium,
 }
 const resultsFile = new URL('./results.jsonl', import.meta.url)
 

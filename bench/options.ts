@@ -20,6 +20,7 @@ export const benchNames = [
   'geo',
   'partition',
   'region-loss',
+  'seats',
 ] as const
 export type BenchName = (typeof benchNames)[number]
 
@@ -57,6 +58,7 @@ const secondsUsual: Record<BenchName, number> = {
   geo: 60,
   partition: 30,
   'region-loss': 5,
+  seats: 1,
 }
 
 const roundsUsual: Record<BenchName, number> = {
@@ -76,6 +78,7 @@ const roundsUsual: Record<BenchName, number> = {
   geo: 2,
   partition: 1,
   'region-loss': 1,
+  seats: 1,
 }
 
 export const benchHelp = `Usage: npm run bench -- NAME [options]
@@ -94,9 +97,9 @@ export const benchHelp = `Usage: npm run bench -- NAME [options]
   sellout    10,000 units sold out over three cells whose demand is uneven
   hot-cells  one SKU in two cells of a region, against one
   geo        a geo cell whose standby is 40 ms away, against a local one; then the standby dies, and then the primary
-
   partition  one of three cells is cut off for a while, under load
   region-loss  a geo cell loses its region, as in the drill
+  seats      60,000 single seats of one group, bought at three cells
 
   --seconds N      of each measured slice
   --rounds N       turns of each contender, of which the middle one counts; in recovery the worst [3; recovery 1]

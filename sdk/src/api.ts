@@ -66,6 +66,8 @@ export type TransferList = AnswerBody<'/v1/transfers', 'get', 200>
 export type TransferQuery = Query<'/v1/transfers', 'get'>
 export type StockList = AnswerBody<'/v1/stock', 'get', 200>
 export type SetPolicy = RequestBody<'/v1/stock/{sku}/policy', 'put'>
+export type SetPolicies = RequestBody<'/v1/stock/policies', 'put'>['policies']
+export type PolicyList = AnswerBody<'/v1/stock/policies', 'put', 200>
 export type Policy = AnswerBody<'/v1/stock/{sku}/policy', 'put', 200>
 
 export type PutLocation = RequestBody<'/v1/locations/{code}', 'put'>

@@ -287,6 +287,9 @@ function stock(connection: Connection) {
         },
         options,
       ),
+    /** Of up to 1,000 SKUs, each for itself. */
+    setPolicies: (policies: api.SetPolicies, options?: CallOptions) =>
+      call<api.PolicyList>(connection, { method: 'PUT', path: '/v1/stock/policies', body: { policies } }, options),
     /** Between the cell that answers and another; a page. */
     transfers: (query: api.TransferQuery, options?: CallOptions) =>
       call<api.TransferList>(connection, { method: 'GET', path: '/v1/transfers', query }, options),

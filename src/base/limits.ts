@@ -8,6 +8,7 @@ export const limits = {
   orderLinesMax: 2_000,
   holdLinesMax: 500,
   adjustmentsMax: 10_000,
+  policiesMax: 1_000,
   stockQuerySkusMax: 200,
   listLimitMax: 200,
   listLimitDefault: 50,

@@ -117,6 +117,9 @@ const goodBodies: Record<string, () => object> = {
     ],
   }),
   setStockPolicy: () => ({ tracking: 'counted', allowance: 1, regions: ['eu'], group: 'g' }),
+  setStockPolicies: () => ({
+    policies: [{ sku: 'bad-input', tracking: 'counted', allowance: 1, regions: ['eu'], group: 'g' }],
+  }),
   bookLedgerEntry: () => ({ kind: 'fee', order_id: orderId, amount: price, reason: 'r' }),
   /** Sent without If-Match, so that it changes nothing however good it is. */
   putTopology: () => ({

@@ -46,7 +46,12 @@ describe('goods of what was sold by right', () => {
 
 describe('a group', () => {
   const group = async (name: string, skus: string[]) => {
-    for (const sku of skus) await setPolicy(sku, { group: name })
+    const policies = skus.map((sku) => ({ sku, group: name }))
+    // The other cell sends it on to the home of policies.
+    const set = await us1.call('PUT', '/v1/stock/policies', { body: { policies } })
+    expect([set.status, set.json.data]).toEqual([200, policies.map((policy) => expect.objectContaining(policy))])
+    for (const sku of skus)
+      await eventually(async () => (await us1.call('GET', `/v1/stock/${sku}/policy`)).status === 200, 10_000)
   }
 
   test('stays in one cell, and an order for it in the other is sent on and answered', async () => {

@@ -69,6 +69,8 @@ const sentences: Record<BenchName, (of: Numbers) => string> = {
     `three cells ${of('round_trip_ms')} ms apart: an order in each takes ${of('local_p50_ratio_to_single', 2)} × (p50) and ${of('local_p99_ratio_to_single', 2)} × (p99) what it takes in cells that know of no other, ${of('cells_p50_ms', 1)} ms and ${of('cells_p99_ms', 1)} ms`,
   sellout: (of) =>
     `**${of('sold')} of 10,000 units sold** over three cells with uneven demand; ${of('false_sold_outs')} buyers told "sold out" while there were units, ${of('oversold')} oversold`,
+  seats: (of) =>
+    `**${of('sold')} of 60,000 seats sold**, all of one group, to buyers at three cells, two to four side by side: ${of('orders_per_s')} orders/s, p50 ${of('home_p50_ms')} ms where the group lives and ${of('elsewhere_p50_ms')} ms elsewhere; ${of('races_lost')} lost a race, ${of('oversold')} oversold`,
   'hot-cells': (of) =>
     `one SKU in two cells of a region: ${of('engine_cpu_us_per_order_ratio', 2)} × the CPU an order that it takes in one`,
   geo: (of) =>

@@ -50,6 +50,7 @@ export function stockRoutes(app: FastifyInstance, options: StockRoutesOptions): 
   adjustmentRoute(app, options)
   levelRoutes(app, options)
   policyRoutes(app, options)
+  policiesRoute(app, options)
   locationRoutes(app, options)
   holdRoutes(app, options)
 }
@@ -195,6 +196,40 @@ function policyRoutes(app: FastifyInstance, options: StockRoutesOptions): void {
       const policy = await readPolicy(database, principal.shopId, params.sku)
       if (!policy) return sendRefused(reply, refused('not_found'))
       return sendJson(reply.header('etag', etagOf(policy.version)), 200, policyJson(policy))
+    },
+  )
+}
+
+/** Each is decided for itself, as fast as the engine takes them; sent again, the same policies change nothing that matters. */
+function policiesRoute(app: FastifyInstance, options: StockRoutesOptions): void {
+  const { guard, commands, now, submissionOf, several } = options
+  app.put<{ Body: schemas.PoliciesBody }>(
+    '/v1/stock/policies',
+    {
+      onRequest: guard.allow('stock:write'),
+      schema: documented({
+        operationId: 'setStockPolicies',
+        summary: `The policies of up to ${limits.policiesMax.toLocaleString('en')} SKUs, as those of all seats of an event`,
+        description:
+          'Each as by PUT /v1/stock/{sku}/policy, whatever its version. Not all or nothing: after anything but 200 send all of them again.',
+        tags: ['stock'],
+        body: schemas.PoliciesBody,
+        answers: { 200: ref('PolicyList') },
+      }),
+    },
+    async (request, reply) => {
+      const { principal, body } = request
+      const home = await homeOfPolicies(options, principal.shopId)
+      if (home !== undefined) return several!.elsewhere.forwardJson(request, reply, home, body)
+      const outcomes = await Promise.all(
+        body.policies.map(({ sku, ...policy }) =>
+          commands.submit(submissionOf(setPolicyOf(principal.shopId, sku as Sku, policy, null), null, now())),
+        ),
+      )
+      const refusal = outcomes.find((outcome) => !outcome.ok)
+      if (refusal) return sendRefused(reply, refusal)
+      const policies = outcomes.flatMap((one) => (one.ok ? policyJson(valueOfKind(one.value, 'policy').policy) : []))
+      return sendJson(reply, 200, `{"data":[${policies.join(',')}]}`)
     },
   )
 }

@@ -54,7 +54,7 @@ export const BulkStockLine = Type.Unsafe<object>({
   anyOf: [BulkAdjustmentsBody, closed({ ...keyed, ...Adjustment.properties })],
 })
 
-export const PolicyBody = closed({
+const policy = {
   tracking: Type.Optional(oneOf(['counted', 'none'] as const satisfies Tracking[])),
   allowance: Type.Optional(Units),
   regions: Type.Optional(
@@ -63,8 +63,13 @@ export const PolicyBody = closed({
     ),
   ),
   group: Type.Optional(nullable<string>(line(limits.skuCharactersMax))),
-})
+}
+export const PolicyBody = closed(policy)
 export type PolicyBody = Static<typeof PolicyBody>
+export const PoliciesBody = closed({
+  policies: Type.Array(closed({ sku: Sku, ...policy }), { minItems: 1, maxItems: limits.policiesMax }),
+})
+export type PoliciesBody = Static<typeof PoliciesBody>
 
 export const LocationBody = closed({
   name: line(limits.textCharactersMax),
@@ -125,6 +130,7 @@ const PolicyAnswer = Type.Object({
   group: nullable<string>(Type.String()),
   version: Type.Integer(),
 })
+const PoliciesAnswer = Type.Object({ data: Type.Array(ref('Policy')) })
 const LocationAnswer = Type.Object({
   code: LocationCode,
   name: Type.String(),
@@ -153,6 +159,7 @@ export const components = {
   Stock: StockAnswer,
   StockList: StockListAnswer,
   Policy: PolicyAnswer,
+  PolicyList: PoliciesAnswer,
   Location: LocationAnswer,
   LocationList: LocationsAnswer,
   Hold: HoldAnswer,
