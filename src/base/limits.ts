@@ -324,6 +324,7 @@ export const limits = {
   peerConnectionsMax: 64,
   peerKeepAliveMs: 60_000, // less than keepAliveMs, so that whoever asks closes first
   peerInFlightMax: 256,
+  peerServedMax: 1_024, // of one cell under way here: of four processes as many as each may have
   peerBodyBytesMax: 4 * 1024 * 1024,
   peerLogWaitMsMax: 10_000, // that a question for events waits for some
   peerLogMsMax: 5_000, // that its answer takes besides

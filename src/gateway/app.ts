@@ -175,7 +175,9 @@ function forwardingOf(app: FastifyInstance, options: AppOptions): Forwarding | n
   const forwarding = createForwarding({ ...routing, cell, keys, clock, knowsKey: known })
   app.decorateRequest('hops', 0)
   app.decorateRequest('isPlacedHere', false)
+  app.decorateRequest('signedDigest', null)
   app.addHook('onRequest', forwarding.onRequest)
+  app.addHook('preParsing', forwarding.preParsing)
   app.addHook('onClose', forwarding.stop)
   return forwarding
 }

@@ -26,16 +26,16 @@ const asked = [
   'user-agent',
 ]
 
-/** `body` when it is sent as a text of our own; else the caller's length, if it is known. */
-export function passedOn(headers: IncomingHttpHeaders, body: string | null): Record<string, string> {
+/** `isOurs`: the body is JSON of our own making. */
+export function passedOn(headers: IncomingHttpHeaders, { isOurs }: { isOurs: boolean }): Record<string, string> {
   const passed: Record<string, string> = {}
   for (const name of asked) {
     const value = headers[name]
     if (value !== undefined) passed[name] = String(value)
   }
-  if (body !== null) passed['content-type'] = 'application/json'
-  else if (headers['content-length'] !== undefined) passed['content-length'] = headers['content-length']
-  return passed
+  if (!isOurs) return passed
+  delete passed['content-encoding']
+  return { ...passed, 'content-type': 'application/json' }
 }
 
 const ofConnection = new Set([

@@ -1,8 +1,8 @@
-// Requests that belong to another cell: sent there as they arrive, before their body is read, and answered with what that cell
-// answers, untouched. The home looks at the caller's key itself. What cells say to each other about a request counts only
+// Requests that belong to another cell: sent there before their body is understood, and answered with what that cell answers,
+// untouched. The home looks at the caller's key itself. What cells say to each other about a request counts only
 // under a peer's signature, so that no caller can pretend to be one, and no request goes round for ever.
 import type { KeyObject } from 'node:crypto'
-import type { FastifyReply, FastifyRequest, onRequestHookHandler } from 'fastify'
+import type { FastifyReply, FastifyRequest, onRequestHookHandler, preParsingHookHandler } from 'fastify'
 import { Agent } from 'undici'
 import { present } from '../base/assert.ts'
 import type { CellName, ShopId } from '../base/ids.ts'
@@ -18,6 +18,7 @@ import { problemLine } from '../runtime/http-lines.ts'
 import { keyHashOf, keyText, visitorText } from '../runtime/idempotency.ts'
 import { type PeerVerifier, signedHeaders } from '../runtime/peer-signature.ts'
 import type { EventsElsewhere } from './events-of-all.ts'
+import { comparedBody, hasBody, wholeBody } from './forwarded-body.ts'
 import { deadlineOf, hopsHeader, passedBack, passedOn, placedHereHeader } from './forwarded-headers.ts'
 import {
   activeIn,
@@ -37,6 +38,8 @@ declare module 'fastify' {
     hops: number
     /** A peer has decided that it is placed here. */
     isPlacedHere: boolean
+    /** The digest under the signature of the peer that forwarded it; null where there is no body, or no peer. */
+    signedDigest: string | null
   }
 }
 
@@ -62,6 +65,7 @@ export type ForwardingOptions = Routing & {
 
 export type Forwarding = {
   onRequest: onRequestHookHandler
+  preParsing: preParsingHookHandler
   elsewhere: Elsewhere
   events: EventsElsewhere
   stop(): Promise<void>
@@ -103,26 +107,30 @@ export function createForwarding(options: ForwardingOptions): Forwarding {
     return typeof text !== 'string' || options.knowsKey(principal.shopId, keyHashOf(text))
   }
 
-  /** What there is to send, or why it is not sent. */
-  function errandOf(request: FastifyRequest, cell: CellName, what: What): Errand | Refused {
+  function whyNotSent(request: FastifyRequest, cell: CellName): Refused | null {
     if (request.hops >= limits.hopsMax) return refused('too_many_hops')
     if (!peers.isUp(cell)) return unreachable(cell, false)
-    if ((inFlight.get(cell) ?? 0) >= limits.forwardsInFlightMax) return refused('overloaded')
-    const { method = request.method, path = request.url, body } = what
-    if (Number(request.headers['content-length'] ?? 0) > bodyBytesMax && body === request.raw)
-      return refused('body_too_large')
-    const headers = passedOn(request.headers, typeof body === 'string' ? body : null)
-    headers[hopsHeader] = String(request.hops + 1)
-    if (what.isPlacedThere) headers[placedHereHeader] = 'true'
+    return (inFlight.get(cell) ?? 0) >= limits.forwardsInFlightMax ? refused('overloaded') : null
+  }
+
+  /** `own`: the request's body, when it is not one of ours that is sent. */
+  function errandOf(request: FastifyRequest, cell: CellName, what: What, own: Buffer | null = null): Errand {
+    const { method = request.method, path = request.url, json, isPlacedThere } = what
+    const headers: Record<string, string> = {
+      ...passedOn(request.headers, { isOurs: json !== undefined }),
+      [hopsHeader]: String(request.hops + 1),
+      ...(isPlacedThere ? { [placedHereHeader]: 'true' } : {}),
+      ...what.headers,
+    }
     const { url } = present(cellNamed(topology.current(), cell), `the cell ${cell}`)
-    const signed = signedHeaders(privateKey, { method, target: path, from: self, to: cell, body: null }, clock.now())
+    const body = json === undefined ? own : Buffer.from(json)
+    const signing = { method, target: path, from: self, to: cell, headers, body }
     return {
       origin: url,
       path,
       method,
-      headers: { ...headers, ...what.headers, ...signed },
+      headers: { ...headers, ...signedHeaders(privateKey, signing, clock.now()) },
       body,
-      bodyBytesMax,
       deadlineMs: deadlineOf(method, headers.prefer),
     }
   }
@@ -139,27 +147,29 @@ export function createForwarding(options: ForwardingOptions): Forwarding {
 
   async function forward(request: FastifyRequest, reply: FastifyReply, cell: CellName, what: What): Promise<void> {
     request.startedAt = clock.elapsedMs()
-    const errand = errandOf(request, cell, what)
-    if ('code' in errand) return void sendErrandRefused(reply, errand)
+    const refusal = whyNotSent(request, cell)
+    if (refusal) return void sendErrandRefused(reply, refusal)
     const left = new AbortController()
     reply.raw.on('close', () => left.abort())
     if (reply.raw.destroyed) left.abort()
-    const unanswered = await counted(cell, () => carry(whole, errand, sinkOf(request, reply, left)))
+    const unanswered = await counted(cell, async () => {
+      const own = what.json === undefined ? await bodyOf(request).catch(() => left.abort()) : null
+      if (own && 'code' in own) return own
+      return carry(whole, errandOf(request, cell, what, own ?? null), sinkOf(request, reply, left))
+    })
     if (!unanswered) return
     if (left.signal.aborted) return void reply.hijack() // nobody is there to be told
-    const isTooLarge = unanswered.why === 'body_too_large'
-    const mayHaveHappened = unanswered.isSent && !isSafe(errand.method)
-    sendErrandRefused(reply, isTooLarge ? refused('body_too_large') : unreachable(cell, mayHaveHappened))
+    if ('code' in unanswered) return void sendErrandRefused(reply, unanswered)
+    sendErrandRefused(reply, unreachable(cell, unanswered.isSent && !isSafe(request.method)))
   }
 
   function follow(route: Route, request: FastifyRequest, reply: FastifyReply, done: () => void): void {
     if (!('kind' in route)) return void sendRefused(reply, route)
-    const body = hasBody(request) ? request.raw : null
     if (route.kind === 'here') done()
-    else if (route.kind === 'there') void forward(request, reply, route.cell, { body })
+    else if (route.kind === 'there') void forward(request, reply, route.cell, {})
     else
       knows(request, request.headers['idempotency-key']).then(
-        (isKnown) => (isKnown ? done() : forward(request, reply, route.cell, { body, isPlacedThere: true })),
+        (isKnown) => (isKnown ? done() : forward(request, reply, route.cell, { isPlacedThere: true })),
         done, // as a fault of ours
       )
   }
@@ -175,9 +185,15 @@ export function createForwarding(options: ForwardingOptions): Forwarding {
         if (!Number.isInteger(hops) || hops < 1) return void sendRefused(reply, refused('malformed_request'))
         if (hops > limits.hopsMax) return void sendRefused(reply, refused('too_many_hops'))
         request.hops = hops
+        const { digest } = sender.value
+        if ((digest !== null) !== hasBody(headers)) return void sendRefused(reply, refused('peer_signature_invalid'))
+        request.signedDigest = digest
         request.isPlacedHere = headers[placedHereHeader] !== undefined
       }
       follow(routeOf(askedOf(request), view()), request, reply, done)
+    },
+    preParsing({ signedDigest }, _reply, payload, done) {
+      done(null, signedDigest === null ? payload : comparedBody(payload, signedDigest))
     },
     elsewhere: {
       homeOfOrder(request, holdId) {
@@ -190,7 +206,7 @@ export function createForwarding(options: ForwardingOptions): Forwarding {
         return !isAlone && cellOfKey(key, topology.current()) !== self
       },
       forwardJson: (request, reply, cell, body) =>
-        forward(request, reply, cell, { body: JSON.stringify(body), isPlacedThere: true }),
+        forward(request, reply, cell, { json: JSON.stringify(body), isPlacedThere: true }),
       async homeOfLine(request, { key, holdId }) {
         const { hops, isPlacedHere } = request
         const withHold = holdId === undefined ? undefined : homeOfOrder(holdId, key, view())
@@ -201,9 +217,10 @@ export function createForwarding(options: ForwardingOptions): Forwarding {
         return (await knows(request, key)) ? undefined : { cell: route.cell, isPlacedThere: true }
       },
       async forwardLine(request, { cell, isPlacedThere }, { key, body, path }) {
-        const target = { method: 'POST', path, body: JSON.stringify(body), isPlacedThere }
+        const refusal = whyNotSent(request, cell)
+        if (refusal) return problemLine(refusal)
+        const target = { method: 'POST', path, json: JSON.stringify(body), isPlacedThere }
         const errand = errandOf(request, cell, { ...target, headers: { 'idempotency-key': key } })
-        if ('code' in errand) return problemLine(errand)
         const answer = await counted(cell, () => fetchText(lines, errand, wholeAnswer))
         if ('why' in answer) return problemLine(unreachable(cell, answer.isSent))
         const { status, headers, text } = answer
@@ -215,9 +232,8 @@ export function createForwarding(options: ForwardingOptions): Forwarding {
     events: {
       others: () => peers.others(),
       async fetchJson(request, cell, path) {
-        const headers = { accept: 'application/json' }
-        const errand = errandOf(request, cell, { method: 'GET', path, body: null, headers })
-        if ('code' in errand) return undefined
+        if (whyNotSent(request, cell)) return undefined
+        const errand = errandOf(request, cell, { method: 'GET', path, headers: { accept: 'application/json' } })
         const answer = await counted(cell, () => fetchText(whole, errand, wholeAnswer))
         return 'why' in answer ? undefined : answer
       },
@@ -229,11 +245,11 @@ export function createForwarding(options: ForwardingOptions): Forwarding {
   }
 }
 
-/** Method and path are the request's unless said. */
+/** Method, path and body are the request's unless said; `json` is a body of our own making. */
 type What = {
   method?: string
   path?: string
-  body: Errand['body']
+  json?: string
   headers?: Record<string, string>
   isPlacedThere?: boolean
 }
@@ -248,13 +264,9 @@ const agentOptions = {
 }
 const wholeAnswer = { bytesMax: limits.forwardAnswerBytesMax, left: new AbortController().signal }
 
-/** Of all that is forwarded as it arrives; adjustments and bulk requests are read first. */
-const bodyBytesMax = limits.bodyBytesMax
+const bodyOf = ({ raw, signedDigest }: FastifyRequest) => wholeBody(raw, signedDigest)
 
 const isSafe = (method: string): boolean => method === 'GET' || method === 'HEAD'
-
-const hasBody = ({ headers }: FastifyRequest): boolean =>
-  headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
 
 const unreachable = (cell: CellName, mayHaveHappened: boolean): Refused => ({
   ...refused('cell_unreachable', `The cell ${cell} is out of reach.`),

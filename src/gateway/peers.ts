@@ -1,13 +1,20 @@
 // POST /peer/v1/<message>: what cells ask each other. The signature of the headers is looked at before the body is read, and
-// the body's digest before it is understood. No part of the public API: docs/PEERS.md tells of it.
+// the body's digest before it is understood; who sends no good one costs that look and is cut off. No part of the public API: docs/PEERS.md tells of it.
 import type { FastifyInstance, FastifyReply } from 'fastify'
+import type { CellName } from '../base/ids.ts'
 import { limits } from '../base/limits.ts'
-import { refused } from '../base/result.ts'
+import { type Refused, refused } from '../base/result.ts'
 import { readJson, sendJson, sendRefused } from '../runtime/http.ts'
 import { contentDigest, type PeerSender, type PeerVerifier } from '../runtime/peer-signature.ts'
 import type { PeerHandlers } from '../runtime/peers.ts'
 
-export type PeerRoutesOptions = { verifier: PeerVerifier; handlers: PeerHandlers; elapsedMs(): number }
+export type PeerRoutesOptions = {
+  verifier: PeerVerifier
+  handlers: PeerHandlers
+  elapsedMs(): number
+  /** Of one cell, all its processes together. */
+  servedMax?: number
+}
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -17,7 +24,19 @@ declare module 'fastify' {
 }
 
 /** In a scope of its own, since its bodies are taken as bytes. */
-export function peerRoutes(app: FastifyInstance, { verifier, handlers, elapsedMs }: PeerRoutesOptions): void {
+export function peerRoutes(app: FastifyInstance, options: PeerRoutesOptions): void {
+  const { verifier, handlers, elapsedMs, servedMax = limits.peerServedMax } = options
+  const served = new Map<CellName, number>()
+
+  /** Greetings are few, and a cell that is busy is not down. */
+  function isTooMuch(from: CellName, message: string, reply: FastifyReply): boolean {
+    const count = (by: number) => served.set(from, (served.get(from) ?? 0) + by)
+    if (message !== 'greet' && (served.get(from) ?? 0) >= servedMax) return true
+    count(1)
+    reply.raw.once('close', () => count(-1))
+    return false
+  }
+
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_, body, done) => done(null, body))
   app.decorateRequest('sender')
@@ -29,7 +48,9 @@ export function peerRoutes(app: FastifyInstance, { verifier, handlers, elapsedMs
       onRequest(request, reply, done) {
         request.startedAt = elapsedMs()
         const sender = verifier.senderOf({ method: request.method, target: request.url, headers: request.headers })
-        if (!sender.ok) return void sendRefused(reply, sender)
+        if (!sender.ok) return refuseUnread(reply, sender)
+        if (isTooMuch(sender.value.from, request.params.message, reply))
+          return refuseUnread(reply, refused('overloaded'))
         request.sender = sender.value
         done()
       },
@@ -48,6 +69,10 @@ export function peerRoutes(app: FastifyInstance, { verifier, handlers, elapsedMs
     },
   )
 }
+
+/** Its body is not waited for. */
+const refuseUnread = (reply: FastifyReply, refusal: Refused): void =>
+  void sendRefused(reply.header('connection', 'close'), refusal)
 
 /** Aborts when the peer has gone or the server drains, so that nobody waits for nobody. */
 function endOf(reply: FastifyReply): AbortSignal {

@@ -1,6 +1,5 @@
-// Carries one request to another server and its answer back as they come, in bounded memory: nothing of either is kept, and
-// nothing is sent twice. Tells whether a request that got no answer may have been read by anyone.
-import { PassThrough, type Readable } from 'node:stream'
+// Carries one request to another server and its answer back as it comes, in bounded memory: nothing of it is kept, and nothing
+// is sent twice. Tells whether a request that got no answer may have been read by anyone.
 import type { Dispatcher } from 'undici'
 
 export type Errand = {
@@ -9,9 +8,7 @@ export type Errand = {
   path: string
   method: string
   headers: Record<string, string>
-  body: Readable | string | null
-  /** Of a stream. Beyond it the errand ends unanswered, with `body_too_large`. */
-  bodyBytesMax: number
+  body: Buffer | null
   /** How long nothing may move before the answer begins. */
   deadlineMs: number
 }
@@ -37,9 +34,6 @@ export type Unanswered = { isSent: boolean; why: string }
 class NoAnswerInTime extends Error {
   readonly code = 'timeout'
 }
-class BodyTooLarge extends Error {
-  readonly code = 'body_too_large'
-}
 class NobodyWaits extends Error {
   readonly code = 'aborted'
 }
@@ -47,7 +41,7 @@ class NobodyWaits extends Error {
 /** Resolves when the answer has ended, or broken off; with why, when none has begun. */
 export function carry(dispatcher: Dispatcher, errand: Errand, sink: Sink): Promise<Unanswered | undefined> {
   return new Promise((resolve) => {
-    const { origin, path, method, headers, deadlineMs } = errand
+    const { origin, path, method, headers, body, deadlineMs } = errand
     let control: Dispatcher.DispatchController | undefined
     let ended: Error | undefined
     let hasBegun = false
@@ -93,29 +87,8 @@ export function carry(dispatcher: Dispatcher, errand: Errand, sink: Sink): Promi
         over(hasBegun ? undefined : { isSent: control !== undefined, why: wordOf(error) })
       },
     }
-    dispatcher.dispatch(
-      { origin, path, method: method as Dispatcher.HttpMethod, headers, body: bodyOf(errand) },
-      handler,
-    )
+    dispatcher.dispatch({ origin, path, method: method as Dispatcher.HttpMethod, headers, body }, handler)
   })
-}
-
-/**
- * A stream behind another: when the answer comes before all of the body was taken, undici ends that one, and the connection on
- * which the caller waits stays whole.
- */
-function bodyOf({ body, bodyBytesMax }: Errand): Readable | string | null {
-  if (body === null || typeof body === 'string') return body
-  const passed = new PassThrough()
-  let bytes = 0
-  body.on('data', (chunk: Buffer) => {
-    bytes += chunk.length
-    if (bytes > bodyBytesMax) passed.destroy(new BodyTooLarge())
-  })
-  passed.on('error', () => {}) // told by the request that it belongs to
-  passed.on('close', () => body.unpipe(passed).resume())
-  body.on('close', () => body.readableEnded || passed.destroy(new NobodyWaits()))
-  return body.pipe(passed)
 }
 
 /** An answer that is read whole, as text of at most `bytesMax`. */

@@ -85,12 +85,14 @@ export function openPeerRequests({ self, key, clock, latencyMs = 0 }: PeerReques
     const target = `/peer/v1/${message}`
     await oneWay(late)
     late.throwIfAborted()
-    const signed = signedHeaders(key, { method: 'POST', target, from: self, to: cell, body: bytes }, clock.now())
+    const headers = { 'content-type': 'application/json' }
+    const request = { method: 'POST', target, from: self, to: cell, headers, body: bytes }
+    const signed = signedHeaders(key, request, clock.now())
     const sending: Sending = {
       origin: url,
       path: target,
       method: 'POST',
-      headers: { ...signed, 'content-type': 'application/json' },
+      headers: { ...signed, ...headers },
       body: bytes,
       signal: late,
       onSending,

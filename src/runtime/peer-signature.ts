@@ -1,8 +1,7 @@
 // Requests between cells are signed as RFC 9421 prescribes (HTTP message signatures) with the sender's Ed25519 key, over method,
-// path, query, sender, receiver, the body's digest (RFC 9530), the time and a nonce. A forwarded request of a client streams
-// its body, so its digest is not known when it begins: it is signed without, and only paths below /v1/ are taken so.
+// path, query, sender, receiver, the body's digest (RFC 9530), every header that says who asks for what, the time and a nonce.
 // Nonces are remembered by the process, so that a request may come twice after a restart: what it does bears that.
-import { hash, type KeyObject, randomBytes, sign, verify } from 'node:crypto'
+import { createHash, hash, type KeyObject, randomBytes, sign, verify } from 'node:crypto'
 import { type CellName, isCellName } from '../base/ids.ts'
 import { limits } from '../base/limits.ts'
 import { accepted, type Outcome, refused } from '../base/result.ts'
@@ -27,38 +26,67 @@ type Signed = {
   target: string
   from: string
   to: string
-  /** The value of content-digest; null for a body that streams. */
-  digest: string | null
+  headers: Readonly<Record<string, string | string[] | undefined>>
 }
 
-function componentsOf({ method, target, from, to, digest }: Signed): Components {
+/**
+ * Covered where they are there, so that none can be changed, added or taken away. `traceparent` is not among them: proxies that
+ * trace change it, and it changes nothing of what is done.
+ */
+const coveredHeaders = [
+  'authorization',
+  'content-digest',
+  'content-encoding',
+  'content-type',
+  'holdfast-client-secret',
+  'holdfast-hops',
+  'holdfast-placed-here',
+  'holdfast-visitor',
+  'idempotency-key',
+  'if-match',
+  'if-none-match',
+  'last-event-id',
+  'prefer',
+] as const
+
+function componentsOf({ method, target, from, to, headers }: Signed): Components {
   const query = target.indexOf('?')
   return [
     ['@method', method],
     ['@path', query < 0 ? target : target.slice(0, query)],
     ['@query', query < 0 ? '?' : target.slice(query)],
-    ...(digest === null ? [] : [['content-digest', digest] as const]),
+    ...coveredHeaders.flatMap((name) => (headers[name] === undefined ? [] : [[name, String(headers[name])] as const])),
     ['holdfast-from', from],
     ['holdfast-to', to],
   ]
 }
 
 /** `sha-256=:…:` of a whole body (RFC 9530). */
-export const contentDigest = (body: Uint8Array): string => `sha-256=:${hash('sha256', body, 'base64')}:`
+export const contentDigest = (body: Uint8Array): string => digestText(hash('sha256', body, 'base64'))
+
+const digestText = (sha256: string): string => `sha-256=:${sha256}:`
+
+/** The same of a body that comes in pieces. */
+export function digesting(): { update(piece: Uint8Array): void; ended(): string } {
+  const sha256 = createHash('sha256')
+  return { update: (piece) => void sha256.update(piece), ended: () => digestText(sha256.digest('base64')) }
+}
 
 export type PeerRequest = {
   method: string
   target: string
   from: CellName
   to: CellName
-  /** Null: a stream, or none. */
+  /** All that it will have, in lower case, but those that are answered. */
+  headers: Headers
   body: Uint8Array | null
 }
 
-/** The headers that make a request one of this cell. */
+/** The headers that make a request one of this cell, besides its own. */
 export function signedHeaders(key: KeyObject, { body, ...request }: PeerRequest, now: Instant): Headers {
   const digest = body && contentDigest(body)
-  const components = componentsOf({ ...request, digest })
+  const headers = { ...request.headers, ...(digest === null ? {} : { 'content-digest': digest }) }
+  const components = componentsOf({ ...request, headers })
   const nonce = randomBytes(12).toString('base64url')
   const parameters = `;created=${Math.floor(now / 1000)};nonce="${nonce}";keyid="${request.from}";tag="holdfast-peer"`
   const signature = sign(null, Buffer.from(signatureBase(components, parameters), 'latin1'), key)
@@ -82,7 +110,7 @@ export type ReceivedRequest = {
   headers: Readonly<Record<string, string | string[] | undefined>>
 }
 
-/** `digest` is what the content-digest of the body must be; null when the body streams. */
+/** `digest` is what the content-digest of the body must be; null when it has none. */
 export type PeerSender = { from: CellName; digest: string | null }
 
 export type PeerVerifier = {
@@ -130,7 +158,8 @@ export function createPeerVerifier(options: PeerVerifierOptions): PeerVerifier {
       const base = Buffer.from(signatureBase(componentsOf(signed), parameters), 'latin1')
       if (!key || !verify(null, base, key, signature)) return refused('peer_signature_invalid')
       if (!nonces.isNew(`${signed.from} ${nonce}`, created, second)) return refused('peer_replayed')
-      return accepted({ from: sender.name, digest: signed.digest })
+      const digest = signed.headers['content-digest']
+      return accepted({ from: sender.name, digest: digest === undefined ? null : String(digest) })
     },
   }
 }
@@ -146,14 +175,7 @@ function signatureOf({ method, target, headers }: ReceivedRequest): Found | unde
   if (!covered || !parameters || !nonce || !encoded || keyId !== from || !isCellName(from)) return undefined
   const signature = Buffer.from(encoded, 'base64')
   if (signature.toString('base64') !== encoded) return undefined // other bits at its end say the same bytes
-  const isForwarded = target.startsWith('/v1/')
-  const signed: Signed = {
-    method,
-    target,
-    from,
-    to: text('holdfast-to'),
-    digest: isForwarded ? null : text('content-digest'),
-  }
+  const signed: Signed = { method, target, from, to: text('holdfast-to'), headers }
   if (covered !== coveredIn(componentsOf(signed))) return undefined
   return { signed, created: Number(created), nonce, parameters, signature }
 }

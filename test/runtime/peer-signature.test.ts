@@ -23,7 +23,8 @@ const [eu1, us1, ap1] = ['eu1', 'us1', 'ap1'] as CellName[] as [CellName, CellNa
 const now = instant(1_780_000_000_000)
 const keys = { eu1: cellKeyOf(newCellKey()), us1: cellKeyOf(newCellKey()), ap1: cellKeyOf(newCellKey()) }
 const body = Buffer.from('{"sku":"A-1","units":3}')
-const request: PeerRequest = { method: 'POST', target: '/peer/v1/ask', from: us1, to: eu1, body }
+const headers = { 'content-type': 'application/json', 'idempotency-key': 'k', 'x-request-id': 'r-1' }
+const request: PeerRequest = { method: 'POST', target: '/peer/v1/ask', from: us1, to: eu1, headers, body }
 
 const verifierAt = (at: Instant = now, states: Record<string, string> = {}) =>
   createPeerVerifier({
@@ -40,7 +41,7 @@ const verifierAt = (at: Instant = now, states: Record<string, string> = {}) =>
 const received = (sent: PeerRequest = request, key = keys.us1, at: Instant = now): ReceivedRequest => ({
   method: sent.method,
   target: sent.target,
-  headers: signedHeaders(key, sent, at),
+  headers: { ...sent.headers, ...signedHeaders(key, sent, at) },
 })
 
 const codeOf = (found: ReturnType<ReturnType<typeof verifierAt>['senderOf']>) => (found.ok ? 'taken' : found.code)
@@ -112,10 +113,23 @@ describe('a request of a peer', () => {
     expect(codeOf(verifier.senderOf(received()))).toBe('taken')
   })
 
-  it('that forwards a client’s request needs no digest, and only there', () => {
-    const forwarded = (target: string) => received({ ...request, target, body: null })
-    expect(verifierAt().senderOf(forwarded('/v1/orders?limit=3'))).toMatchObject({ ok: true, value: { digest: null } })
-    expect(codeOf(verifierAt().senderOf(forwarded('/peer/v1/ask')))).toBe('peer_signature_invalid')
+  it('without a body has no digest, and none can be added', () => {
+    const sent = received({ ...request, target: '/v1/orders?limit=3', body: null })
+    const more = (added: object) => verifierAt().senderOf({ ...sent, headers: { ...sent.headers, ...added } })
+    expect(more({})).toMatchObject({ ok: true, value: { digest: null } })
+    expect(codeOf(more({ 'content-digest': contentDigest(body) }))).toBe('peer_signature_invalid')
+  })
+
+  it('is refused when a header that says what is asked is added or taken away, and of no other', () => {
+    const withHeader = (name: string, value: string | undefined) => {
+      const sent = received()
+      return codeOf(verifierAt().senderOf({ ...sent, headers: { ...sent.headers, [name]: value } }))
+    }
+    for (const name of ['authorization', 'if-match', 'prefer', 'holdfast-visitor', 'holdfast-client-secret'])
+      expect(withHeader(name, 'x')).toBe('peer_signature_invalid')
+    for (const name of ['idempotency-key', 'content-type', 'content-digest'])
+      expect(withHeader(name, undefined)).toBe('peer_signature_invalid')
+    for (const name of ['traceparent', 'x-forwarded-for', 'user-agent']) expect(withHeader(name, 'x')).toBe('taken')
   })
 
   it.each([
@@ -136,7 +150,7 @@ describe('a request of a peer', () => {
 
   it('is refused when any bit of what was signed, or of its signature, is another', () => {
     const sent = received({ ...request, target: '/peer/v1/ask?a=1' })
-    const fields = ['method', 'target', ...Object.keys(sent.headers)]
+    const fields = ['method', 'target', ...Object.keys(sent.headers).filter((name) => name !== 'x-request-id')]
     const verifier = verifierAt()
     fc.assert(
       fc.property(fc.constantFrom(...fields), fc.nat(), fc.nat(7), (field, at, bit) => {

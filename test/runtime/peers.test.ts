@@ -1,4 +1,5 @@
 // What a cell knows of the others, over real HTTP and through gaps that close, fall silent and open again.
+import { connect } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
 import type { CellName } from '../../src/base/ids.ts'
 import { refused } from '../../src/base/result.ts'
@@ -245,9 +246,43 @@ describe('a request to a peer', () => {
   const signed = (from: PeerCell, to: PeerCell, body: string) =>
     signedHeaders(
       from.key,
-      { method: 'POST', target: '/peer/v1/echo', from: from.name, to: to.name, body: Buffer.from(body) },
+      {
+        ...{ method: 'POST', target: '/peer/v1/echo', from: from.name, to: to.name },
+        headers: { 'content-type': 'application/json' },
+        body: Buffer.from(body),
+      },
       systemClock.now(),
     )
+
+  it('that nobody has signed is refused before its body is there, and the connection ends', async () => {
+    const [, us] = await openPair({ handlers: () => echo })
+    const { hostname, port } = new URL(us.gap.url)
+    const socket = connect(Number(port), hostname)
+    socket.write(
+      'POST /peer/v1/echo HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 4000000\r\n\r\n',
+    )
+    const parts: Buffer[] = []
+    for await (const part of socket) parts.push(part)
+    expect(Buffer.concat(parts).toString()).toMatch(/^HTTP\/1.1 401 .*peer_signature_invalid/s)
+  })
+
+  it('is refused while its cell has too many under way, and its greetings are answered', async () => {
+    const enough = Promise.withResolvers<never>()
+    const [eu] = await openPair({ servedMax: 2, handlers: () => ({ ...echo, wait: () => enough.promise }) })
+    const waiting = [1, 2].map(() => eu.peers.call(us1, 'wait', null, { deadlineMs: 20_000 }))
+    const isRefused = () =>
+      eu.peers.call(us1, 'echo', 1, soon).then(
+        () => false,
+        ({ code }) => code === 'overloaded',
+      )
+    await eventually(isRefused)
+    const heardAt = eu.peers.lastHeardAt(us1)!
+    await eventually(() => eu.peers.lastHeardAt(us1)! > addMs(heardAt, 1_000))
+    expect(eu.peers.isUp(us1)).toBe(true)
+    enough.resolve(null as never)
+    await Promise.all(waiting)
+    await eventually(async () => !(await isRefused()))
+  })
 
   it('is refused without a signature, with another body, and when it comes again', async () => {
     const [eu, us] = await openPair({ handlers: () => echo })

@@ -15,10 +15,12 @@ export type HttpCells = {
   change(cells: Record<string, Partial<TopologyCell>>): void
   /** Cells that the others know to be down. */
   down: Set<string>
-  /** Headers under which `from` forwards to `to`. */
-  signed(from: string, to: string, method: string, path: string): Record<string, string>
+  /** Headers under which `from` forwards to `to`: those given, and what signs them. */
+  signed(from: string, to: string, method: string, path: string, more: Forwarded): Record<string, string>
   stop(): Promise<void>
 }
+
+type Forwarded = { headers: Record<string, string>; body?: string }
 
 /** `others` are in the topology, at the URL given, and nothing of ours. */
 export async function openHttpCells(names: readonly string[], others: Record<string, string> = {}): Promise<HttpCells> {
@@ -73,9 +75,10 @@ export async function openHttpCells(names: readonly string[], others: Record<str
     topology: () => topology,
     change,
     down,
-    signed(from, to, method, target) {
-      const request = { method, target, from: from as CellName, to: to as CellName, body: null }
-      return signedHeaders(keys.get(from)!, request, systemClock.now())
+    signed(from, to, method, target, { headers, body }) {
+      const bytes = body === undefined ? null : Buffer.from(body)
+      const request = { method, target, from: from as CellName, to: to as CellName, headers, body: bytes }
+      return { ...headers, ...signedHeaders(keys.get(from)!, request, systemClock.now()) }
     },
     async stop() {
       await Promise.all(Object.values(cells).map((cell) => cell.stop()))

@@ -87,6 +87,8 @@ export type PeerCellOptions = {
   names: readonly string[]
   handlers?: (name: CellName) => Record<string, PeerHandler>
   latencyMs?: number
+  /** Requests of one cell that another answers at once. */
+  servedMax?: number
   clockOf?: (name: CellName) => Clock
 }
 
@@ -121,7 +123,9 @@ export async function openPeerCells(options: PeerCellOptions): Promise<PeerCell[
       now: (options.clockOf?.(name) ?? systemClock).now,
     })
     const handlers = new Map<string, PeerHandler>(Object.entries(options.handlers?.(name) ?? {}))
-    await app.register(async (bytes) => peerRoutes(bytes, { verifier, handlers, elapsedMs: systemClock.elapsedMs }))
+    const { servedMax } = options
+    const serving = { verifier, handlers, elapsedMs: systemClock.elapsedMs, ...(servedMax ? { servedMax } : {}) }
+    await app.register(async (bytes) => peerRoutes(bytes, serving))
     await app.listen({ host: '127.0.0.1', port: 0 })
     const gap = await openGap((app.server.address() as AddressInfo).port)
     described.push({
