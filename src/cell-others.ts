@@ -4,7 +4,7 @@ import type { KeyObject } from 'node:crypto'
 import type { CellName } from './base/ids.ts'
 import type { Json } from './base/json.ts'
 import { limits } from './base/limits.ts'
-import { cellNamed, firstCell } from './base/topology.ts'
+import { cellNamed, firstCell, isOneZone } from './base/topology.ts'
 import { startComparisons } from './cell-comparing.ts'
 import type { CellTopology } from './cell-topology.ts'
 import type { CellsHeard } from './gateway/cells.ts'
@@ -48,7 +48,7 @@ import { PeerRefused, PeerUnreachable } from './runtime/peer-requests.ts'
 import { createPeerVerifier } from './runtime/peer-signature.ts'
 import { createPeers, type PeerHandler, type Peers } from './runtime/peers.ts'
 import type { Database } from './runtime/pg.ts'
-import { copyReplica, type ReplicaKind, replicaConsumer, replicaHandler } from './runtime/replica.ts'
+import { copyReplica, type ReplicaKind, replicaConsumer, replicaHandler, toldTo } from './runtime/replica.ts'
 import { createReplicaAges, type ReplicaAges } from './runtime/replica-age.ts'
 import { heldWhileFrozen, type Standing } from './runtime/standing.ts'
 
@@ -116,11 +116,12 @@ export function startOthers(options: OthersOptions): Others {
   const comparing = createComparing({ database, told, peers, ...engine })
   const comparisons = startComparisons({ comparing, peers, standing, log, onError })
   const kinds = [...shopReplicas(options.keys), ...stockReplicas]
+  const mayKnow = (name: CellName) => isOneZone(topology.current(), cell, name)
   const [ages, stopping] = [createReplicaAges(metrics, clock.now), new AbortController()]
   const handlers = new Map<string, PeerHandler>([
     ['greet', peers.onGreeting],
-    ['log', createLogHandler(reader)],
-    ['replica', replicaHandler(told, kinds)],
+    ['log', createLogHandler(reader, toldTo(kinds, mayKnow))],
+    ['replica', replicaHandler(told, kinds, mayKnow)],
     ['ask', allotments.answerAsk],
     ['levels', (_, body) => otherCells.answerLevels(body)],
     ['credit', otherCells.answerCredit],

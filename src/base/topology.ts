@@ -75,6 +75,12 @@ export const regionOf = (cell: CellName): Region => cell.replace(/\d+$/, '')
 export const cellNamed = (topology: Topology, name: CellName): TopologyCell | undefined =>
   topology.cells.find((cell) => cell.name === name)
 
+/** Whether personal data of one may travel to the other. */
+export function isOneZone(topology: Topology, one: CellName, other: CellName): boolean {
+  const [zone, otherZone] = [one, other].map((name) => zoneOf(topology, regionOf(name)))
+  return zone === undefined ? regionOf(one) === regionOf(other) : zone === otherZone
+}
+
 /** It makes what every cell has from the beginning; the others receive it. */
 export const firstCell = (topology: Topology): CellName =>
   (topology.cells.find(({ state }) => state !== 'removed') ?? topology.cells[0]!).name

@@ -24,10 +24,19 @@ import { formatPosition, parsePosition } from './position.ts'
 
 type AnsweringLog = Pick<LogReader, 'page' | 'follow' | 'position' | 'oldestKept' | 'horizon' | 'lives'>
 
-/** The handler of the message `log`: waits for events that match, as long as it is asked to. */
-export function createLogHandler(reader: AnsweringLog): PeerHandler {
-  const answer = ({ events, nextPosition }: EventPage) =>
-    answerJson({ events, nextPosition, horizonPosition: reader.position(reader.horizon), lives: reader.lives })
+/**
+ * The handler of the message `log`: waits for events that match, as long as it is asked to. `told` is how a cell is told an event,
+ * if not as it stands.
+ */
+export function createLogHandler(
+  reader: AnsweringLog,
+  told: (to: CellName, event: LogEvent) => LogEvent = (_, event) => event,
+): PeerHandler {
+  const answer = (to: CellName, { events, nextPosition }: EventPage) =>
+    answerJson({
+      events: events.map((event) => told(to, event)),
+      ...{ nextPosition, horizonPosition: reader.position(reader.horizon), lives: reader.lives },
+    })
 
   /** The first page with events; else the last that was found when the time, the reader or its life ended. */
   async function awaited({ after, types, waitMs }: LogQuestion, signal: AbortSignal): Promise<EventPage | undefined> {
@@ -42,15 +51,15 @@ export function createLogHandler(reader: AnsweringLog): PeerHandler {
     return last
   }
 
-  return async (_, body, signal) => {
+  return async (from, body, signal) => {
     const question = readQuestion(body)
     if (!question) throw new RefusedRequest(refused('invalid_body', 'It is no question for events.'))
     const { after, types, limit } = question
-    if (limit === 0) return answer({ events: [], nextPosition: reader.position(await reader.oldestKept()) })
+    if (limit === 0) return answer(from, { events: [], nextPosition: reader.position(await reader.oldestKept()) })
     const found = await awaited(question, signal)
-    if (found) return answer(cutTo(limit, found, reader))
+    if (found) return answer(from, cutTo(limit, found, reader))
     const page = accepted(await reader.page({ after: after ?? undefined, types, limit }))
-    return answer(cutTo(limit, page, reader))
+    return answer(from, cutTo(limit, page, reader))
   }
 }
 

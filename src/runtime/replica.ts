@@ -35,6 +35,8 @@ export type ReplicaKind = {
   rowOf?(event: LogEvent, from: CellName): ReplicaRow
   /** Writes those rows that win over what is there. No key comes twice. Locks in the order that everybody does. */
   apply(session: Session, rows: readonly ReplicaRow[]): Promise<void>
+  /** As cells of another zone are told: personal data never leaves its own. */
+  withoutPersonal?(row: ReplicaRow): ReplicaRow
   /** Once they are committed, in the process that applied them. */
   applied?(rows: readonly ReplicaRow[]): void
 }
@@ -94,16 +96,33 @@ function notify(kind: ReplicaKind, rows: readonly ReplicaRow[]): void {
 
 type PageRequest = { kind: string; after: ReplicaKey; limit: number }
 
+/** Whether a cell may be told personal data. */
+export type MayKnow = (cell: CellName) => boolean
+
+/** How a peer that reads this cell's log is told an event. */
+export const toldTo =
+  (kinds: readonly ReplicaKind[], mayKnow: MayKnow) =>
+  (to: CellName, event: LogEvent): LogEvent => {
+    const less = kinds.find(({ type }) => type === event.type)?.withoutPersonal
+    if (!less || mayKnow(to)) return event
+    return { ...event, data: JSON.stringify(less(JSON.parse(event.data) as ReplicaRow)) }
+  }
+
 /** Answers the message `replica`: `{kind, after, limit}` is answered with `{rows}`, none when nothing is behind `after`. */
-export function replicaHandler(database: Pick<Database, 'query'>, kinds: readonly ReplicaKind[]): PeerHandler {
-  return async (_from, body) => {
+export function replicaHandler(
+  database: Pick<Database, 'query'>,
+  kinds: readonly ReplicaKind[],
+  mayKnow: MayKnow,
+): PeerHandler {
+  return async (from, body) => {
     const request = body as unknown as PageRequest
     const kind = kinds.find(({ name }) => name === request.kind)
     if (!kind) throw new RefusedRequest(refused('invalid_body')) // of a later release, perhaps
     const limit = Math.max(1, Math.min(request.limit, kind.pageMax))
     const params: Param[] = [...request.after, limit]
     const found = await database.query<{ row: ReplicaRow }>(kind.pageSql, params)
-    return { rows: found.map(({ row }) => row) }
+    const { withoutPersonal } = kind
+    return { rows: found.map(({ row }) => (withoutPersonal && !mayKnow(from) ? withoutPersonal(row) : row)) }
   }
 }
 

@@ -7,7 +7,7 @@ import { createPostgresStore } from '../../src/modules/orders/engine-postgres.ts
 import { makeMonthPartitions } from '../../src/modules/orders/housekeeping.ts'
 import { shopReplicas } from '../../src/modules/shops/replica.ts'
 import { createKeys, ensureShop, issueKey, type Keys, withdrawKey } from '../../src/modules/shops/service.ts'
-import { defaultSettings } from '../../src/modules/shops/settings.ts'
+import { defaultSettings, type Settings } from '../../src/modules/shops/settings.ts'
 import { addSettings } from '../../src/modules/shops/settings-store.ts'
 import { ensureMainLocation, writeLocation } from '../../src/modules/stock/reads.ts'
 import { stockReplicas } from '../../src/modules/stock/replica.ts'
@@ -89,13 +89,13 @@ export const changes = {
     const key = found[nth % Math.max(1, found.length)]
     if (key) await withdrawKey(database, { shopId, id: key.id }, name)
   },
-  set: ({ database, name }: ReplicaCell, seconds: number) =>
+  set: ({ database, name }: ReplicaCell, seconds: number, more: Partial<Settings> = {}) =>
     database.transaction((session) =>
       addSettings(session, {
         shopId,
         keyId: null,
         ifVersion: null,
-        settings: { ...defaultSettings, reservation_seconds: seconds },
+        settings: { ...defaultSettings, reservation_seconds: seconds, ...more },
         cell: name,
       }),
     ),

@@ -1815,7 +1815,7 @@ export interface components {
                 };
                 review: {
                     /**
-                     * @description E-mail addresses whose orders are reviewed; case does not matter.
+                     * @description E-mail addresses whose orders are reviewed; case does not matter. Only cells of the zone in which they were set have them: each zone has lists of its own.
                      * @default []
                      */
                     emails: string[];
@@ -1832,7 +1832,7 @@ export interface components {
                 };
                 refuse: {
                     /**
-                     * @description E-mail addresses whose orders are refused; case does not matter.
+                     * @description E-mail addresses whose orders are refused; case does not matter. Only cells of the zone in which they were set have them: each zone has lists of its own.
                      * @default []
                      */
                     emails: string[];
@@ -4774,7 +4774,7 @@ export interface operations {
                         };
                         review?: {
                             /**
-                             * @description E-mail addresses whose orders are reviewed; case does not matter.
+                             * @description E-mail addresses whose orders are reviewed; case does not matter. Only cells of the zone in which they were set have them: each zone has lists of its own.
                              * @default []
                              */
                             emails?: string[];
@@ -4791,7 +4791,7 @@ export interface operations {
                         };
                         refuse?: {
                             /**
-                             * @description E-mail addresses whose orders are refused; case does not matter.
+                             * @description E-mail addresses whose orders are refused; case does not matter. Only cells of the zone in which they were set have them: each zone has lists of its own.
                              * @default []
                              */
                             emails?: string[];

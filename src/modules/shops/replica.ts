@@ -1,7 +1,10 @@
 // Shops, keys and settings as every cell has them: the rows as they travel, how they are paged, and how those of another
 // cell are applied. A shop keeps its number; its secret and the hashes of keys go from cell to cell only.
+
+import type { Json } from '../../base/json.ts'
 import { limits } from '../../base/limits.ts'
 import type { ReplicaKind } from '../../runtime/replica.ts'
+import { type SettingsBody, withoutPersonal } from './settings.ts'
 
 // `row` in answers of the statements that write, and in pages: every column, so that it is whole elsewhere.
 export const shopRow = `json_build_object('id', s.id, 'code', s.code, 'name', s.name, 'live', s.live, 'secret', s.secret,
@@ -11,6 +14,19 @@ export const keyRow = `json_build_object('shop_id', k.shop_id, 'id', k.id, 'hash
   'written_by', k.written_by) as row`
 export const settingsRow = `json_build_object('shop_id', t.shop_id, 'version', t.version, 'settings', t.settings,
   'changed_at', t.changed_at, 'key_id', t.key_id, 'written_by', t.written_by) as row`
+
+/**
+ * The settings of a row `t` as they count in this zone. One that was told by a cell of another zone has no addresses: those of the
+ * newest version before it that was set in this zone go on, in whatever order the versions have come.
+ */
+export const settingsHere = `
+  case when t.settings #> '{risk,review,emails}' is not null then t.settings else coalesce((
+    select jsonb_set(
+      jsonb_set(t.settings::jsonb, '{risk,review,emails}', o.settings::jsonb #> '{risk,review,emails}'),
+      '{risk,refuse,emails}', o.settings::jsonb #> '{risk,refuse,emails}')::json
+    from shops.settings o
+    where o.shop_id = t.shop_id and o.version < t.version and o.settings #> '{risk,review,emails}' is not null
+    order by o.version desc limit 1), t.settings) end as settings`
 
 const shopsPageSql = `select ${shopRow} from shops.shops s where s.id > $1 order by s.id limit $2`
 const applyShopsSql = `
@@ -39,14 +55,17 @@ const settingsPageSql = `
 const lockShopsSql = `
   select id from shops.shops
   where id in (select shop_id from json_populate_recordset(null::shops.settings, $1)) order by id for no key update`
-// Two cells that set a shop's settings at once both wrote the version that followed: one of them stands.
+// Two cells that set a shop's settings at once both wrote the version that followed: one of them stands. What a cell of another
+// zone has told first, without addresses, gives way to the same with them.
 const applySettingsSql = `
   insert into shops.settings as t (shop_id, version, settings, changed_at, key_id, written_by)
   select shop_id, version, settings, changed_at, key_id, written_by
   from json_populate_recordset(null::shops.settings, $1) order by shop_id, version
   on conflict (shop_id, version) do update set settings = excluded.settings, changed_at = excluded.changed_at,
     key_id = excluded.key_id, written_by = excluded.written_by
-  where t.written_by < excluded.written_by`
+  where t.written_by < excluded.written_by
+    or (t.written_by = excluded.written_by and t.settings #> '{risk,review,emails}' is null
+      and excluded.settings #> '{risk,review,emails}' is not null)`
 
 export const shopKind: ReplicaKind = {
   name: 'shop',
@@ -81,6 +100,7 @@ export const settingsKind: ReplicaKind = {
     await session.run(lockShopsSql, [text]) // as whoever sets them here does
     await session.run(applySettingsSql, [text])
   },
+  withoutPersonal: (row) => ({ ...row, settings: withoutPersonal(row.settings as SettingsBody) as Json }),
 }
 
 /** With what this process remembers of keys: a key that was revoked elsewhere is refused as soon as its row is here. */

@@ -5,13 +5,13 @@ import type { Instant } from '../../base/time.ts'
 import type { Database } from '../../runtime/pg.ts'
 import type { Session } from '../../runtime/pg-session.ts'
 import { type ReplicaRow, tellWritten } from '../../runtime/replica.ts'
-import { settingsKind, settingsRow } from './replica.ts'
+import { settingsHere, settingsKind, settingsRow } from './replica.ts'
 import type { Settings, SettingsBody } from './settings.ts'
 
 /** As it was stored, perhaps before some field existed. */
 export type SettingsRecord = { version: number; settings: SettingsBody; changed_at: Instant; key_id: Uuid | null }
 
-const columns = 't.version, t.settings, t.changed_at, t.key_id'
+const columns = `t.version, t.changed_at, t.key_id, ${settingsHere}`
 const currentSql = `
   select ${columns} from shops.settings t where t.shop_id = $1 order by t.version desc limit 1`
 const historySql = `

@@ -36,7 +36,10 @@ const words = (pattern: string, description: string) =>
 
 const list = (done: string) =>
   closed({
-    emails: words('^[^\\s@]+@[^\\s@]+$', `E-mail addresses whose orders are ${done}; case does not matter.`),
+    emails: words(
+      '^[^\\s@]+@[^\\s@]+$',
+      `E-mail addresses whose orders are ${done}; case does not matter. Only cells of the zone in which they were set have them: each zone has lists of its own.`,
+    ),
     email_domains: words('^[^\\s@.]+(\\.[^\\s@.]+)*$', `Domains, with their subdomains, whose orders are ${done}.`),
     countries: words('^[A-Z]{2}$', `Countries to which orders are ${done}.`),
   })
@@ -133,6 +136,17 @@ function withDefaults(schema: SchemaNode, value: unknown): unknown {
 /** Whole settings from the parts that were given. */
 export const settingsOf = (given: SettingsBody): Settings => withDefaults(Shape as SchemaNode, given) as Settings
 export const defaultSettings: Settings = settingsOf({})
+
+/** As cells of another zone are told: the addresses of people stay where they were set. */
+export function withoutPersonal(settings: SettingsBody): SettingsBody {
+  const { risk } = settings
+  if (!risk) return settings
+  const [review, refuse] = [risk.review, risk.refuse].map((given) => {
+    const { emails: _, ...rest } = given ?? {}
+    return rest
+  })
+  return { ...settings, risk: { ...risk, review: review!, refuse: refuse! } }
+}
 
 /** What no schema can say: currencies and countries must exist. */
 export function refusedSettings({ risk }: Settings): Refused | undefined {

@@ -6,7 +6,7 @@ import type { Database } from '../../runtime/pg.ts'
 import type { Session } from '../../runtime/pg-session.ts'
 import { textArray } from '../../runtime/pg-values.ts'
 import { type ReplicaRow, tellWritten } from '../../runtime/replica.ts'
-import { keyKind, keyRow, shopKind, shopRow } from './replica.ts'
+import { keyKind, keyRow, settingsHere, shopKind, shopRow } from './replica.ts'
 import type { SettingsBody } from './settings.ts'
 import type { KeyKind, Scope } from './types.ts'
 
@@ -32,7 +32,7 @@ const findKeySql = `
   select k.shop_id, k.id, k.kind, to_json(k.scopes) as scopes, encode(s.secret, 'hex') as secret, newest.settings
   from shops.keys k join shops.shops s on s.id = k.shop_id
   left join lateral (
-    select settings from shops.settings where shop_id = k.shop_id order by version desc limit 1
+    select ${settingsHere} from shops.settings t where t.shop_id = k.shop_id order by t.version desc limit 1
   ) newest on true
   where k.hash = decode($1, 'hex') and k.revoked_at is null`
 

@@ -5,14 +5,15 @@ import type { CellName, Sku } from '../../../src/base/ids.ts'
 import type { Json } from '../../../src/base/json.ts'
 import { instant } from '../../../src/base/time.ts'
 import { readShop } from '../../../src/modules/shops/service.ts'
-import { readHistory } from '../../../src/modules/shops/settings-store.ts'
+import { defaultSettings } from '../../../src/modules/shops/settings.ts'
+import { readHistory, readSettings } from '../../../src/modules/shops/settings-store.ts'
 import { readLocations, readPolicy } from '../../../src/modules/stock/reads.ts'
 import { postgresBus } from '../../../src/runtime/bus-postgres.ts'
 import { systemClock } from '../../../src/runtime/clock.ts'
 import { type LogReader, startLogReader } from '../../../src/runtime/logreader.ts'
 import { openMetrics } from '../../../src/runtime/metrics.ts'
 import type { PeerLog } from '../../../src/runtime/peer-log.ts'
-import { copyReplica, replicaConsumer, replicaHandler } from '../../../src/runtime/replica.ts'
+import { copyReplica, replicaConsumer, replicaHandler, toldTo } from '../../../src/runtime/replica.ts'
 import { createReplicaAges } from '../../../src/runtime/replica-age.ts'
 import { receive, shopId, submission } from '../../support/engine.ts'
 import { eventually } from '../../support/eventually.ts'
@@ -79,6 +80,30 @@ describe('what one cell has written', () => {
     expect(await logOf(us)).toEqual([]) // whoever wants it reads the log of the cell that wrote it
   })
 
+  test('is told to another zone without addresses, which come once somebody of their own zone tells them', async () => {
+    const refused = async () => (await readSettings(us.database, shopId))!.settings.risk?.refuse?.emails
+    const risk = { ...defaultSettings.risk, refuse: { ...defaultSettings.risk.refuse, emails: ['a@example.com'] } }
+    await changes.set(eu, 60, { risk })
+    await changes.set(eu, 120)
+    const log = await logOf(eu)
+    await deliver(
+      eu.name,
+      us,
+      log.map((event) => toldTo(eu.kinds, () => false)(us.name, event)),
+    )
+    expect(await refused()).toBeUndefined()
+    await deliver(
+      eu.name,
+      us,
+      log.filter(({ data }) => !data.includes('a@example.com')),
+    )
+    expect(await refused()).toEqual([])
+    const handler = replicaHandler(eu.database, eu.kinds, () => true)
+    await copyReplica((body) => handler(us.name, body, AbortSignal.timeout(5_000)), us.database, us.kinds)
+    expect((await readHistory(us.database, shopId, 2, 1))[0]!.settings.risk?.refuse?.emails).toEqual(['a@example.com'])
+    expect(await stateOf(us)).toEqual(await stateOf(eu))
+  })
+
   test('bites at once: a key that was revoked elsewhere is refused though it is still remembered', async () => {
     const { text } = await changes.issue(eu)
     await all(eu, us)
@@ -118,7 +143,7 @@ describe('what one cell has written', () => {
     await changes.revoke(eu, 1)
     await changes.locate(eu, 'north', 3)
     await changes.police(eu, 'A-1', { tracking: 'none', regions: ['eu', 'us'], group: 'hall' })
-    const handler = replicaHandler(eu.database, eu.kinds)
+    const handler = replicaHandler(eu.database, eu.kinds, () => true)
     const ask = (body: Json) => handler(us.name, body, new AbortController().signal)
     await copyReplica(ask, us.database, us.kinds)
     expect(await stateOf(us)).toEqual(await stateOf(eu))
