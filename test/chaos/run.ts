@@ -4,12 +4,12 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { createClient } from '../../sdk/src/client.ts'
+import { findPorts } from '../../src/cli/ports.ts'
 import { isAlive } from '../../src/runtime/embedded-postmaster.ts'
 import { eventually } from '../support/eventually.ts'
 import {
@@ -89,7 +89,7 @@ export async function runCrashes({ seed, goesOn, hurry, onKill }: RunOptions): P
 type Files = { data: string; journal: string; stripeFile: string; seed: number }
 
 async function openScene({ data, journal, stripeFile, seed }: Files): Promise<Scene> {
-  const [port, stripePort] = [await freePort(), await freePort()]
+  const [port, stripePort] = (await findPorts({ host: '127.0.0.1', port: 0, count: 2 })) as [number, number]
   const stripe = await startStripe({ port: stripePort, file: stripeFile, serverPort: port })
   const server = await startServer({ data, port, stripePort })
   await createClient({ url: server.url, key: 'sk_dev' }).stock.adjust(
@@ -174,14 +174,4 @@ async function stopClient(client: ChildProcess): Promise<void> {
   client.kill('SIGTERM')
   await eventually(() => client.exitCode !== null || client.signalCode !== null, stopMsMax)
   if (client.exitCode !== 0) throw new Error(`the client of the crash test ended with ${client.exitCode}`)
-}
-
-/** The same after a restart, since the client knows no other. */
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1')
-  await once(probe, 'listening')
-  const { port } = probe.address() as { port: number }
-  probe.close()
-  await once(probe, 'close')
-  return port
 }

@@ -1,8 +1,8 @@
 // Several whole cells that know and talk to each other as real ones do, each on a database of its own, listening in this process.
-import { createServer } from 'node:net'
 import type { CellName } from '../../src/base/ids.ts'
 import type { Topology, TopologyCell, topologyJson } from '../../src/base/topology.ts'
 import { topologyAtStart } from '../../src/base/topology-start.ts'
+import { findPorts } from '../../src/cli/ports.ts'
 import type { DatabaseUrl } from '../../src/runtime/database-url.ts'
 import { cellKeyOf, newCellKey, publicKeyOf } from '../../src/runtime/peer-keys.ts'
 import { eventually } from './eventually.ts'
@@ -22,23 +22,22 @@ export async function openTalkingCells(
   geo: Record<string, DatabaseUrl> = {},
 ): Promise<TalkingCells> {
   const keys = new Map(names.map((name) => [name, cellKeyOf(newCellKey())]))
-  const ports = new Map<string, number>()
-  for (const name of names) ports.set(name, await freePort())
-  const started = names.map((name) => ({
+  const ports = await findPorts({ host: '127.0.0.1', port: 0, count: names.length })
+  const started = names.map((name, at) => ({
     name: name as CellName,
-    url: `http://127.0.0.1:${ports.get(name)}`,
+    url: `http://127.0.0.1:${ports[at]}`,
     publicKey: publicKeyOf(keys.get(name)!),
   }))
   const topology = topologyAtStart(undefined, started) as Topology
   const cells: Record<string, HttpCell> = {}
-  for (const name of names) {
+  for (const [at, name] of names.entries()) {
     const url = geo[name]
     cells[name] = await openHttpCell(url ? { durability: 'geo' } : {}, {
       ...(url ? { url } : {}),
       name,
       key: keys.get(name)!,
       atStart: (stored) => stored ?? topology,
-      port: ports.get(name)!,
+      port: ports[at]!,
       isFirst: name === names[0],
     })
   }
@@ -60,12 +59,4 @@ export async function openTalkingCells(
       await Promise.all(all.map((cell) => cell.stop()))
     },
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as { port: number }
-  await new Promise((resolve) => server.close(resolve))
-  return port
 }
