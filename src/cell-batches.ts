@@ -9,35 +9,35 @@ import type { CommandOutcome, Submission } from './modules/orders/types.ts'
 import { type BatcherOptions, createBatcher } from './runtime/batch.ts'
 import type { Clock } from './runtime/clock.ts'
 import type { Config } from './runtime/config.ts'
-import { type Gate, GateShut, gatedDatabase, openGate, startGate } from './runtime/gate.ts'
+import { changingGate, type Gate, GateShut, gatedDatabase, startGate } from './runtime/gate.ts'
 import type { ServerLife } from './runtime/gate-state.ts'
 import type { Log } from './runtime/log.ts'
 import type { Metrics } from './runtime/metrics.ts'
 import type { Database } from './runtime/pg.ts'
 import { failureClass } from './runtime/pg-failure.ts'
-import { CellFrozen, type Standing } from './runtime/standing.ts'
+import { CellFrozen, CellIsolated, type Standing } from './runtime/standing.ts'
 
 export type CellGateOptions = {
   database: Database
-  durability: Config['durability'] | undefined
   clock: Clock
   metrics: Metrics
   log: Pick<Log, 'info' | 'error'>
   onError: (error: unknown) => void
 }
 
-/** The gate, and the database as everything uses it that tells others what it has written. */
-export function openCellGate({ database, durability, clock, metrics, log, onError }: CellGateOptions) {
-  if (durability !== 'geo') return { gate: openGate, gated: database }
-  const gate = startGate({
-    database,
-    clock,
-    onError,
-    onChange: (isShut) =>
-      isShut
-        ? log.error('the standby is out of reach: nothing new is taken until it is back')
-        : log.info('the standby has what was committed: the gate is open'),
-  })
+/** The gate, open until it is set, and the database as everything uses it that tells others what it has written. */
+export function openCellGate({ database, clock, metrics, log, onError }: CellGateOptions) {
+  const gate = changingGate(() =>
+    startGate({
+      database,
+      clock,
+      onError,
+      onChange: (isShut) =>
+        isShut
+          ? log.error('the standby is out of reach: nothing new is taken until it is back')
+          : log.info('the standby has what was committed: the gate is open'),
+    }),
+  )
   metrics.gaugeOf('holdfast_gate_shut', '1 while the standby is out of reach', () => (gate.isShut ? 1 : 0))
   return { gate, gated: gatedDatabase(database, gate) }
 }
@@ -51,6 +51,8 @@ export type BatchesOptions = Pick<BatcherOptions<Submission, CommandOutcome>, 'o
   startedAt: Instant
   gate: Gate
   standing: Pick<Standing, 'frozen' | 'look'>
+  /** It hears no other cell, and is to sell nothing then. */
+  isIsolated(): boolean
   /** Told of all rows of a SKU of which some have changed. */
   onRows?: EngineOptions['onRows']
   /** Told of every batch that may leave. `sinceMs`: when it began, on the clock that never goes back. */
@@ -61,10 +63,13 @@ export type BatchesOptions = Pick<BatcherOptions<Submission, CommandOutcome>, 'o
 const isForFrozen = ({ command }: Submission): boolean =>
   command.kind === 'receive_units' || command.kind === 'remember_sent'
 
+/** What takes units for somebody. What was sold goes on being paid, shipped, cancelled. */
+const selling = new Set<Submission['command']['kind']>(['place_order', 'place_hold', 'exchange_order', 'edit_order'])
+
 export type Batches = ReturnType<typeof startBatches>
 
 export function startBatches(options: BatchesOptions) {
-  const { cell, database, config, clock, gate, standing, startedAt, onRows, onCommitted, ...told } = options
+  const { cell, database, config, clock, gate, standing, isIsolated, startedAt, onRows, onCommitted, ...told } = options
   const lives = new Map<number, ServerLife>()
   /** Whether what the lane runs now may be done while the cell is frozen. */
   const mending = new Map<number, boolean>()
@@ -90,7 +95,7 @@ export function startBatches(options: BatchesOptions) {
       if (standing.frozen && !mending.get(lane)) throw new CellFrozen(false)
       const outcomes = await engine.run(lane, submissions, onWriting)
       const leave = (): void => onCommitted(submissions, outcomes, sinceMs)
-      if (gate !== openGate) return { outcomes, mayLeave: gate.pass(lives.get(lane)!).then(leave) }
+      if (!gate.isOpen) return { outcomes, mayLeave: gate.pass(lives.get(lane)!).then(leave) }
       leave()
       return outcomes
     },
@@ -107,6 +112,7 @@ export function startBatches(options: BatchesOptions) {
     async submit(submission: Submission): Promise<CommandOutcome> {
       if (standing.frozen && !isForFrozen(submission)) throw new CellFrozen(false)
       if (gate.isShut) throw new GateShut('the standby is out of reach', false)
+      if (selling.has(submission.command.kind) && isIsolated()) throw new CellIsolated()
       return batcher.submit(submission)
     },
     closeSessions: store.close,

@@ -6,7 +6,7 @@ import type { CellRoutesOptions } from './gateway/cells.ts'
 import { hasOpenOrders } from './modules/orders/reads.ts'
 import { hasOperations } from './modules/payments/sums.ts'
 import { hasUnits, locationsAt } from './modules/stock/reads.ts'
-import type { Config } from './runtime/config.ts'
+import { type Config, termsOf } from './runtime/config.ts'
 import { keepLatest } from './runtime/latest.ts'
 import { cellKeyOf, newCellKey, publicKeyOf } from './runtime/peer-keys.ts'
 import type { Database } from './runtime/pg.ts'
@@ -17,7 +17,7 @@ export type CellTopologyOptions = {
   /** Undefined when it keeps what it knows. */
   atStart: KeepTopologyOptions['atStart'] | undefined
   database: Database
-  config: Partial<Pick<Config, 'port' | 'httpBetweenCells'>>
+  config: Partial<Pick<Config, 'port' | 'httpBetweenCells' | 'durability' | 'onIsolation' | 'standbyRegion'>>
   onError(error: unknown): void
 }
 
@@ -26,13 +26,15 @@ export type CellTopology = Pick<CellRoutesOptions, 'whyNotEmptied' | 'peers' | '
 export async function startCellTopology(options: CellTopologyOptions): Promise<CellTopology> {
   const { cell, atStart, database, config, onError } = options
   const rules: TopologyRules = { httpAnywhere: config.httpBetweenCells ?? false }
-  const topology = await keepTopology({
+  const left = keepLatest(() => whatIsLeft({ cell, database, hasOthers: hasOthers(topology.current(), cell) }))
+  const topology: TopologyKeeper = await keepTopology({
     cell,
     database,
+    rules,
     onError,
+    whyNotEmptied: () => left.result({ fresh: true }),
     atStart: atStart ?? ((stored) => stored ?? topologyAtStart(undefined, [alone(options)], rules)),
   })
-  const left = keepLatest(() => whatIsLeft({ cell, database, hasOthers: hasOthers(topology.current(), cell) }))
   const peers = { isUp: () => false, rttMs: () => 0, lastHeardAt: () => null, dataAsOf: () => null }
   return { topology, rules, peers, whyNotEmptied: () => left.result({ fresh: true }) }
 }
@@ -56,5 +58,5 @@ async function whatIsLeft({ cell, database, hasOthers }: Left): Promise<string |
 /** A cell that was given no key has one for the topology only: it talks to no other. */
 function alone({ cell, config }: CellTopologyOptions): StartedCell {
   const url = new URL(`http://127.0.0.1:${config.port ?? 0}`).origin
-  return { name: cell, url, publicKey: publicKeyOf(cellKeyOf(newCellKey())) }
+  return { name: cell, url, publicKey: publicKeyOf(cellKeyOf(newCellKey())), ...termsOf(config) }
 }

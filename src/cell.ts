@@ -9,6 +9,7 @@ import { firstCell } from './base/topology.ts'
 import { openCellGate, startBatches } from './cell-batches.ts'
 import { type Others, startOthers } from './cell-others.ts'
 import { openProviders, startCellPayments } from './cell-payments.ts'
+import { keepPromises, ownTerms, watchIsolation } from './cell-promises.ts'
 import { startCellTopology } from './cell-topology.ts'
 import { startCellWebhooks } from './cell-webhooks.ts'
 import { createApp, drainApp } from './gateway/app.ts'
@@ -69,7 +70,15 @@ export type CellDeps = {
     Partial<
       Pick<
         Config,
-        'batchRowsMax' | 'durability' | 'stripe' | 'webhookPorts' | 'port' | 'httpBetweenCells' | 'latencyMs'
+        | 'batchRowsMax'
+        | 'durability'
+        | 'standbyRegion'
+        | 'onIsolation'
+        | 'stripe'
+        | 'webhookPorts'
+        | 'port'
+        | 'httpBetweenCells'
+        | 'latencyMs'
       >
     >
   log: Log
@@ -107,15 +116,17 @@ async function openGround(deps: CellDeps) {
   const { lives, findShop, startedAt } = await prepare(own, cell, { clock, isFirst })
   const metrics = openMetrics({ fixed: { cell }, process: true })
   const standing = await keepStanding({
-    ...{ database: own, durability: config.durability, clock, onError: warn(log, 'standing') },
+    ...{ database: own, durability: ownTerms(cells.topology, cell).durability, clock, onError: warn(log, 'standing') },
     onChange: (frozen) =>
       frozen
         ? log.error({ why: frozen.why }, 'frozen: it may have gone back, and sells nothing until holdfast reconcile')
         : log.info('it sells again'),
   })
   metrics.gaugeOf('holdfast_frozen', '1 while it waits to be reconciled', () => (standing.frozen ? 1 : 0))
-  const gating = { database: own, durability: config.durability, clock, metrics, log, onError: warn(log, 'gate') }
+  const gating = { database: own, clock, metrics, log, onError: warn(log, 'gate') }
   const { gate, gated: database } = openCellGate(gating)
+  const keeping = { cell, topology: cells.topology, database: own, gate, standing }
+  const promises = await keepPromises({ ...keeping, onError: warn(log, 'what the topology says') })
   const reading = { database: own, gate, lives, now: clock.elapsedMs, onError: warn(log, 'log reader') }
   const reader = await startLogReader(reading)
   const reports = busReports(metrics, log)
@@ -124,6 +135,7 @@ async function openGround(deps: CellDeps) {
     cells,
     findShop,
     gate,
+    promises,
     startedAt,
     reports,
     standing,
@@ -134,14 +146,15 @@ async function openGround(deps: CellDeps) {
 /** On a migrated database. `app` is ready to listen; `stop` answers what is in flight and closes all but the database. */
 export async function buildCell(deps: CellDeps): Promise<CellParts> {
   const { cell, config, log, key } = deps
-  const { cells, findShop, gate, startedAt, reports, standing, shared } = await openGround(deps)
+  const { cells, findShop, gate, promises, startedAt, reports, standing, shared } = await openGround(deps)
   const { database, bus, reader, clock, metrics } = shared
   const readOrder = createOrderReader(database)
   const waiting = createWaiting(readOrder, reader)
   let others: Others | undefined
+  const isIsolated = watchIsolation({ ...shared, topology: cells.topology }, () => others?.hearsNobody() ?? false)
   const batcher = startBatches({
     ...shared,
-    ...{ startedAt, gate, standing },
+    ...{ startedAt, gate, standing, isIsolated },
     onRows: key && ((rows) => others?.sawRows(rows)),
     onCommitted(submissions, outcomes, sinceMs) {
       waiting.saw(outcomes)
@@ -192,7 +205,7 @@ export async function buildCell(deps: CellDeps): Promise<CellParts> {
     log,
     traffic: countTraffic(metrics, clock.elapsedMs),
     requestPrefix: randomBytes(5).toString('hex'),
-    unreadyReasons: () => unreadyReasons({ database, gate, standing, clock }, findShop),
+    unreadyReasons: () => unreadyReasons({ database, gate, standing, clock, isIsolated }, findShop),
     async audit(wanted) {
       const [units, money] = await Promise.all([auditor.result(wanted), ledger.audit.result(wanted)])
       return { units, money }
@@ -224,6 +237,7 @@ export async function buildCell(deps: CellDeps): Promise<CellParts> {
       await bus.close()
       await batcher.stop()
       await reader.stop()
+      await promises.stop()
       await cells.topology.stop()
       await batcher.closeSessions()
       await gate.stop()
@@ -272,13 +286,17 @@ function openDeadLetters(database: Database, cell: CellName, submit: SubmitSettl
   ])
 }
 
-type Ground = { database: Database; gate: Gate; standing: Standing; clock: Clock }
+type Ground = { database: Database; gate: Gate; standing: Standing; clock: Clock; isIsolated(): boolean }
 
-async function unreadyReasons({ database, gate, standing, clock }: Ground, findShop: FindShop): Promise<string[]> {
+async function unreadyReasons(
+  { database, gate, standing, clock, isIsolated }: Ground,
+  findShop: FindShop,
+): Promise<string[]> {
   const found = Promise.all([database.query('select 1'), findShop()]).then(
     ([, shop]) => [
       ...(standing.frozen ? ['frozen'] : []),
       ...(gate.isShut ? ['standby_unreachable'] : []),
+      ...(isIsolated() ? ['isolated'] : []),
       ...(shop ? [] : ['shop_not_received']),
     ],
     () => ['database_unreachable'],

@@ -36,7 +36,7 @@ export async function runCell({ config, cell, databaseUrl, log, atStart, key }: 
   const database = openDatabase({
     url: databaseUrl,
     applicationName: `holdfast ${cell}`,
-    synchronousCommit: config.durability === 'geo' ? 'local' : undefined, // the gate waits, and COMMIT does not
+    synchronousCommit: 'local', // until it is known whether anything is to wait for a standby: it may be gone, and nothing is answered yet
   })
   try {
     const applied = await migrate(database, await readMigrations(migrationSources))

@@ -340,6 +340,13 @@ export const errorTable = {
     'Order from another cell; what belongs to this one waits Retry-After.',
     'Run holdfast reconcile: it tells what is missing.',
   ),
+  cell_isolated: kind(
+    503,
+    'The cell hears no other, and sells nothing until it does; nothing was done',
+    true,
+    'Wait Retry-After, then send it again with the same key, or order from another cell.',
+    'Look at the network between the cells; holdfast cells set NAME --on-isolation sell lets it go on alone.',
+  ),
   cell_unreachable: kind(
     503,
     'The cell that it belongs to is out of reach',

@@ -106,6 +106,7 @@ export const limits = {
   cellUrlCharactersMax: 200,
   topologyPollMs: 1_000, // until the other processes of a cell know
   cellCommandMsMax: 10_000, // for a command about the topology to be answered
+  topologyVersionsAheadMax: 10_000, // that a peer has changed it since this cell was last heard
   topologyVersionMax: 999_999_999, // as many digits as an ETag of ours has
 
   // Payments
@@ -317,6 +318,7 @@ export const limits = {
   peerGreetEveryMs: 500,
   peerGreetMsMax: 1_000, // half the world away, a connection and a question take 700
   peerGreetingsMax: 3, // under way at once, so that a peer that is silent is known to be so after two of them: 1.5 s
+  isolatedMs: 1_500, // nobody was heard for so long: three greetings of each
   peerFailuresMax: 2, // in a row; then it is down
   peerPatienceMsMin: 200, // who waits for less says nothing of the peer when it is late
   peerMessagePauseMs: 2_000, // after peerFailuresMax late answers to a message in a row it is not asked for so long

@@ -2,6 +2,7 @@
 // now. Cells that start from equal topologies find equal ones, so that none of them has to be first.
 import type { CellName } from './ids.ts'
 import {
+  type CellTerms,
   cellNamed,
   checkTopology,
   regionOf,
@@ -13,8 +14,8 @@ import {
   withRegion,
 } from './topology.ts'
 
-/** What is known of a cell before it runs. */
-export type StartedCell = Pick<TopologyCell, 'name' | 'url' | 'publicKey'>
+/** What is known of a cell before it runs. Its terms count when it is new: after that they are the topology's. */
+export type StartedCell = Pick<TopologyCell, 'name' | 'url' | 'publicKey'> & Partial<CellTerms>
 
 /** One cell at least. `stored` is what the cell at hand knows; undefined for one that has never run. */
 export function topologyAtStart(
@@ -53,17 +54,17 @@ function problemsOf(stored: Topology, { name, publicKey }: StartedCell, pointer:
 }
 
 const activeCell = (cell: StartedCell): TopologyCell => ({
-  ...cell,
-  state: 'active',
   durability: 'local',
   onIsolation: 'sell',
   standby: null,
+  ...cell,
+  state: 'active',
 })
 
 /** Regions that are in no zone yet are in `world`, which has no borders. */
-function zonesWith(zones: Topology['zones'], cells: readonly { name: CellName }[]): Topology['zones'] {
-  return cells.reduce((all, { name }) => {
-    const region = regionOf(name)
+function zonesWith(zones: Topology['zones'], cells: readonly StartedCell[]): Topology['zones'] {
+  const places = cells.flatMap(({ name, standby }) => [regionOf(name), ...(standby ? [standby.region] : [])])
+  return places.reduce((all, region) => {
     return all.some(({ regions }) => regions.includes(region)) ? all : withRegion(all, 'world', region)
   }, zones)
 }

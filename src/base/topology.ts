@@ -19,6 +19,8 @@ export type TopologyCell = {
   onIsolation: OnIsolation
   standby: { region: Region } | null
 }
+/** What a cell promises, and how. */
+export type CellTerms = Pick<TopologyCell, 'durability' | 'onIsolation' | 'standby'>
 /** Regions between which personal data may travel. */
 export type Zone = { name: string; regions: Region[] }
 /** `by`: the cell at which this version was made. */
@@ -57,9 +59,14 @@ export type TopologyProblemCode =
   | 'name_dropped'
   | 'not_draining'
   | 'key_changed'
+  | 'not_emptied'
 
 /** `httpAnywhere`: cells may call each other without TLS beyond loopback, as in a private network. */
-export type TopologyRules = { httpAnywhere?: boolean }
+export type TopologyRules = {
+  httpAnywhere?: boolean
+  /** There were others between the two, which were not seen: a cell may have drained in one and be removed in the next. */
+  severalVersions?: boolean
+}
 
 export const topologyPatterns = {
   name: cellNamePattern,
@@ -126,6 +133,7 @@ export const canonicalTopology = (topology: Topology): string => canonicalJson(t
 export type TopologyChange =
   | { kind: 'add'; cell: TopologyCell; zone?: string } // to a region that is in no zone yet, `zone` brings it into that one
   | { kind: 'drain' | 'activate' | 'remove'; name: CellName }
+  | { kind: 'set'; name: CellName; terms: Partial<CellTerms> }
 
 /** The next version, made at `by`, or the first thing that keeps it from being. */
 export function changeTopology(
@@ -152,9 +160,11 @@ function changed(topology: Topology, change: TopologyChange): Topology {
     const grown = isPlaced || change.zone === undefined ? zones : withRegion(zones, change.zone, regionOf(cell.name))
     return { ...topology, zones: grown, cells: [...cells, cell] }
   }
-  const state = ({ drain: 'draining', activate: 'active', remove: 'removed' } as const)[change.kind]
-  return { ...topology, cells: cells.map((cell) => (cell.name === change.name ? { ...cell, state } : cell)) }
+  const changes = change.kind === 'set' ? change.terms : { state: stateAfter[change.kind] }
+  return { ...topology, cells: cells.map((cell) => (cell.name === change.name ? { ...cell, ...changes } : cell)) }
 }
+
+const stateAfter = { drain: 'draining', activate: 'active', remove: 'removed' } as const
 
 /** The region in the zone of this name, which is made when there is none. */
 export function withRegion(zones: readonly Zone[], name: string, region: Region): Zone[] {
@@ -169,12 +179,16 @@ export function checkNextTopology(
   rules: TopologyRules = {},
 ): Topology | TopologyProblem[] {
   const found = checked(next, rules)
-  const problems = [...orderProblems(before, next), ...(Array.isArray(found) ? found : [])]
+  const problems = [...orderProblems(before, next, rules), ...(Array.isArray(found) ? found : [])]
   return problems.length === 0 ? next : problems
 }
 
 /** A name stays for ever; what was removed stays as it was. */
-function orderProblems(before: Topology, next: Topology): TopologyProblem[] {
+function orderProblems(
+  before: Topology,
+  next: Topology,
+  { severalVersions = false }: TopologyRules,
+): TopologyProblem[] {
   const dropped = before.cells.filter(({ name }) => !cellNamed(next, name))
   const problems = dropped.map(({ name }) =>
     problem(
@@ -189,13 +203,22 @@ function orderProblems(before: Topology, next: Topology): TopologyProblem[] {
     if (earlier?.state === 'removed') {
       if (!isSameCell(earlier, cell))
         problems.push(problem(`${pointer}/name`, 'name_used', `${cell.name} was removed: its name is not used again.`))
-    } else if (cell.state === 'removed' && earlier?.state === 'active')
+    } else if (cell.state === 'removed' && earlier?.state === 'active' && !severalVersions)
       problems.push(problem(`${pointer}/state`, 'not_draining', `${cell.name} is not draining: only that is removed.`))
+    const isRepeated = cellNamed(next, cell.name) !== cell
+    if (earlier && earlier.state !== 'removed' && !isRepeated && earlier.publicKey !== cell.publicKey)
+      problems.push(
+        problem(
+          `${pointer}/public_key`,
+          'key_changed',
+          `${cell.name} has another key: a cell keeps its own, and another one has another name.`,
+        ),
+      )
   }
   return problems
 }
 
-const isSameCell = (a: TopologyCell, b: TopologyCell): boolean =>
+export const isSameCell = (a: TopologyCell, b: TopologyCell): boolean =>
   canonicalJson(cellJson(a)) === canonicalJson(cellJson(b))
 
 /** Everything that does not fit together in a topology of the right shape; the topology itself when all does. */

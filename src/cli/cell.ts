@@ -3,11 +3,12 @@
 import { basename, dirname } from 'node:path'
 import type { CellName } from '../base/ids.ts'
 import type { Json } from '../base/json.ts'
-import { checkTopology, type Topology, topologyJson } from '../base/topology.ts'
+import { cellNamed, checkTopology, type Topology, topologyJson } from '../base/topology.ts'
 import { type CellOptions, runCell } from '../main.ts'
-import { type Config, readConfig } from '../runtime/config.ts'
+import { type Config, overruledFlags, readConfig } from '../runtime/config.ts'
+import type { DatabaseUrl } from '../runtime/database-url.ts'
 import { type Log, openLog } from '../runtime/log.ts'
-import { checkServer, checkStandbys } from '../runtime/preflight.ts'
+import { checkServer, checkStandbys, type Server as FoundServer } from '../runtime/preflight.ts'
 import { asStartFailure, StartFailure, type StartFailureCode } from '../runtime/start-failure.ts'
 import type { TopologyKeeper } from '../runtime/topology.ts'
 import { type CellDatabase, embeddedPostgres, externalPostgres } from './cell-postgres.ts'
@@ -35,15 +36,16 @@ export async function cell([folder = '', ...args]: string[]): Promise<number> {
   const stopping = whenToldToStop(log)
   let database: CellDatabase | undefined
   try {
+    const given = await topologyGiven(folder, config)
     database = config.databaseUrl
       ? externalPostgres(config.databaseUrl)
-      : await embeddedPostgres({ folder, config, log, stopping })
+      : await embeddedPostgres({ folder, servers: serversOf(given, config), config, log, stopping })
     const server = await checkServer(database.url)
-    if (config.durability === 'geo') await checkStandbys(server.url)
     const key = await cellKeyIn(config.cellKey ?? cellKeyFile(folder))
-    const atStart = await topologyFor(folder, config)
+    const atStart = startingWith({ ...given, name, config, log, database, server })
     const running = await runCell({ config, cell: name, databaseUrl: database.url, log, atStart, key })
     shareTopology(running.topology)
+    keepStandbys(running.topology, { name, database, log })
     report({ type: 'ready', cell: name, url: running.url, postgres: server.version, adopted: database.adopted })
     await aborted(stopping)
     await running.stop()
@@ -60,16 +62,50 @@ export async function cell([folder = '', ...args]: string[]): Promise<number> {
   }
 }
 
-/** What counts is decided between the file and what the cell has stored. */
-async function topologyFor(
-  folder: string,
-  { topology: file = '', httpBetweenCells }: Config,
-): Promise<CellOptions['atStart']> {
+type Given = { given: Topology; isOwn: boolean }
+
+async function topologyGiven(folder: string, { topology: file = '', httpBetweenCells }: Config): Promise<Given> {
   const data = dirname(folder)
   const isOwn = file === ownTopologyFile(data)
   const given = isOwn ? await readOwnTopology(data) : await readTopologyFile(file, { httpAnywhere: httpBetweenCells })
   if (!given) throw new StartFailure('topology_refused', `There is no topology ${file}.`)
-  return (stored) => countingTopology(stored, given, isOwn)
+  return { given, isOwn }
+}
+
+/** How many may share this machine, before it is known what each cell has stored. */
+const serversOf = ({ given }: Given, { cells }: Config): number =>
+  given.cells.filter(({ name, durability }) => cells.includes(name) && durability === 'geo').length + cells.length
+
+type Starting = Given &
+  Pick<CellOptions, 'config' | 'log'> & {
+    name: CellName
+    database: CellDatabase
+    server: FoundServer & { url: DatabaseUrl }
+  }
+
+/** What counts is decided between the file and what the cell has stored. Its standby is there before anything waits for it. */
+function startingWith({ given, isOwn, name, config, log, database, server }: Starting): CellOptions['atStart'] {
+  return async (stored) => {
+    const counting = countingTopology(stored, given, isOwn)
+    const self = Array.isArray(counting) ? undefined : cellNamed(counting, name)
+    if (!self) return counting
+    for (const line of overruledFlags(config, self)) log.warn(line)
+    // Later that is for the gate to find: a cell whose standby is gone starts, and serves reads.
+    if (!stored && config.databaseUrl && self.durability === 'geo') await checkStandbys(server.url)
+    await database.keepStandby(self)
+    return counting
+  }
+}
+
+/** As the topology changes. */
+function keepStandbys(
+  topology: TopologyKeeper,
+  { name, database, log }: Pick<Starting, 'name' | 'database' | 'log'>,
+): void {
+  topology.onChange((changed) => {
+    const self = cellNamed(changed, name)
+    if (self) database.keepStandby(self).catch((err) => log.error({ err }, 'the standby is not as the topology says'))
+  })
 }
 
 /** The parent keeps the newest in its file, and offers what it changes. */

@@ -3,6 +3,7 @@
 import { type CellList, type Client, HoldfastError } from '@holdfast/sdk'
 import type { CellName } from '../base/ids.ts'
 import {
+  type CellTerms,
   cellNamed,
   changeTopology,
   checkTopology,
@@ -56,6 +57,28 @@ export async function changeCell(
   const seen = await see(client)
   const word = change.kind === 'drain' ? 'drains' : 'is active'
   return put(client, seen, changed(seen, change), `${change.name} ${word}`)
+}
+
+/** Made local at the cell itself, which alone may say that its answers need not wait; all else at whatever cell was asked. */
+export async function setTerms(
+  client: Client,
+  { name, terms }: { name: CellName; terms: Partial<CellTerms> },
+  at: (url: string) => Client,
+): Promise<Told> {
+  const first = await see(client)
+  const cell = cellNamed(first.topology, name)
+  const isLowered = cell?.durability === 'geo' && terms.durability === 'local'
+  const where = isLowered && first.self !== name ? at(cell.url) : client
+  const seen = where === client ? first : await seeItself(where, cell!)
+  const next = changed(seen, { kind: 'set', name, terms })
+  const { durability, onIsolation, standby } = cellNamed(next, name)!
+  const stands = standby ? `, its standby in ${standby.region}` : ''
+  return put(
+    where,
+    seen,
+    next,
+    `${name} is ${durability}${stands}; alone it ${onIsolation === 'stop' ? 'stops' : 'sells'}`,
+  )
 }
 
 /** At the cell itself, which alone knows what of it is in flight. */

@@ -4,18 +4,20 @@ import { parseArgs } from 'node:util'
 import { type Client, createClient } from '@holdfast/sdk'
 import { type CellName, isCellName } from '../base/ids.ts'
 import { limits } from '../base/limits.ts'
-import { durabilities, onIsolations } from '../base/topology.ts'
+import { type CellTerms, durabilities, onIsolations } from '../base/topology.ts'
 import { controlCells, tellKey } from './cells-control.ts'
-import { addCell, changeCell, listCells, type Newcomer, removeCell } from './cells-topology.ts'
+import { addCell, changeCell, listCells, type Newcomer, removeCell, setTerms } from './cells-topology.ts'
 import { usage } from './failure.ts'
 
 export const cellsHelp = `Usage: holdfast cells list --url URL [--key KEY]
        holdfast cells add NAME --at URL [--its-key KEY] [--zone ZONE] [--durability local|geo]
                               [--on-isolation sell|stop] [--standby REGION]
+       holdfast cells set NAME [--durability local|geo] [--on-isolation sell|stop] [--standby REGION|none]
        holdfast cells drain | activate | remove NAME
        holdfast cells list | stop NAME | start NAME | add NAME | key NAME [--data DIR]
 
-The first three change which cells there are, at any cell that runs; all others hear of it within a second. add brings in a cell
+All but the last line are about the topology, at any cell that runs; all others hear of it within a second. set changes what a cell
+promises while it runs: local also takes its standby away, unless told where that stays. add brings in a cell
 that runs alone at --at. One that drains takes nothing new; when list says that it is emptied, it can be removed, and its name
 is never used again. The last line is about the cells that a holdfast start runs on this machine: stop lets one answer what it
 has taken and stops its processes, PostgreSQL included, while the others go on; start answers when it is ready again; add makes
@@ -27,8 +29,8 @@ another one on the next free port. key tells the public key of a cell, for a top
   --its-key KEY       the key of the new one [that of --key]
   --zone ZONE         for a region that is in no zone yet
   --durability WORD   local, or geo: nothing is answered before its standby has it [local]
-  --on-isolation WORD what it does when it reaches nobody: sell or stop [sell]
-  --standby REGION    where its standby is
+  --on-isolation WORD what it does while it hears no other cell: sell or stop [sell]
+  --standby REGION    where its standby is; none: nowhere
   --data DIR          of the holdfast start that runs them [.holdfast]
   --json              the last line of standard output is one JSON object`
 
@@ -38,8 +40,8 @@ const options = {
   at: { type: 'string' },
   'its-key': { type: 'string' },
   zone: { type: 'string' },
-  durability: { type: 'string', default: 'local' },
-  'on-isolation': { type: 'string', default: 'sell' },
+  durability: { type: 'string' },
+  'on-isolation': { type: 'string' },
   standby: { type: 'string' },
   data: { type: 'string' },
   json: { type: 'boolean', default: false },
@@ -84,6 +86,11 @@ function workOf([action, name, ...rest]: string[], values: Values): () => Promis
       const change = { kind: action, name: cell() } as const
       return () => changeCell(clientOf(values), change)
     }
+    case 'set': {
+      const change = { name: cell(), terms: termsIn(values) }
+      if (Object.keys(change.terms).length === 0) throw usage('Say --durability, --on-isolation or --standby.')
+      return () => setTerms(clientOf(values), change, (url) => clientOf({ ...values, url }))
+    }
     case 'remove': {
       const gone = cell()
       return () => removeCell(clientOf(values), gone, (url) => clientOf({ ...values, url }))
@@ -98,7 +105,7 @@ function workOf([action, name, ...rest]: string[], values: Values): () => Promis
       return () => addCell(clientOf(values), newcomer, its)
     }
     default:
-      throw usage('Say list, add, drain, activate, remove, stop, start or key. See holdfast cells --help.')
+      throw usage('Say list, add, set, drain, activate, remove, stop, start or key. See holdfast cells --help.')
   }
 }
 
@@ -110,14 +117,23 @@ function clientOf({ url = 'http://127.0.0.1:8080', key }: Pick<Values, 'url' | '
 function newcomerOf(name: CellName, values: Values): Newcomer {
   if (values.at === undefined || !URL.canParse(values.at))
     throw usage('--at must be the address of the new cell, such as https://us1.example.com.')
-  const { zone, standby } = values
+  const { zone } = values
   return {
     name,
     url: new URL(values.at).origin,
-    durability: wordOf('--durability', values.durability, durabilities),
-    onIsolation: wordOf('--on-isolation', values['on-isolation'], onIsolations),
-    standby: standby === undefined ? null : { region: standby },
+    ...{ durability: 'local', onIsolation: 'sell', standby: null, ...termsIn(values) },
     ...(zone === undefined ? {} : { zone }),
+  }
+}
+
+/** Those that were said. */
+function termsIn({ durability, 'on-isolation': onIsolation, standby }: Values): Partial<CellTerms> {
+  const isLocal = durability === 'local' && standby === undefined
+  return {
+    ...(durability === undefined ? {} : { durability: wordOf('--durability', durability, durabilities) }),
+    ...(onIsolation === undefined ? {} : { onIsolation: wordOf('--on-isolation', onIsolation, onIsolations) }),
+    ...(standby === undefined ? {} : { standby: standby === 'none' ? null : { region: standby } }),
+    ...(isLocal ? { standby: null } : {}),
   }
 }
 

@@ -6,7 +6,7 @@ import type { CellName } from '../base/ids.ts'
 import { cellNamed, changeTopology, newerTopology, type Topology } from '../base/topology.ts'
 import type { StartedCell } from '../base/topology-start.ts'
 import { originOf } from '../main.ts'
-import type { Config } from '../runtime/config.ts'
+import { type Config, termsOf } from '../runtime/config.ts'
 import { openLog } from '../runtime/log.ts'
 import { CommandFailure } from './failure.ts'
 import { findPortFrom, findPorts } from './ports.ts'
@@ -105,14 +105,13 @@ function namesOf(data: string, { cells, standardCells, databaseUrl }: Config, ea
   return { wanted, names: [...new Set([...wanted, ...others])] }
 }
 
-async function placeCell(data: string, config: Config, name: CellName, port: number): Promise<StartedCell> {
+async function placeCell(data: string, config: Config, name: CellName, port: number): Promise<Required<StartedCell>> {
   const publicKey = config.cellKey ? await publicKeyIn(config.cellKey) : await ensureCellKey(join(data, name))
-  return { name, url: originOf(config.host, port), publicKey }
+  return { name, url: originOf(config.host, port), publicKey, ...termsOf(config) }
 }
 
-function withCell(topology: Topology, place: StartedCell): Topology {
-  const cell = { ...place, state: 'active', durability: 'local', onIsolation: 'sell', standby: null } as const
-  const change = { kind: 'add', cell, zone: topology.zones[0]!.name } as const
+function withCell(topology: Topology, place: Required<StartedCell>): Topology {
+  const change = { kind: 'add', cell: { ...place, state: 'active' }, zone: topology.zones[0]!.name } as const
   const next = changeTopology(topology, change, topology.by, { httpAnywhere: true })
   if ('cells' in next) return next
   throw new CommandFailure(next.code, next.detail)

@@ -7,6 +7,7 @@ import type { CellName } from '../base/ids.ts'
 import { parseJson } from '../base/json.ts'
 import {
   cellNamed,
+  checkNextTopology,
   checkTopology,
   newerTopology,
   type Topology,
@@ -25,6 +26,8 @@ const refused = (line: string): StartFailure => new StartFailure('topology_refus
 export const ownTopologyFile = (data: string): string => join(data, 'topology.json')
 
 const ownRules: TopologyRules = { httpAnywhere: true }
+/** It was checked when it was read; it may be several versions ahead. */
+const givenRules: TopologyRules = { httpAnywhere: true, severalVersions: true }
 
 /** A lone cell may stand behind a proxy, and its own address is then http. */
 export const readOwnTopology = (data: string): Promise<Topology | undefined> =>
@@ -91,7 +94,7 @@ export async function ownTopology(
 export function countingTopology(stored: Topology | undefined, given: Topology, isOwn: boolean) {
   if (!stored) return given
   const newer = newerTopology(stored, given)
-  if (!isOwn) return newer
+  if (!isOwn) return newer === given && stored.cells.length > 1 ? checkNextTopology(stored, given, givenRules) : newer
   const started = given.cells.filter(({ name, state }) => state !== 'removed' && !isRemovedIn(newer, name))
   return topologyAtStart(withLoneKey(newer, started), started, ownRules)
 }

@@ -8,7 +8,6 @@ import { type Refused, refused } from '../base/result.ts'
 import { closed, nullable, oneOf, ref, Time } from '../base/schemas.ts'
 import { type Instant, toRfc3339 } from '../base/time.ts'
 import {
-  cellNamed,
   cellStates,
   checkNextTopology,
   checkTopology,
@@ -22,6 +21,7 @@ import {
   topologyJson,
   topologyPatterns,
 } from '../base/topology.ts'
+import { loweredBy, removedBy } from '../base/topology-following.ts'
 import type { Guard } from '../modules/shops/types.ts'
 import { etagOf, ifMatchOf, sendJson, sendRefused } from '../runtime/http.ts'
 import { documented } from '../runtime/http-document.ts'
@@ -43,7 +43,7 @@ const Cell = closed({
   public_key: Type.String({ pattern: topologyPatterns.publicKey, description: 'Ed25519, 32 bytes in base64url.' }),
   state: oneOf(cellStates, { description: '`removed` stays, so that the name is never used again.' }),
   durability: oneOf(durabilities, { description: '`geo`: nothing is answered before a standby has it.' }),
-  on_isolation: oneOf(onIsolations, { description: 'What it does when it reaches nobody.' }),
+  on_isolation: oneOf(onIsolations, { description: '`stop`: it takes no orders while it hears no other cell.' }),
   standby: nullable<Static<typeof standby>>(standby),
 })
 const parts = {
@@ -139,7 +139,7 @@ export function cellRoutes(app: FastifyInstance, options: CellRoutesOptions): vo
         operationId: 'putTopology',
         summary: 'Make the next version of the topology',
         description:
-          'Whole, over the version that If-Match names; the other cells hear of it by themselves. A cell that goes is first set to `draining`; when it has `emptied`, it is set to `removed` by this request to itself.',
+          'Whole, over the version that If-Match names; the other cells hear of it by themselves, and act on it without a restart. A cell that goes is first set to `draining`; when it has `emptied`, it is set to `removed` by this request to itself. A `geo` cell is made `local` by this request to itself too.',
         tags: ['cells'],
         versioned: true,
         body: TopologyBody,
@@ -160,7 +160,7 @@ export function cellRoutes(app: FastifyInstance, options: CellRoutesOptions): vo
       if (ifVersion !== before.version) return sendRefused(reply, refused('precondition_failed'))
       const next = nextTopology(options, before, request.body)
       if ('ok' in next) return sendRefused(reply, next)
-      const refusal = await refusedRemoval(options, before, next)
+      const refusal = await refusedHere(options, before, next)
       if (refusal) return sendRefused(reply, refusal)
       if (!(await topology.change(before, next))) return sendRefused(reply, refused('precondition_failed'))
       return sendVersioned(reply, next, topologyJson(next))
@@ -216,16 +216,20 @@ function nextTopology(
 const invalid = (problems: readonly TopologyProblem[]): Refused =>
   refused('topology_invalid', problems[0]!.detail, [...problems])
 
-/** Only the cell itself knows what of it is in flight. */
-async function refusedRemoval(
+/**
+ * Only the cell itself knows what of it is in flight; and only its own database tells that its answers need not wait any more, so that
+ * an old primary of it, whose standby was promoted, never hears so.
+ */
+async function refusedHere(
   { cell, whyNotEmptied }: CellRoutesOptions,
   before: Topology,
   next: Topology,
 ): Promise<Refused | undefined> {
-  const isThere = (name: CellName): boolean => (cellNamed(before, name)?.state ?? 'removed') !== 'removed'
-  const gone = next.cells.filter(({ name, state }) => state === 'removed' && isThere(name))
+  const gone = removedBy(before, next)
   const other = gone.find(({ name }) => name !== cell)
   if (other) return refused('cell_not_here', `${other.name} is removed at ${other.url}; this is ${cell}.`)
+  const lowered = loweredBy(before, next).find(({ name, state }) => name !== cell && state !== 'removed')
+  if (lowered) return refused('cell_not_here', `${lowered.name} is made local at ${lowered.url}; this is ${cell}.`)
   const why = gone.length > 0 ? await whyNotEmptied() : null
   return why === null ? undefined : refused('cell_not_emptied', why)
 }

@@ -12,7 +12,7 @@ import { RefusedRequest, schemaRefusal, sendRefused } from '../runtime/http.ts'
 import type { Log } from '../runtime/log.ts'
 import { isStreaming } from '../runtime/ndjson.ts'
 import { DatabaseUnavailable, failureClass } from '../runtime/pg-failure.ts'
-import { CellFrozen } from '../runtime/standing.ts'
+import { CellFrozen, CellIsolated } from '../runtime/standing.ts'
 
 export type FailureOptions = { log: Pick<Log, 'error' | 'warn'>; retryAfterSeconds(): number }
 
@@ -28,7 +28,13 @@ const fastifyCodes: Record<string, ErrorCode> = {
 }
 
 /** A second, and it may be over. */
-const asksToWait = new Set<ErrorCode>(['unavailable', 'outcome_unknown', 'standby_unreachable', 'cell_frozen'])
+const asksToWait = new Set<ErrorCode>([
+  'unavailable',
+  'outcome_unknown',
+  'standby_unreachable',
+  'cell_frozen',
+  'cell_isolated',
+])
 
 /** The database is there, but too many wait for it. */
 const fullCodes = new Set(['reads_full', 'transactions_full'])
@@ -39,6 +45,7 @@ function refusalOf(error: unknown): Refused | undefined {
   if (error instanceof Overloaded) return refused('overloaded')
   if (error instanceof GateShut && !error.mayHaveHappened) return refused('standby_unreachable')
   if (error instanceof CellFrozen && !error.mayHaveHappened) return refused('cell_frozen')
+  if (error instanceof CellIsolated) return refused('cell_isolated')
   if (error instanceof DatabaseUnavailable && fullCodes.has(error.code)) return refused('overloaded')
   if (error instanceof DatabaseUnavailable) return refused(error.mayHaveHappened ? 'outcome_unknown' : 'unavailable')
   if (failureClass(error) === 'rerun') return refused('unavailable') // its reruns were used up

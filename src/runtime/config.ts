@@ -3,6 +3,7 @@
 import { parseArgs } from 'node:util'
 import { type CellName, isCellName } from '../base/ids.ts'
 import { limits } from '../base/limits.ts'
+import { type CellTerms, durabilities, onIsolations } from '../base/topology.ts'
 import { type DatabaseUrl, serversOf } from './database-url.ts'
 import { StartFailure } from './start-failure.ts'
 
@@ -17,10 +18,10 @@ export type Config = {
   databaseUrl: string | undefined
   profile: Profile
   cells: CellName[]
-  /** Whether what a cell answers is on its own disk, or on a standby in another region as well. */
-  durability: 'local' | 'geo'
-  /** Of the embedded standby of a `geo` cell. */
-  standbyRegion: string
+  /** These three are of cells that are new: afterwards the topology has them. Undefined: not given. */
+  durability: CellTerms['durability'] | undefined
+  standbyRegion: string | undefined
+  onIsolation: CellTerms['onIsolation'] | undefined
   /** They are what a new data folder gets; in one that has had others since, those run too. */
   standardCells: boolean
   /** A file. Undefined: made from the cells that are started. */
@@ -106,18 +107,23 @@ export const optionTable = [
   {
     flag: 'durability',
     value: 'NAME',
-    default: 'local',
     meaning:
-      'local (what is answered is on the cell’s own disk) or geo (it is on a synchronous standby in another region as well).',
-    problem: (text) => oneOf(text, ['local', 'geo']),
+      'Of cells that are new: local, unless said (what is answered is on the cell’s own disk), or geo (it is on a synchronous standby in another region as well). Later holdfast cells set changes it.',
+    problem: (text) => oneOf(text, durabilities),
   },
   {
     flag: 'standby-region',
     value: 'REGION',
-    default: 'far',
     meaning:
-      'The region that the standby of a geo cell stands for where PostgreSQL is embedded: DIR/<cell>/standby-<region>.',
+      'Of cells that are new and geo: where their standby is; far, unless said. That of the embedded PostgreSQL is in DIR/<cell>/standby-<region>.',
     problem: (text) => (/^[a-z]([a-z0-9]{0,14}[a-z])?$/.test(text) ? undefined : 'must be a region, such as us'),
+  },
+  {
+    flag: 'on-isolation',
+    value: 'WORD',
+    meaning:
+      'Of cells that are new: what they do while they hear no other cell. sell, unless said, or stop. Later holdfast cells set changes it.',
+    problem: (text) => oneOf(text, onIsolations),
   },
   {
     flag: 'topology',
@@ -246,7 +252,8 @@ export function readConfig(args: readonly string[], environment: Record<string, 
     databaseUrl,
     profile,
     durability: text('durability') as Config['durability'],
-    standbyRegion: text('standby-region')!,
+    standbyRegion: text('standby-region'),
+    onIsolation: text('on-isolation') as Config['onIsolation'],
     cells: cells.split(',') as CellName[],
     standardCells: cells === standardCells,
     topology: text('topology'),
@@ -293,8 +300,6 @@ export function configFlags(config: Config): string[] {
     `--data=${config.data}`,
     `--profile=${config.profile}`,
     `--cells=${config.cells.join(',')}`,
-    `--durability=${config.durability}`,
-    `--standby-region=${config.standbyRegion}`,
     `--latency=${config.latencyMs}ms`,
     `--lanes=${config.lanes}`,
     `--batch-rows-max=${config.batchRowsMax}`,
@@ -302,10 +307,32 @@ export function configFlags(config: Config): string[] {
     `--log-level=${config.logLevel}`,
     `--webhook-ports=${config.webhookPorts.join(',')}`,
   ]
+  if (config.durability) flags.push(`--durability=${config.durability}`)
+  if (config.standbyRegion) flags.push(`--standby-region=${config.standbyRegion}`)
+  if (config.onIsolation) flags.push(`--on-isolation=${config.onIsolation}`)
   if (config.httpBetweenCells) flags.push('--http-between-cells')
   if (config.topology) flags.push(`--topology=${config.topology}`)
   if (config.cellKey) flags.push(`--cell-key=${config.cellKey}`)
   return config.jsonLogs ? [...flags, '--json-logs'] : flags
+}
+
+/** Of a cell that is new. */
+export function termsOf(config: Partial<Pick<Config, 'durability' | 'standbyRegion' | 'onIsolation'>>): CellTerms {
+  const { durability = 'local', standbyRegion = 'far', onIsolation = 'sell' } = config
+  return { durability, onIsolation, standby: durability === 'geo' ? { region: standbyRegion } : null }
+}
+
+/** Flags that say something else than the topology, which counts, as sentences. */
+export function overruledFlags(config: Config, { durability, onIsolation, standby }: CellTerms): string[] {
+  const isGeo = durability === 'geo'
+  const pairs: [flag: string, given: string | undefined, now: string][] = [
+    ['durability', config.durability, durability],
+    ['standby-region', isGeo ? config.standbyRegion : undefined, standby?.region ?? ''],
+    ['on-isolation', config.onIsolation, onIsolation],
+  ]
+  return pairs.flatMap(([flag, given, now]) =>
+    given === undefined || given === now ? [] : [`--${flag} ${given} is passed over: the topology says ${now}`],
+  )
 }
 
 function parseFlags(args: readonly string[]): Partial<Record<Flag, string>> {

@@ -56,10 +56,11 @@ const settings: EmbeddedSettings = {
   log_line_prefix: "'%m [%p] '",
 }
 
-/** Of one of several cells that share a machine. Nothing of a `geo` cell waits inside COMMIT: that is the gate's part. */
-export const settingsBeside = (cells: number, durability: 'local' | 'geo'): EmbeddedSettings => ({
-  shared_buffers: sharedBuffers(durability === 'geo' ? cells * 2 : cells),
-  ...(durability === 'geo' ? { synchronous_commit: 'local', max_slot_wal_keep_size: '4GB' } : {}),
+/** Of one of several servers that share a machine. Nothing waits inside COMMIT for a standby: that is the gate's part. */
+export const settingsBeside = (servers: number): EmbeddedSettings => ({
+  shared_buffers: sharedBuffers(servers),
+  synchronous_commit: 'local',
+  max_slot_wal_keep_size: '4GB',
 })
 
 /** Logic tests only: a crash may lose everything, a commit does not wait for the disk. */

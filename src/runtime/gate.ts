@@ -37,11 +37,41 @@ export type Gate = {
   pass(life: ServerLife): Promise<void>
   /** No standby has reached what it should for `gateShutMs`: nothing new is to be begun. */
   readonly isShut: boolean
+  /** Nothing waits: what is committed may leave at once. */
+  readonly isOpen: boolean
   stop(): Promise<void>
 }
 
 /** Of a cell whose answers wait for no standby. */
-export const openGate: Gate = { pass: () => Promise.resolve(), isShut: false, stop: () => Promise.resolve() }
+export const openGate: Gate = {
+  pass: () => Promise.resolve(),
+  isShut: false,
+  isOpen: true,
+  stop: () => Promise.resolve(),
+}
+
+/** One that is put up and taken away while the cell runs. Who waits when it is taken away is told to ask again. */
+export type ChangingGate = Gate & { set(isWanted: boolean): Promise<void> }
+
+export function changingGate(begin: () => Gate): ChangingGate {
+  let gate = openGate
+  return {
+    pass: (life) => gate.pass(life),
+    get isShut() {
+      return gate.isShut
+    },
+    get isOpen() {
+      return gate.isOpen
+    },
+    async set(isWanted) {
+      if (isWanted === !gate.isOpen) return
+      const before = gate
+      gate = isWanted ? begin() : openGate
+      await before.stop()
+    },
+    stop: () => gate.stop(),
+  }
+}
 
 export type GateOptions = {
   database: Pick<Database, 'openSession'>
@@ -131,6 +161,7 @@ export function startGate({ database, clock, onError, onChange }: GateOptions): 
     get isShut() {
       return shutNow()
     },
+    isOpen: false,
     async stop() {
       stopping.abort()
       nap.abort()
@@ -155,10 +186,10 @@ const readingOf = (life: ServerLife, { flushed, names, standbys }: ReadRow): Rea
  * Reads whose answers leave the cell: whatever they have seen is on the standby, so that nobody acts on what a region then loses.
  * A cell whose answers wait for no standby reads as always.
  */
-export const toldDatabase = (gated: Database, gate: Gate): Pick<Database, 'query'> =>
-  gate === openGate
-    ? gated
-    : { query: (text, params) => gated.transaction((session) => session.run(text, params ?? [])) }
+export const toldDatabase = (gated: Database, gate: Gate): Pick<Database, 'query'> => ({
+  query: (text, params) =>
+    gate.isOpen ? gated.query(text, params) : gated.transaction((session) => session.run(text, params ?? [])),
+})
 
 /** Writes through it answer when the gate has let them pass, whoever asked for them: a route, a consumer, a job. */
 export function gatedDatabase(database: Database, gate: Gate): Database {

@@ -134,7 +134,7 @@ async function advance(state: State, { gate = openGate }: HorizonOptions): Promi
   const last = row!.last
   if (last <= state.looked) return
   await writersGone(read, state.ended.signal)
-  if (gate !== openGate && !(await passes(gate, session.life))) return // the next turn asks again
+  if (!gate.isOpen && !(await passes(gate, session.life))) return // the next turn asks again
   if (state.ended.signal.aborted) return
   if (state.followers > 0) await readUpTo(state, read, last)
   else await skipTo(state, read, last)

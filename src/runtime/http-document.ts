@@ -57,6 +57,7 @@ const keyRefusals: ErrorCode[] = [
   'outcome_unknown',
   'standby_unreachable',
   'cell_frozen',
+  'cell_isolated',
 ]
 
 /** Of what may belong to another cell. */

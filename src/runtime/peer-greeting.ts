@@ -4,7 +4,15 @@ import { hash } from 'node:crypto'
 import type { CellName, Uuid } from '../base/ids.ts'
 import type { Json } from '../base/json.ts'
 import { type Instant, instant } from '../base/time.ts'
-import { canonicalTopology, checkTopology, type Topology, type TopologyRules, topologyJson } from '../base/topology.ts'
+import {
+  canonicalTopology,
+  checkTopology,
+  type Topology,
+  type TopologyProblem,
+  type TopologyRules,
+  topologyJson,
+} from '../base/topology.ts'
+import { removedBy } from '../base/topology-following.ts'
 import type { Clock } from './clock.ts'
 import type { Log } from './log.ts'
 
@@ -18,7 +26,7 @@ export type Greeting = {
 }
 
 export type GreetingOptions = {
-  topology: { current(): Topology; offer(topology: Topology): Promise<void> }
+  topology: { current(): Topology; offer(topology: Topology): Promise<TopologyProblem[]> }
   /** For what a peer offers. */
   rules?: TopologyRules
   /** The present life of this cell's database. */
@@ -60,14 +68,32 @@ export function readGreeting(value: Json): Greeting | undefined {
   return { incarnation: incarnation as Uuid, now: instant(now), isWell: well !== false, topologyHash, topology }
 }
 
-/** Takes what the greeting brings, if it is newer. What cannot be taken is told, and offered again with the next greeting. */
-export async function adoptTopology(options: GreetingOptions, from: CellName, said: Greeting): Promise<void> {
-  if (said.topology === undefined) return
-  const found = checkTopology(said.topology, options.rules)
-  if (Array.isArray(found)) return void options.log.warn({ peer: from, problems: found }, 'a topology with faults')
-  try {
-    await options.topology.offer(found)
-  } catch (err) {
-    options.log.warn({ err, peer: from }, 'a newer topology could not be stored')
+/**
+ * Takes what a greeting brings, if it is newer and may follow. What is refused is told once; it comes again with each greeting. `speaks`:
+ * the cell was heard just now. One that speaks was not removed, unless it says so itself.
+ */
+export function topologyAdopter(options: GreetingOptions, speaks: (cell: CellName) => boolean) {
+  const { topology, rules, log } = options
+  const told = new Map<CellName, string>()
+
+  async function problemsOf(from: CellName, offered: Json): Promise<TopologyProblem[]> {
+    const found = checkTopology(offered, rules)
+    if (Array.isArray(found)) return found
+    const alive = removedBy(topology.current(), found).find(({ name }) => name !== from && speaks(name))
+    if (!alive) return topology.offer(found)
+    const detail = `It removes ${alive.name}, which answers and does not say so.`
+    return [{ pointer: '/cells', code: 'not_emptied', detail }]
+  }
+
+  return async (from: CellName, said: Greeting): Promise<void> => {
+    if (said.topology === undefined) return
+    try {
+      const problems = await problemsOf(from, said.topology)
+      if (problems.length === 0 || told.get(from) === said.topologyHash) return
+      told.set(from, said.topologyHash)
+      log.warn({ peer: from, problems }, 'a topology that is refused')
+    } catch (err) {
+      log.warn({ err, peer: from }, 'a newer topology could not be stored')
+    }
   }
 }

@@ -13,12 +13,12 @@ import { RefusedRequest } from './http.ts'
 import type { Log } from './log.ts'
 import type { Metrics } from './metrics.ts'
 import {
-  adoptTopology,
   type Greeting,
   type GreetingOptions,
   greetingJson,
   hashOfTopology,
   readGreeting,
+  topologyAdopter,
 } from './peer-greeting.ts'
 import { rememberPeerLives } from './peer-lives.ts'
 import { openPeerRequests, PeerRefused, PeerUnreachable } from './peer-requests.ts'
@@ -36,6 +36,8 @@ export type Peers = {
   /** How far its clock is ahead of ours, as far as half a round trip tells; null when not known. */
   skewMs(cell: CellName): number | null
   lastHeardAt(cell: CellName): Instant | null
+  /** There are others, and none was heard for so long: no answer, no greeting. */
+  hearsNobody(ms: number): boolean
   /** The present life of its database, as it last said; null when it was not heard yet. */
   lifeOf(cell: CellName): Uuid | null
   /** Rejects with PeerUnreachable or PeerRefused. Whatever it asks for bears being done twice. */
@@ -71,8 +73,10 @@ type Peer = {
   skewMs: number | null
   /** By its greetings too, which tell nothing of the way there. */
   heardAt: Instant | null
+  /** The same, on the clock that never goes back. */
+  heardMs: number
   life: Uuid | null
-  /** On the clock that never goes back. */
+  /** By it alone, on that clock. */
   answeredMs: number
   inFlight: number
   /** Messages whose last answers were late. */
@@ -88,6 +92,7 @@ const unknownPeer = (): Peer => ({
   rttMs: 0,
   skewMs: null,
   heardAt: null,
+  heardMs: Number.NEGATIVE_INFINITY,
   life: null,
   answeredMs: Number.NEGATIVE_INFINITY,
   inFlight: 0,
@@ -104,6 +109,7 @@ export function createPeers(options: PeersOptions): Peers & { onGreeting: PeerHa
   const stopping = new AbortController()
   const report = reportsTo(options)
   const lives = rememberPeerLives()
+  const adopt = topologyAdopter(options, (cell) => peerOf(cell).heardMs > clock.elapsedMs() - limits.isolatedMs)
 
   function peerOf(cell: CellName): Peer {
     const peer = known.get(cell) ?? unknownPeer()
@@ -111,10 +117,15 @@ export function createPeers(options: PeersOptions): Peers & { onGreeting: PeerHa
     return peer
   }
 
+  function heard(peer: Peer): void {
+    peer.heardAt = clock.now()
+    peer.heardMs = clock.elapsedMs()
+  }
+
   function answered(cell: CellName): void {
     const peer = peerOf(cell)
-    peer.heardAt = clock.now()
-    peer.answeredMs = clock.elapsedMs()
+    heard(peer)
+    peer.answeredMs = peer.heardMs
     peer.failures = 0
   }
 
@@ -201,7 +212,7 @@ export function createPeers(options: PeersOptions): Peers & { onGreeting: PeerHa
     peer.rttMs = peer.rttMs === 0 ? ms : peer.rttMs + (ms - peer.rttMs) / 4
     peer.skewMs = said.now - (sent.at + ms / 2)
     setUp(cell, said.isWell, 'its database does not answer')
-    await adoptTopology(options, cell, said)
+    await adopt(cell, said)
     if (!isWhole && said.topologyHash !== hashOfTopology(topology.current())) await greet(cell, true)
   }
 
@@ -248,6 +259,11 @@ export function createPeers(options: PeersOptions): Peers & { onGreeting: PeerHa
     rttMs: (cell) => known.get(cell)?.rttMs ?? 0,
     skewMs: (cell) => known.get(cell)?.skewMs ?? null,
     lastHeardAt: (cell) => known.get(cell)?.heardAt ?? null,
+    hearsNobody(ms) {
+      const since = clock.elapsedMs() - ms
+      const all = others()
+      return all.length > 0 && all.every((cell) => peerOf(cell).heardMs < since)
+    },
     lifeOf: (cell) => known.get(cell)?.life ?? null,
     call,
     async onGreeting(from, body) {
@@ -255,9 +271,9 @@ export function createPeers(options: PeersOptions): Peers & { onGreeting: PeerHa
       if (!said) throw new RefusedRequest(refused('invalid_body', 'It is no greeting.'))
       if (!isOfOneCell(from, said)) throw new RefusedRequest(refused('cell_claimed_twice'))
       const peer = peerOf(from)
-      peer.heardAt = clock.now()
+      heard(peer)
       if (!peer.isUp) beginGreeting(from)
-      await adoptTopology(options, from, said)
+      await adopt(from, said)
       return greetingJson(options, said.topology !== undefined)
     },
     async stop() {

@@ -20,6 +20,8 @@ export type Database = {
   transaction<T>(work: (session: Session) => Promise<T>, mode?: TransactionMode): Promise<T>
   /** A session of one's own, for a lane or a lock that is held for long. The owner closes it. */
   openSession(applicationName: string, overrides?: Partial<SessionOptions>): Promise<Session>
+  /** As in SessionOptions, for all sessions. Those of `openSession` are lost, and opened anew by who needs them. */
+  setSynchronousCommit(commit: SessionOptions['synchronousCommit']): void
   close(): Promise<void>
 }
 
@@ -31,7 +33,7 @@ export type DatabaseOptions = {
   applicationName: string
   readersMax?: number
   transactionsMax?: number
-  /** As in SessionOptions, for all sessions. */
+  /** As in SessionOptions, for all sessions until it is set otherwise. */
   synchronousCommit?: 'local' | undefined
 }
 
@@ -42,11 +44,13 @@ const beginSql: Record<TransactionMode, string> = {
 
 /** Opens nothing until it is used, so that a database that is down is found by the first statement. */
 export function openDatabase(options: DatabaseOptions): Database {
-  const { applicationName, synchronousCommit } = options
+  const { applicationName } = options
+  let { synchronousCommit } = options
   const primary = followPrimary(options.url)
   const open = (suffix: string, overrides?: Partial<SessionOptions>): Promise<Session> =>
     primary.open({ applicationName: `${applicationName} ${suffix}`, synchronousCommit, ...overrides })
   const readers = sharedSessions(() => open('read'), options.readersMax ?? limits.databaseReadersMax)
+  const own = new Set<Session>()
   const writers = lentSessions(() => open('transaction'), options.transactionsMax ?? limits.databaseTransactionsMax)
 
   async function transaction<T>(work: (session: Session) => Promise<T>, mode: TransactionMode = 'write'): Promise<T> {
@@ -72,7 +76,19 @@ export function openDatabase(options: DatabaseOptions): Database {
       return (await readers.pick()).run<Row>(text, params)
     },
     transaction,
-    openSession: open,
+    async openSession(applicationName, overrides) {
+      const session = await open(applicationName, overrides)
+      for (const other of own) if (other.lost) own.delete(other)
+      own.add(session)
+      return session
+    },
+    setSynchronousCommit(commit) {
+      if (commit === synchronousCommit) return
+      synchronousCommit = commit
+      writers.renew()
+      for (const session of own) session.abandon('renewed', 'sessions are opened anew')
+      own.clear()
+    },
     async close() {
       await Promise.all([readers.close(), writers.close()])
     },
@@ -174,6 +190,8 @@ function sharedSessions(open: () => Promise<Session>, sessionsMax: number) {
 /** Sessions that one transaction has to itself; those who wait are served in turn, boundedly many. */
 function lentSessions(open: () => Promise<Session>, sessionsMax: number) {
   const idle: Session[] = []
+  const generations = new WeakMap<Session, number>()
+  let generation = 0
   const waiting: { resolve: (session: Session | undefined) => void; reject: (error: unknown) => void }[] = []
   let lent = 0
   let closed = false
@@ -186,10 +204,13 @@ function lentSessions(open: () => Promise<Session>, sessionsMax: number) {
       session = await new Promise<Session | undefined>((resolve, reject) => waiting.push({ resolve, reject }))
     } else throw new DatabaseUnavailable('transactions_full', `${waiting.length} transactions are waiting`)
     session ??= idle.pop()
-    while (session?.lost) session = idle.pop()
+    while (session && !isOfUse(session)) session = idle.pop()
     if (session) return session
     try {
-      return await open()
+      const opening = generation
+      const opened = await open()
+      generations.set(opened, opening)
+      return opened
     } catch (error) {
       passOn(undefined)
       throw error
@@ -214,5 +235,18 @@ function lentSessions(open: () => Promise<Session>, sessionsMax: number) {
     for (const one of waiting.splice(0)) one.reject(ended)
     await Promise.allSettled(idle.splice(0).map((session) => session.close()))
   }
-  return { borrow, giveBack: (session: Session) => passOn(session.lost ? undefined : session), close }
+
+  function isOfUse(session: Session): boolean {
+    const isNew = generations.get(session) === generation
+    if (!isNew && !session.lost) void session.close()
+    return isNew && !session.lost
+  }
+
+  return {
+    borrow,
+    giveBack: (session: Session) => passOn(isOfUse(session) ? session : undefined),
+    /** Those that are open now are lent to nobody any more. */
+    renew: () => void generation++,
+    close,
+  }
 }

@@ -21,6 +21,15 @@ export class CellFrozen extends DatabaseUnavailable {
   }
 }
 
+/** It hears no other cell, and its topology says that it stops then. Nothing was begun. */
+export class CellIsolated extends DatabaseUnavailable {
+  override readonly name = 'CellIsolated'
+
+  constructor() {
+    super('cell_isolated', 'the cell hears no other', false)
+  }
+}
+
 export type FrozenWhy = 'system' | 'timeline' | 'operator' | 'peers' | 'claimed_twice'
 export type Frozen = { since: Instant; why: FrozenWhy; compared: readonly CellName[] }
 
@@ -47,6 +56,8 @@ export type Standing = {
   isWell(): boolean
   /** To be awaited on every new session that commands run on: another server may have taken over. */
   look(): Promise<void>
+  /** Marks the database with what the cell promises from now on, by which its copies know whether they lack something. */
+  promise(durability: Durability): Promise<void>
   /** Resolves when it may sell, or the signal aborts. */
   thawed(signal: AbortSignal): Promise<void>
   noteCompared(peer: CellName): Promise<void>
@@ -69,7 +80,7 @@ export const heldWhileFrozen = (log: ConsumedLog, { thawed }: Pick<Standing, 'th
 export type StandingOptions = {
   /** Not behind the gate: it shuts where this is needed most. */
   database: Database
-  durability: Durability | undefined
+  durability: Durability
   clock: Pick<Clock, 'sleep' | 'elapsedMs'>
   onChange(frozen: Frozen | undefined): void
   onError(error: unknown): void
@@ -77,7 +88,8 @@ export type StandingOptions = {
 
 /** Keeps it known. Looks at the database's life first, and marks it with what this cell promises from now on. */
 export async function keepStanding(options: StandingOptions): Promise<Standing> {
-  const { database, durability = 'local', clock, onChange, onError } = options
+  const { database, clock, onChange, onError } = options
+  let promised: Durability | undefined
   let frozen: Frozen | undefined
   let answeredMs = clock.elapsedMs()
 
@@ -94,8 +106,14 @@ export async function keepStanding(options: StandingOptions): Promise<Standing> 
     await look()
   }
 
+  async function promise(durability: Durability): Promise<void> {
+    if (durability === promised) return
+    await write('update runtime.standing set durability = $1 where durability <> $1', [durability])
+    promised = durability
+  }
+
   await ensureIncarnation(database)
-  await write('update runtime.standing set durability = $1 where durability <> $1', [durability])
+  await promise(options.durability)
   const looking = every(limits.standingLookMs, look, onError)
   return {
     get frozen() {
@@ -106,6 +124,7 @@ export async function keepStanding(options: StandingOptions): Promise<Standing> 
       await ensureIncarnation(database)
       await look()
     },
+    promise,
     async thawed(signal) {
       while (frozen && !signal.aborted) await clock.sleep(limits.standingLookMs, signal)
     },

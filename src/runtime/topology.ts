@@ -10,15 +10,20 @@ import {
   newerTopology,
   type Topology,
   type TopologyProblem,
+  type TopologyRules,
 } from '../base/topology.ts'
+import { isNewer, removedBy, whatFollows } from '../base/topology-following.ts'
 import { every } from './every.ts'
 import type { Database } from './pg.ts'
 import { StartFailure } from './start-failure.ts'
 
 export type TopologyKeeper = {
   current(): Topology
-  /** Stores it and adopts it if it is newer and knows this cell; one that does not is another system's. */
-  offer(topology: Topology): Promise<void>
+  /**
+   * Stores it and adopts it if it is newer and may follow; where each has something that the other has not, the next version is made,
+   * which has both. Answers why it may not follow; nothing then became of it.
+   */
+  offer(topology: Topology): Promise<TopologyProblem[]>
   /** Makes `next` of `before`. False when `before` is not what is stored any more, and nothing was done. */
   change(before: Topology, next: Topology): Promise<boolean>
   /** Told of each one that is adopted from now on. Answers how to be told no more. */
@@ -26,11 +31,16 @@ export type TopologyKeeper = {
   stop(): Promise<void>
 }
 
+type Started = Topology | TopologyProblem[]
+
 export type KeepTopologyOptions = {
   cell: CellName
   database: Pick<Database, 'query' | 'transaction'>
   /** What counts from now on, given what is stored; what is wrong with it keeps the cell from starting. */
-  atStart(stored: Topology | undefined): Topology | TopologyProblem[]
+  atStart(stored: Topology | undefined): Started | Promise<Started>
+  /** What of this cell is in flight, that it may not be removed; null when nothing is. */
+  whyNotEmptied(): Promise<string | null>
+  rules?: TopologyRules
   onError(error: unknown): void
 }
 
@@ -45,12 +55,12 @@ const changeSql = `
   where (version, made_by, topology) = ($4, $5, $6) returning version`
 
 export async function keepTopology(options: KeepTopologyOptions): Promise<TopologyKeeper> {
-  const { cell, database, atStart, onError } = options
+  const { cell, database, atStart, whyNotEmptied, rules, onError } = options
   const listeners = new Set<(topology: Topology) => void>()
   let current = await begin()
 
   async function begin(): Promise<Topology> {
-    const found = atStart(await readTopology(database))
+    const found = await atStart(await readTopology(database))
     if (Array.isArray(found)) throw new StartFailure('topology_refused', found[0]!.detail)
     if (!cellNamed(found, cell))
       throw new StartFailure(
@@ -74,21 +84,42 @@ export async function keepTopology(options: KeepTopologyOptions): Promise<Topolo
     else adopt(stored)
   }
 
+  async function change(before: Topology, next: Topology): Promise<boolean> {
+    const params = [...paramsOf(next), ...paramsOf(before)]
+    const changed = await database.transaction((session) => session.run(changeSql, params))
+    if (changed.length === 0) await agree()
+    else adopt(next)
+    return changed.length > 0
+  }
+
+  /** Only the cell itself knows what of it is in flight. */
+  async function removalProblems(next: Topology): Promise<TopologyProblem[]> {
+    if (!removedBy(current, next).some(({ name }) => name === cell)) return []
+    const why = await whyNotEmptied()
+    return why === null ? [] : [{ pointer: '/cells', code: 'not_emptied', detail: `It removes ${cell}. ${why}` }]
+  }
+
+  async function follow(offered: Topology): Promise<TopologyProblem[]> {
+    if (!isNewer(offered, current)) return []
+    await agree() // another process may have made it, or a newer one
+    if (!isNewer(offered, current)) return []
+    const following = whatFollows(current, offered, { self: cell, rules })
+    if (Array.isArray(following)) return following
+    const problems = await removalProblems(offered)
+    if (problems.length > 0) return problems
+    if (following.kind === 'merged') await change(current, following.topology)
+    else {
+      await store(database, offered)
+      adopt(offered)
+    }
+    return []
+  }
+
   const watching = every(limits.topologyPollMs, agree, onError)
   return {
     current: () => current,
-    async offer(topology) {
-      if (!cellNamed(topology, cell) || !isNewer(topology, current)) return
-      await store(database, topology)
-      adopt(topology)
-    },
-    async change(before, next) {
-      const params = [...paramsOf(next), ...paramsOf(before)]
-      const changed = await database.transaction((session) => session.run(changeSql, params))
-      if (changed.length === 0) await agree()
-      else adopt(next)
-      return changed.length > 0
-    },
+    offer: follow,
+    change,
     onChange(listener) {
       listeners.add(listener)
       return () => void listeners.delete(listener)
@@ -100,8 +131,7 @@ export async function keepTopology(options: KeepTopologyOptions): Promise<Topolo
 const store = (database: Pick<Database, 'transaction'>, topology: Topology) =>
   database.transaction((session) => session.run(offerSql, paramsOf(topology)))
 
-/** As it was checked when it was stored; whether http was allowed then is not asked again. */
-/** Undefined where no cell has begun yet. */
+/** As it was checked when it was stored; whether http was allowed then is not asked again. Undefined where no cell has begun yet. */
 export async function readTopology(database: Pick<Database, 'query'>): Promise<Topology | undefined> {
   const [row] = await database.query<{ topology: string }>(readSql)
   if (!row) return undefined
@@ -110,7 +140,5 @@ export async function readTopology(database: Pick<Database, 'query'>): Promise<T
   if (Array.isArray(found)) throw new Error(`the stored topology is none: ${JSON.stringify(found)}`)
   return found
 }
-
-const isNewer = (one: Topology, other: Topology): boolean => one !== other && newerTopology(other, one) === one
 
 const paramsOf = (topology: Topology) => [topology.version, topology.by, canonicalTopology(topology)]

@@ -18,7 +18,11 @@ test('the shop is made at the first cell, with or without a topology, and told i
   const made = await openShop(eu.database, eu.name)
   expect((await logOf(eu)).map(({ type }) => type)).toEqual(['shop.set'])
   for (const { name: cell, database } of [eu, us]) {
-    const keeper = await keepTopology({ cell, database, atStart: () => threeCells(), onError: () => {} })
+    const keeper = await keepTopology({
+      ...{ cell, database, atStart: () => threeCells() },
+      whyNotEmptied: async () => null,
+      onError: () => {},
+    })
     await keeper.stop()
   }
   expect(await openShop(eu.database, eu.name)).toEqual(made)

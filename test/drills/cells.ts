@@ -69,7 +69,7 @@ export async function prepareCells(terms: Record<string, CellTerms>): Promise<Dr
 
 type Place = { name: string; data: string; port: number } & CellTerms
 
-function drillCell({ name, data, port, durability = 'local', standby }: Place, topology: string): DrillCell {
+function drillCell({ name, data, port }: Place, topology: string): DrillCell {
   const url = `http://127.0.0.1:${port}`
   let run: Running | undefined
   return {
@@ -78,8 +78,7 @@ function drillCell({ name, data, port, durability = 'local', standby }: Place, t
     url,
     async start(args = []) {
       const own = [`--cells=${name}`, `--port=${port}`, `--data=${data}`, `--topology=${topology}`]
-      const far = durability === 'geo' ? ['--durability=geo', `--standby-region=${standby}`] : []
-      run = await startHoldfast([...own, ...far, ...args])
+      run = await startHoldfast([...own, ...args])
     },
     async stop() {
       run?.interrupt()

@@ -46,8 +46,10 @@ export async function lossDrill(standby: string): Promise<LossReport> {
     await promote(url)
     const promotion = secondsSince(promotingAt)
     const promotedAt = performance.now()
-    // It has no standby of its own yet, so it is local until it is given one: an open gate would wait for nobody.
-    await eu1.start([`--database-url=${url}`, '--durability=local', `--cell-key=${join(eu1.data, 'eu1', 'cell.key')}`])
+    await eu1.start([`--database-url=${url}`, `--cell-key=${join(eu1.data, 'eu1', 'cell.key')}`])
+    // It has no standby of its own yet, so it is local until it is given one: the gate would stay shut.
+    const set = await eu1.command(['cells', 'set', 'eu1', '--durability', 'local', '--url', eu1.url])
+    if (set.code !== 0) throw new Error(`it was not made local: ${set.stdout}${set.stderr}`)
     await eventually(async () => (await eu1.call('POST', '/v1/orders', own())).status === 201, 30_000)
     const afterPromotion = secondsSince(promotedAt)
     const { json: readiness } = await eu1.call('GET', '/readyz')

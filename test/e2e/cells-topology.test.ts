@@ -41,8 +41,8 @@ const statesIn = ({ cells: some }: { cells: { name: string; state: string }[] })
   some.map(({ name, state }) => `${name} ${state}`)
 
 test.each([
-  [[], /Say list, add, drain/],
-  [['grow'], /Say list, add, drain/],
+  [[], /Say list, add, set, drain/],
+  [['grow'], /Say list, add, set, drain/],
   [['list', 'eu1', '--url', 'http://127.0.0.1'], /one word too many/],
   [['list', '--url', 'nowhere'], /nowhere is no address/],
   [['drain'], /Name a cell to drain/],
@@ -50,6 +50,8 @@ test.each([
   [['remove', 'eu1', 'us1'], /us1 is one word too many/],
   [['add', 'us1', '--url', 'http://127.0.0.1:1'], /--at must be the address/],
   [['add', 'us1', '--at', 'http://127.0.0.1:1', '--durability', 'both'], /--durability must be local or geo/],
+  [['set', 'us1'], /Say --durability, --on-isolation or --standby/],
+  [['set', '--durability', 'geo'], /Name a cell to set/],
   [['add', 'us1', '--at', 'http://127.0.0.1:1', '--on-isolation', 'wait'], /--on-isolation must be sell or stop/],
 ])('what is wrong with %j is said before anybody is asked', async (args, line) => {
   expect(await failure(...args)).toMatch(line)
@@ -88,6 +90,20 @@ describe('cells that run', () => {
     await done('activate', 'us1', '--url', eu1.url)
     expect(statesIn(await topologyOf(eu1))).toEqual(['eu1 active', 'us1 active'])
     expect(await failure('drain', 'ap1', '--url', eu1.url)).toMatch(/cell_unknown: There is no cell ap1/)
+  })
+
+  test('are told what they promise; one is made local at the cell itself, whoever was asked', async () => {
+    const set = (...args: string[]) => done('set', 'us1', ...args, '--url', eu1.url)
+    expect(await failure('set', 'us1', '--durability', 'geo', '--url', eu1.url)).toMatch(/standby_required/)
+    expect(await failure('set', 'us1', '--standby', 'mars', '--url', eu1.url)).toMatch(/region_unknown/)
+    const { stdout } = await set('--durability', 'geo', '--standby', 'eu', '--on-isolation', 'stop')
+    expect(stdout).toMatch(/^us1 is geo, its standby in eu; alone it stops \(version \d+\)\.$/m)
+    const standing = async (cell: HttpCell) => (await topologyOf(cell)).cells[1]
+    expect(await standing(eu1)).toMatchObject({ durability: 'geo', standby: { region: 'eu' }, on_isolation: 'stop' })
+    await done('set', 'us1', '--durability', 'geo', '--standby', 'eu', '--url', us1.url)
+    await set('--durability', 'local')
+    expect(await standing(us1)).toMatchObject({ durability: 'local', standby: null })
+    expect((await standing(eu1)).durability).toBe('geo') // these two have no keys of each other, so nobody tells it
   })
 
   test('are removed by the cell itself, through any of them, and not while anything of it is left', async () => {

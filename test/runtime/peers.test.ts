@@ -42,6 +42,41 @@ const failure = (call: Promise<unknown>): Promise<unknown> =>
     (error) => error,
   )
 
+describe('a cell that hears nobody', () => {
+  it('knows so after a while, and at once when one is heard again', async () => {
+    const [eu, us, ap] = await open({ names: ['eu1', 'us1', 'ap1'] })
+    await eventually(() => eu!.peers.rttMs(us1) > 0)
+    expect(eu!.peers.hearsNobody(1_000)).toBe(false)
+    await us!.stop()
+    await eventually(() => !eu!.peers.isUp(us1))
+    expect(eu!.peers.hearsNobody(1_000)).toBe(false) // there is ap1
+    for (const gap of [eu!.gap, ap!.gap]) await gap.set('closed')
+    await eventually(() => eu!.peers.hearsNobody(1_000))
+    await eu!.gap.set('open') // ap1 greets it, and is not reached itself
+    await eventually(() => !eu!.peers.hearsNobody(1_000))
+  })
+
+  it('is not the one that is alone', async () => {
+    const [eu] = await open({ names: ['eu1'] })
+    expect(eu!.peers.hearsNobody(1_000)).toBe(false)
+  })
+})
+
+describe('a topology in which a cell is removed', () => {
+  it('is not taken from another while that cell speaks, and is when it has gone', async () => {
+    const [eu, us, ap] = (await open({ names: ['eu1', 'us1', 'ap1'] })) as [PeerCell, PeerCell, PeerCell]
+    await eventually(() => [us1, 'ap1' as CellName].every((cell) => eu.peers.rttMs(cell) > 0))
+    const { version, ...more } = eu.topology()
+    const cells = more.cells.map((cell) => (cell.name === 'ap1' ? { ...cell, state: 'removed' as const } : cell))
+    await ap.gap.set('closed') // so that us1 does not bring it there
+    us.offer({ ...more, version: version + 1, by: us1, cells })
+    await eventually(() => eu.logged.includes('a topology that is refused'))
+    expect(eu.topology().version).toBe(version)
+    await ap.stop()
+    await eventually(() => eu.topology().version === version + 1)
+  })
+})
+
 describe('a call to a peer', () => {
   it('is answered by its handler, which knows who asks', async () => {
     const [eu] = await openPair({ handlers: () => echo })

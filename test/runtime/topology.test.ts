@@ -1,12 +1,13 @@
 // A topology that is kept: by all processes of a cell the same, after a while, and never an older one.
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { CellName } from '../../src/base/ids.ts'
-import { changeTopology, type Topology, type TopologyChange } from '../../src/base/topology.ts'
+import { limits } from '../../src/base/limits.ts'
+import { changeTopology, type Topology, type TopologyCell, type TopologyChange } from '../../src/base/topology.ts'
 import { migrate, readMigrations } from '../../src/runtime/migrate.ts'
 import { type Database, openDatabase } from '../../src/runtime/pg.ts'
 import { runtimeMigrations } from '../../src/runtime/schema.ts'
-import { keepTopology, type TopologyKeeper } from '../../src/runtime/topology.ts'
-import { cellOf, threeCells } from '../base/topology-given.ts'
+import { type KeepTopologyOptions, keepTopology, type TopologyKeeper } from '../../src/runtime/topology.ts'
+import { cellOf, keyOf, threeCells } from '../base/topology-given.ts'
 import { eventually } from '../support/eventually.ts'
 import { createDatabase } from '../support/postgres.ts'
 
@@ -14,11 +15,16 @@ const eu1 = 'eu1' as CellName
 let database: Database
 let keepers: TopologyKeeper[]
 let errors: unknown[]
+let given: Pick<KeepTopologyOptions, 'cell' | 'database' | 'whyNotEmptied' | 'onError'>
+/** What of the cell is in flight. */
+let left: string | null
 
 beforeEach(async () => {
   database = openDatabase({ url: await createDatabase(), applicationName: 'test' })
   await migrate(database, await readMigrations([runtimeMigrations]))
   keepers = []
+  left = null
+  given = { cell: eu1, database, whyNotEmptied: async () => left, onError: () => {} }
   errors = []
 })
 afterEach(async () => {
@@ -28,7 +34,7 @@ afterEach(async () => {
 })
 
 async function keep(atStart: (stored: Topology | undefined) => Topology = (stored) => stored ?? threeCells()) {
-  const keeper = await keepTopology({ cell: eu1, database, atStart, onError: (error) => errors.push(error) })
+  const keeper = await keepTopology({ ...given, atStart, onError: (error) => errors.push(error) })
   keepers.push(keeper)
   return keeper
 }
@@ -62,13 +68,13 @@ describe('at its start a process', () => {
 
   test('whose cell is not among them does not start: its data is another cell’s', async () => {
     await keep()
-    const other = keepTopology({ cell: 'eu2' as CellName, database, atStart: (stored) => stored!, onError: () => {} })
+    const other = keepTopology({ ...given, cell: 'eu2' as CellName, atStart: (stored) => stored! })
     await expect(other).rejects.toMatchObject({ code: 'topology_refused' })
   })
 
   test('that is refused does not start, and stores nothing', async () => {
     const problem = { pointer: '/cells/0/name', code: 'name_used' as const, detail: 'eu1 was removed.' }
-    const refused = keepTopology({ cell: eu1, database, atStart: () => [problem], onError: () => {} })
+    const refused = keepTopology({ ...given, atStart: () => [problem] })
     await expect(refused).rejects.toMatchObject({ code: 'topology_refused', message: 'eu1 was removed.' })
     expect(await versions()).toEqual([])
   })
@@ -88,11 +94,45 @@ describe('one that is offered', () => {
     expect(await versions()).toEqual(['11 eu1'])
   })
 
-  test('that does not know this cell is another system’s', async () => {
+  test('that may not follow is refused with why, and changes nothing', async () => {
     const keeper = await keep()
-    await keeper.offer({ ...by(99, 'us1'), cells: [cellOf('us1', 1)] })
+    const [eu, us, ap] = by(8, 'us1').cells as [TopologyCell, TopologyCell, TopologyCell]
+    const refused: [TopologyCell[], number, string][] = [
+      [[cellOf('us1', 1)], 99, 'cell_unknown'],
+      [[eu, { ...us, publicKey: keyOf(9) }, ap], 8, 'key_changed'],
+      [[eu, us, ap], limits.topologyVersionMax, 'too_large'],
+    ]
+    for (const [cells, version, code] of refused) {
+      expect((await keeper.offer({ ...by(version, 'us1'), cells })).map((problem) => problem.code)).toContain(code)
+    }
     expect(keeper.current()).toEqual(threeCells())
     expect(await versions()).toEqual(['7 eu1'])
+  })
+
+  test('that removes this cell is adopted only when nothing of it is in flight', async () => {
+    const keeper = await keep()
+    const [eu, ...others] = by(9).cells as [TopologyCell, TopologyCell, TopologyCell]
+    const without: Topology = { ...by(9, 'us1'), cells: [{ ...eu, state: 'removed' }, ...others] }
+    left = 'Units are here.'
+    expect(await keeper.offer(without)).toMatchObject([
+      { code: 'not_emptied', detail: 'It removes eu1. Units are here.' },
+    ])
+    expect(keeper.current()).toEqual(threeCells())
+    left = null
+    expect(await keeper.offer(without)).toEqual([])
+    expect(keeper.current()).toEqual(without)
+  })
+
+  test('that lacks what was added here meanwhile is followed by one that has both, in the table too', async () => {
+    const keeper = await keep()
+    await keeper.change(threeCells(), next(threeCells(), { kind: 'add', cell: cellOf('eu2', 4) }))
+    const theirs = by(8, 'us1')
+    theirs.cells[2]!.url = 'https://ap1.example.org'
+    expect(await keeper.offer(theirs)).toEqual([])
+    expect(keeper.current()).toMatchObject({ version: 9, by: 'eu1' })
+    expect(keeper.current().cells.map(({ name }) => name)).toEqual(['eu1', 'us1', 'ap1', 'eu2'])
+    expect(keeper.current().cells[2]!.url).toBe('https://ap1.example.org')
+    expect(await versions()).toEqual(['9 eu1'])
   })
 
   test('reaches the other processes of the cell', async () => {

@@ -44,8 +44,11 @@ export async function openHttpCell(
   config: Partial<Pick<Config, 'stripe' | 'durability'>> = {},
   { url, name = 'eu1', routing, isFirst = true, port: wanted = 0, ...more }: HttpCellOptions = {},
 ): Promise<HttpCell> {
-  const synchronousCommit = config.durability === 'geo' ? 'local' : undefined
-  const database = openDatabase({ url: url ?? (await createDatabase()), applicationName: 'test', synchronousCommit })
+  const database = openDatabase({
+    url: url ?? (await createDatabase()),
+    applicationName: 'test',
+    synchronousCommit: 'local',
+  })
   await migrate(database, await readMigrations(migrationSources))
   const faults: Record<string, unknown>[] = []
   const log = pino({ level: 'warn' }, { write: (line: string) => void faults.push(JSON.parse(line)) })

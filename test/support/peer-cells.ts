@@ -166,7 +166,7 @@ function begin(
   const peers = createPeers({
     self: name,
     key,
-    topology: { current: () => state.topology!, offer: async (topology) => offer(topology) },
+    topology: { current: () => state.topology!, offer: async (topology) => (offer(topology), []) },
     incarnation: () => cell.incarnation,
     isWell: () => cell.isWell,
     clock: options.clockOf?.(name) ?? systemClock,

@@ -23,7 +23,7 @@ const throwAway = { ...throwAwaySettings, synchronous_commit: 'local', shared_bu
 
 /** `delayMs`: how long every byte is on its way, each way. `durable`: as the product runs them. */
 export async function startReplicated({ delayMs = 0, durable = false, parent = tmpdir() } = {}): Promise<Replicated> {
-  const settings = durable ? settingsBeside(1, 'geo') : throwAway
+  const settings = durable ? settingsBeside(2) : throwAway
   const folder = await mkdtemp(join(parent, `holdfast-test-${process.pid}-replicated-`))
   await chmod(folder, 0o711) // PostgreSQL runs as another account when we are root
   const primary = await startEmbedded({ folder: join(folder, 'eu1'), settings, durable })

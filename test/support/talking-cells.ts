@@ -3,16 +3,24 @@ import type { CellName } from '../../src/base/ids.ts'
 import type { Topology, TopologyCell, topologyJson } from '../../src/base/topology.ts'
 import { topologyAtStart } from '../../src/base/topology-start.ts'
 import { findPorts } from '../../src/cli/ports.ts'
+import { termsOf } from '../../src/runtime/config.ts'
 import type { DatabaseUrl } from '../../src/runtime/database-url.ts'
 import { cellKeyOf, newCellKey, publicKeyOf } from '../../src/runtime/peer-keys.ts'
 import { eventually } from './eventually.ts'
 import { type Answer, type HttpCell, openHttpCell } from './http-cell.ts'
+import { createDatabase } from './postgres.ts'
 
 export type TalkingCells = {
   cells: Record<string, HttpCell>
-  /** Asked of the cell itself; over the topology that it has then. */
+  /** Asked of the cell itself, over the topology that it has then. */
   setState(name: string, state: TopologyCell['state']): Promise<Answer>
-  /** Until all of them that are there answer an order for it, and know of each other. */
+  setTerms(
+    name: string,
+    terms: Partial<Pick<ReturnType<typeof topologyJson>['cells'][number], 'durability' | 'on_isolation' | 'standby'>>,
+  ): Promise<Answer>
+  /** One goes, with its connections, and comes back with what it had. */
+  leave(name: string): Promise<void>
+  comeBack(name: string): Promise<void>
   stop(): Promise<void>
 }
 
@@ -27,36 +35,53 @@ export async function openTalkingCells(
     name: name as CellName,
     url: `http://127.0.0.1:${ports[at]}`,
     publicKey: publicKeyOf(keys.get(name)!),
+    ...termsOf(geo[name] ? { durability: 'geo' } : {}),
   }))
   const topology = topologyAtStart(undefined, started) as Topology
   const cells: Record<string, HttpCell> = {}
-  for (const [at, name] of names.entries()) {
-    const url = geo[name]
-    cells[name] = await openHttpCell(url ? { durability: 'geo' } : {}, {
-      ...(url ? { url } : {}),
-      name,
-      key: keys.get(name)!,
-      atStart: (stored) => stored ?? topology,
-      port: ports[at]!,
-      isFirst: name === names[0],
-    })
+  const urls = new Map<string, DatabaseUrl>()
+  for (const name of names) urls.set(name, geo[name] ?? (await createDatabase()))
+  const open = async (name: string): Promise<void> => {
+    cells[name] = await openHttpCell(
+      {},
+      {
+        url: urls.get(name)!,
+        name,
+        key: keys.get(name)!,
+        atStart: (stored) => stored ?? topology,
+        port: ports[names.indexOf(name)]!,
+        isFirst: name === names[0],
+      },
+    )
   }
+  for (const name of names) await open(name)
   const all = Object.values(cells)
+  const away = new Set<string>()
   const isReady = async (cell: HttpCell) => (await cell.call('GET', '/readyz')).status === 200
   const knowsAll = async (cell: HttpCell) =>
     (await cell.call('GET', '/v1/cells')).json.data.every((one: { reachable: boolean }) => one.reachable)
   for (const cell of all) await eventually(async () => (await isReady(cell)) && (await knowsAll(cell)), 20_000)
+  async function change(name: string, changes: object): Promise<Answer> {
+    const cell = cells[name]!
+    const seen = await cell.call('GET', '/v1/cells')
+    const { zones, cells: known } = seen.json.topology as ReturnType<typeof topologyJson>
+    const body = { zones, cells: known.map((one) => (one.name === name ? { ...one, ...changes } : one)) }
+    return cell.call('PUT', '/v1/topology', { body, headers: { 'if-match': seen.headers.get('etag')! } })
+  }
   return {
     cells,
-    async setState(name, state) {
-      const cell = cells[name]!
-      const seen = await cell.call('GET', '/v1/cells')
-      const { zones, cells: known } = seen.json.topology as ReturnType<typeof topologyJson>
-      const body = { zones, cells: known.map((one) => (one.name === name ? { ...one, state } : one)) }
-      return cell.call('PUT', '/v1/topology', { body, headers: { 'if-match': seen.headers.get('etag')! } })
+    setState: (name, state) => change(name, { state }),
+    setTerms: change,
+    async leave(name) {
+      away.add(name)
+      await cells[name]!.stop()
+    },
+    async comeBack(name) {
+      await open(name)
+      away.delete(name)
     },
     async stop() {
-      await Promise.all(all.map((cell) => cell.stop()))
+      await Promise.all(names.filter((name) => !away.has(name)).map((name) => cells[name]!.stop()))
     },
   }
 }

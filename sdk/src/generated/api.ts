@@ -396,7 +396,7 @@ export interface paths {
         get?: never;
         /**
          * Make the next version of the topology
-         * @description Whole, over the version that If-Match names; the other cells hear of it by themselves. A cell that goes is first set to `draining`; when it has `emptied`, it is set to `removed` by this request to itself.
+         * @description Whole, over the version that If-Match names; the other cells hear of it by themselves, and act on it without a restart. A cell that goes is first set to `draining`; when it has `emptied`, it is set to `removed` by this request to itself. A `geo` cell is made `local` by this request to itself too.
          */
         put: operations["putTopology"];
         post?: never;
@@ -1237,7 +1237,7 @@ export interface components {
             status: number;
             detail?: string;
             /** @enum {string} */
-            code: "invalid_json" | "invalid_body" | "invalid_parameter" | "unknown_field" | "idempotency_key_required" | "idempotency_key_invalid" | "visitor_required" | "cursor_invalid" | "webhook_signature_invalid" | "webhook_too_old" | "malformed_request" | "unauthorized" | "peer_unknown" | "peer_signature_invalid" | "peer_clock_skewed" | "peer_replayed" | "forbidden" | "no_catalogue_price" | "not_found" | "method_not_allowed" | "request_timeout" | "position_expired" | "cell_removed" | "precondition_failed" | "body_too_large" | "unsupported_media_type" | "peer_wrong_receiver" | "precondition_required" | "headers_too_large" | "insufficient_stock" | "hold_expired" | "hold_consumed" | "hold_released" | "order_not_confirmed" | "order_shipped" | "order_not_paid" | "order_paid" | "payment_in_progress" | "nothing_to_capture" | "nothing_to_ship" | "units_in_parcel" | "shipment_not_packed" | "shipment_not_shipped" | "shipment_shipped" | "shipment_cancelled" | "not_shipped" | "return_received" | "refund_too_large" | "too_many_parts" | "nothing_to_refund" | "webhook_endpoints_full" | "webhook_endpoint_disabled" | "not_in_review" | "order_cancelled" | "dead_letter_blocked" | "ledger_behind" | "write_off_too_large" | "cell_not_here" | "cell_not_emptied" | "idempotency_key_in_flight" | "reference_taken" | "cell_claimed_twice" | "idempotency_key_reused" | "order_not_found" | "sku_not_found" | "locations_of_several_cells" | "location_not_found" | "topology_invalid" | "key_names_another_cell" | "cell_not_found" | "hold_not_found" | "hold_too_small" | "line_not_found" | "units_too_large" | "quantity_too_large" | "amount_and_lines" | "currency_mismatch" | "currency_unknown" | "country_unknown" | "amount_too_large" | "amount_mismatch" | "time_in_future" | "price_required" | "provider_unknown" | "payment_method_unknown" | "order_refused" | "position_ahead" | "not_available" | "reason_mismatch" | "url_not_allowed" | "event_type_unknown" | "overloaded" | "unavailable" | "outcome_unknown" | "standby_unreachable" | "cell_frozen" | "cell_unreachable" | "provider_unavailable" | "draining" | "too_many_hops" | "internal";
+            code: "invalid_json" | "invalid_body" | "invalid_parameter" | "unknown_field" | "idempotency_key_required" | "idempotency_key_invalid" | "visitor_required" | "cursor_invalid" | "webhook_signature_invalid" | "webhook_too_old" | "malformed_request" | "unauthorized" | "peer_unknown" | "peer_signature_invalid" | "peer_clock_skewed" | "peer_replayed" | "forbidden" | "no_catalogue_price" | "not_found" | "method_not_allowed" | "request_timeout" | "position_expired" | "cell_removed" | "precondition_failed" | "body_too_large" | "unsupported_media_type" | "peer_wrong_receiver" | "precondition_required" | "headers_too_large" | "insufficient_stock" | "hold_expired" | "hold_consumed" | "hold_released" | "order_not_confirmed" | "order_shipped" | "order_not_paid" | "order_paid" | "payment_in_progress" | "nothing_to_capture" | "nothing_to_ship" | "units_in_parcel" | "shipment_not_packed" | "shipment_not_shipped" | "shipment_shipped" | "shipment_cancelled" | "not_shipped" | "return_received" | "refund_too_large" | "too_many_parts" | "nothing_to_refund" | "webhook_endpoints_full" | "webhook_endpoint_disabled" | "not_in_review" | "order_cancelled" | "dead_letter_blocked" | "ledger_behind" | "write_off_too_large" | "cell_not_here" | "cell_not_emptied" | "idempotency_key_in_flight" | "reference_taken" | "cell_claimed_twice" | "idempotency_key_reused" | "order_not_found" | "sku_not_found" | "locations_of_several_cells" | "location_not_found" | "topology_invalid" | "key_names_another_cell" | "cell_not_found" | "hold_not_found" | "hold_too_small" | "line_not_found" | "units_too_large" | "quantity_too_large" | "amount_and_lines" | "currency_mismatch" | "currency_unknown" | "country_unknown" | "amount_too_large" | "amount_mismatch" | "time_in_future" | "price_required" | "provider_unknown" | "payment_method_unknown" | "order_refused" | "position_ahead" | "not_available" | "reason_mismatch" | "url_not_allowed" | "event_type_unknown" | "overloaded" | "unavailable" | "outcome_unknown" | "standby_unreachable" | "cell_frozen" | "cell_isolated" | "cell_unreachable" | "provider_unavailable" | "draining" | "too_many_hops" | "internal";
             errors?: {
                 /** @description A JSON pointer into the body, or into what `in` names. */
                 pointer: string;
@@ -1960,7 +1960,7 @@ export interface components {
                  */
                 durability: "local" | "geo";
                 /**
-                 * @description What it does when it reaches nobody.
+                 * @description `stop`: it takes no orders while it hears no other cell.
                  * @enum {string}
                  */
                 on_isolation: "sell" | "stop";
@@ -2645,7 +2645,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_isolated`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3079,7 +3079,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_isolated`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3195,7 +3195,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_isolated`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3478,7 +3478,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_isolated`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3931,7 +3931,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_isolated`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -4112,7 +4112,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_isolated`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -4228,7 +4228,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_isolated`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -4380,7 +4380,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_isolated`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -4500,7 +4500,7 @@ export interface operations {
                          */
                         durability: "local" | "geo";
                         /**
-                         * @description What it does when it reaches nobody.
+                         * @description `stop`: it takes no orders while it hears no other cell.
                          * @enum {string}
                          */
                         on_isolation: "sell" | "stop";
@@ -5113,7 +5113,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_isolated`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -5973,7 +5973,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_isolated`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -6317,7 +6317,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_isolated`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -6686,7 +6686,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_isolated`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -7323,7 +7323,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_isolated`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -7694,7 +7694,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_isolated`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -7959,7 +7959,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_isolated`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -8124,7 +8124,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_isolated`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -8345,7 +8345,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_isolated`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -8506,7 +8506,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_isolated`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -8633,7 +8633,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_isolated`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -8760,7 +8760,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_isolated`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -8925,7 +8925,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_isolated`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -9185,7 +9185,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_isolated`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -9409,7 +9409,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_isolated`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -9575,7 +9575,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_isolated`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -9702,7 +9702,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_isolated`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -9829,7 +9829,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_isolated`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -9956,7 +9956,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_isolated`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -10121,7 +10121,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_isolated`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -10498,7 +10498,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            /** @description `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_isolated`, `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;
