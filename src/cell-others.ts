@@ -78,12 +78,10 @@ export type Others = {
   routing: Routing
   peerRoutes: Omit<PeerRoutesOptions, 'elapsedMs'>
   several: Omit<SeveralCells, 'elsewhere'>
-  heard: CellsHeard
+  heard: CellsHeard & Pick<Peers, 'hearsNobody'>
   sawRows(rows: readonly StockRow[]): void
   /** What of this cell is here or under way; null when it may leave. */
   whyNotEmptied: CellTopology['whyNotEmptied']
-  /** There are others, and none of them was heard lately. */
-  hearsNobody(): boolean
   /** Units that others have confirmed to have from here. */
   confirmed(): Promise<Confirmed>
   stop(): Promise<void>
@@ -174,7 +172,6 @@ export function startOthers(options: OthersOptions): Others {
       standing.frozen
         ? 'The cell is frozen: what it has is not known before it is reconciled.'
         : ((await cells.whyNotEmptied()) ?? (await unsettledWith({ database, peers }))),
-    hearsNobody: () => peers.hearsNobody(limits.isolatedMs),
     confirmed: trackConfirmed(peers),
     async stop() {
       stopListening()

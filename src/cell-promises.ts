@@ -7,6 +7,7 @@ import { cellNamed, type TopologyCell } from './base/topology.ts'
 import { every } from './runtime/every.ts'
 import type { ChangingGate } from './runtime/gate.ts'
 import type { Metrics } from './runtime/metrics.ts'
+import type { Peers } from './runtime/peers.ts'
 import type { Database } from './runtime/pg.ts'
 import type { Standing } from './runtime/standing.ts'
 import type { TopologyKeeper } from './runtime/topology.ts'
@@ -28,9 +29,10 @@ export const ownTerms = (topology: Pick<TopologyKeeper, 'current'>, cell: CellNa
 /** Whether it is to sell nothing, since it hears no other cell. */
 export function watchIsolation(
   { cell, topology, metrics }: Pick<PromisesOptions, 'cell' | 'topology'> & { metrics: Pick<Metrics, 'gaugeOf'> },
-  hearsNobody: () => boolean,
+  heard: () => Pick<Peers, 'hearsNobody'> | undefined,
 ): () => boolean {
-  const isIsolated = () => ownTerms(topology, cell).onIsolation === 'stop' && hearsNobody()
+  const isIsolated = () =>
+    ownTerms(topology, cell).onIsolation === 'stop' && (heard()?.hearsNobody(limits.isolatedMs) ?? false)
   metrics.gaugeOf('holdfast_isolated', '1 while it sells nothing, since it hears no other cell', () => +isIsolated())
   return isIsolated
 }

@@ -151,7 +151,7 @@ export async function buildCell(deps: CellDeps): Promise<CellParts> {
   const readOrder = createOrderReader(database)
   const waiting = createWaiting(readOrder, reader)
   let others: Others | undefined
-  const isIsolated = watchIsolation({ ...shared, topology: cells.topology }, () => others?.hearsNobody() ?? false)
+  const isIsolated = watchIsolation({ ...shared, topology: cells.topology }, () => others?.heard)
   const batcher = startBatches({
     ...shared,
     ...{ startedAt, gate, standing, isIsolated },
@@ -213,13 +213,12 @@ export async function buildCell(deps: CellDeps): Promise<CellParts> {
     events: reader,
   })
   const stopping = new AbortController()
-  const auditors = [auditor, ledger.audit]
   const recurring = startRecurring({
     database,
     batcher,
     standing,
     reader,
-    auditors,
+    auditors: [auditor, ledger.audit],
     log,
     clock,
     signal: stopping.signal,
@@ -237,8 +236,7 @@ export async function buildCell(deps: CellDeps): Promise<CellParts> {
       await bus.close()
       await batcher.stop()
       await reader.stop()
-      await promises.stop()
-      await cells.topology.stop()
+      await Promise.all([promises.stop(), cells.topology.stop()])
       await batcher.closeSessions()
       await gate.stop()
       await standing.stop()
