@@ -142,14 +142,11 @@ export function startOthers(options: OthersOptions): Others {
   const begun = readOwing(database).then((owing) => owing.forEach(allotments.saw), onError)
   const { sharesOf } = allotments
   const handing = { cell, database, peers, sharesOf, deliver: otherCells.deliver, handOver: engine.send }
+  const handOver = () => handOverUnits(handing)
   const unlessFrozen = (work: () => unknown) => async () => void (standing.frozen || (await work()))
   const chores = [
     every(limits.owedEveryMs, unlessFrozen(allotments.askForOwed), onError),
-    every(
-      limits.handOverEveryMs,
-      unlessFrozen(() => handOverUnits(handing)),
-      onError,
-    ),
+    every(limits.handOverEveryMs, unlessFrozen(handOver), onError),
   ]
 
   return {
