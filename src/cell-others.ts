@@ -2,24 +2,17 @@
 // without a key of its own talks to none.
 import type { KeyObject } from 'node:crypto'
 import type { CellName } from './base/ids.ts'
-import type { Json } from './base/json.ts'
 import { limits } from './base/limits.ts'
 import { cellNamed, firstCell, isOneZone } from './base/topology.ts'
 import { startComparisons } from './cell-comparing.ts'
+import { followOthers } from './cell-following.ts'
 import type { CellTopology } from './cell-topology.ts'
 import type { CellsHeard } from './gateway/cells.ts'
 import type { Routing } from './gateway/forwarding.ts'
 import type { PeerRoutesOptions } from './gateway/peers.ts'
-import {
-  askStanding,
-  duplicateHandler,
-  type EngineForOthers,
-  engineForOthers,
-  newsConsumer,
-  standingHandler,
-} from './modules/orders/from-others.ts'
+import { askStanding, duplicateHandler, engineForOthers, standingHandler } from './modules/orders/from-others.ts'
 import { withGathering } from './modules/orders/gathering.ts'
-import { createOrderReader, type ReadOrder } from './modules/orders/reads.ts'
+import { createOrderReader } from './modules/orders/reads.ts'
 import type { Commands } from './modules/orders/service.ts'
 import { shopReplicas } from './modules/shops/replica.ts'
 import type { Keys } from './modules/shops/service.ts'
@@ -34,8 +27,7 @@ import { readOwing } from './modules/stock/reads.ts'
 import { stockReplicas } from './modules/stock/replica.ts'
 import { trackConfirmed, transferSumsHandler, unsettledWith } from './modules/stock/transfer-sums.ts'
 import type { StockRow } from './modules/stock/types.ts'
-import type { Bus } from './runtime/bus.ts'
-import { type PostgresBusOptions, postgresBus } from './runtime/bus-postgres.ts'
+import type { PostgresBusOptions } from './runtime/bus-postgres.ts'
 import type { Clock } from './runtime/clock.ts'
 import type { Config } from './runtime/config.ts'
 import { every } from './runtime/every.ts'
@@ -43,14 +35,14 @@ import { presentLife } from './runtime/incarnation.ts'
 import type { Log } from './runtime/log.ts'
 import type { LogReader } from './runtime/logreader.ts'
 import type { Metrics } from './runtime/metrics.ts'
-import { createLogHandler, peerLogReader } from './runtime/peer-log.ts'
+import { createLogHandler } from './runtime/peer-log.ts'
 import { PeerRefused, PeerUnreachable } from './runtime/peer-requests.ts'
 import { createPeerVerifier } from './runtime/peer-signature.ts'
 import { createPeers, type PeerHandler, type Peers } from './runtime/peers.ts'
 import type { Database } from './runtime/pg.ts'
-import { copyReplica, type ReplicaKind, replicaConsumer, replicaHandler, toldTo } from './runtime/replica.ts'
-import { createReplicaAges, type ReplicaAges } from './runtime/replica-age.ts'
-import { heldWhileFrozen, type Standing } from './runtime/standing.ts'
+import { replicaHandler, toldTo } from './runtime/replica.ts'
+import { createReplicaAges } from './runtime/replica-age.ts'
+import type { Standing } from './runtime/standing.ts'
 
 export type OthersOptions = {
   cell: CellName
@@ -117,7 +109,7 @@ export function startOthers(options: OthersOptions): Others {
   const comparisons = startComparisons({ comparing, peers, standing, log, onError })
   const kinds = [...shopReplicas(options.keys), ...stockReplicas]
   const mayKnow = (name: CellName) => isOneZone(topology.current(), cell, name)
-  const [ages, stopping] = [createReplicaAges(metrics, clock.now), new AbortController()]
+  const ages = createReplicaAges(metrics, clock.now)
   const handlers = new Map<string, PeerHandler>([
     ['greet', peers.onGreeting],
     ['log', createLogHandler(reader, toldTo(kinds, mayKnow))],
@@ -131,14 +123,7 @@ export function startOthers(options: OthersOptions): Others {
     ['duplicate', duplicateHandler(engine, askStanding(peers))],
   ])
 
-  const copying = { peers, database, kinds, clock, onError, signal: stopping.signal }
-  const following = { ...options, onError, peers, kinds, ages, engine, readOrder, copying }
-  const buses = new Map<CellName, Bus[]>()
-  const followAll = (): void => {
-    for (const peer of peers.others()) if (!buses.has(peer)) buses.set(peer, follow(peer, following))
-  }
-  followAll()
-  const stopListening = topology.onChange(followAll)
+  const following = followOthers({ ...options, topology, onError, peers, kinds, ages, engine, readOrder })
   const begun = readOwing(database).then((owing) => owing.forEach(allotments.saw), onError)
   const { sharesOf } = allotments
   const handing = { cell, database, peers, sharesOf, deliver: otherCells.deliver, handOver: engine.send }
@@ -171,58 +156,9 @@ export function startOthers(options: OthersOptions): Others {
         : ((await cells.whyNotEmptied()) ?? (await unsettledWith({ database, peers }))),
     confirmed: trackConfirmed(peers),
     async stop() {
-      stopListening()
-      stopping.abort()
       await Promise.all([begun, comparisons.stop(), ...chores.map((chore) => chore.stop())])
-      await Promise.all([...buses.values()].flat().map((bus) => bus.close()))
+      await following.stop()
       await peers.stop()
     },
   }
-}
-
-type Copying = Pick<OthersOptions, 'database' | 'clock' | 'onError'> & {
-  peers: Pick<Peers, 'call'>
-  kinds: readonly ReplicaKind[]
-  signal: AbortSignal
-}
-
-/** Takes over what every cell has from the peer, which may be out of reach for long. */
-async function copyFrom(peer: CellName, { peers, database, kinds, clock, onError, signal }: Copying): Promise<void> {
-  const call = (body: Json) => peers.call(peer, 'replica', body, { deadlineMs: limits.askMsMax })
-  while (!signal.aborted) {
-    try {
-      return await copyReplica(call, database, kinds)
-    } catch (error) {
-      onError(error)
-      await clock.sleep(limits.peerGreetEveryMs, signal)
-    }
-  }
-}
-
-type Following = Pick<OthersOptions, 'cell' | 'database' | 'clock' | 'log' | 'reports' | 'standing' | 'onError'> & {
-  peers: Peers
-  kinds: readonly ReplicaKind[]
-  ages: ReplicaAges
-  engine: EngineForOthers
-  readOrder: ReadOrder
-  copying: Copying
-}
-
-/** All that another cell's log brings; replicas on a reader of their own, by which their age is known. */
-function follow(peer: CellName, following: Following): Bus[] {
-  const { cell, database, clock, log, reports, standing, onError, peers, kinds, engine, readOrder, copying } = following
-  void copyFrom(peer, copying)
-  const onExpired = () => void copyFrom(peer, copying)
-  const readLog = () => peerLogReader({ peer, peers, clock, onError, onExpired })
-  const shared = { database, clock, ...reports }
-  const replicas = postgresBus({ ...shared, reader: following.ages.watch(peer, readLog()) })
-  replicas.consume(replicaConsumer(peer, kinds))
-  const news = postgresBus({ ...shared, reader: heldWhileFrozen(readLog(), standing) })
-  news.consume(
-    newsConsumer(peer, {
-      ...{ cell, database, peers, engine, readOrder },
-      onMismatch: (shopId, order, other) => log.warn({ shopId, order, other }, 'one key, two requests in two cells'),
-    }),
-  )
-  return [replicas, news]
 }

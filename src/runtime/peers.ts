@@ -57,7 +57,7 @@ export type PeersOptions = GreetingOptions & {
   self: CellName
   key: KeyObject
   clock: Clock
-  metrics: Pick<Metrics, 'counter' | 'gauge'>
+  metrics: Pick<Metrics, 'counter' | 'gaugesOf'>
   log: Pick<Log, 'info' | 'warn' | 'error'>
   /** For development: what a round trip takes longer than the network here does. */
   latencyMs?: number
@@ -232,7 +232,6 @@ export function createPeers(options: PeersOptions): Peers & { onGreeting: PeerHa
       })
       .finally(() => {
         greetings.delete(one)
-        report.greeted(cell, peerOf(cell))
       })
     greetings.add(one)
   }
@@ -245,6 +244,7 @@ export function createPeers(options: PeersOptions): Peers & { onGreeting: PeerHa
       .map(({ name }) => name)
       .sort((a, b) => (distanceOf(a) === distanceOf(b) ? 0 : distanceOf(a) - distanceOf(b)))
 
+  tellPeers(options.metrics, () => others().flatMap((cell) => (known.has(cell) ? [[cell, peerOf(cell)] as const] : [])))
   const greeting = (async () => {
     while (!stopping.signal.aborted) {
       for (const cell of others()) beginGreeting(cell)
@@ -285,10 +285,21 @@ export function createPeers(options: PeersOptions): Peers & { onGreeting: PeerHa
   }
 }
 
+/** Of those that are cells now, as they are when somebody looks. */
+function tellPeers(metrics: Pick<Metrics, 'gaugesOf'>, peers: () => (readonly [CellName, Peer])[]): void {
+  const tell = (name: string, help: string, read: (peer: Peer) => number | null) =>
+    metrics.gaugesOf(name, help, ['peer'], () =>
+      peers().flatMap(([cell, peer]) => {
+        const value = read(peer)
+        return value === null ? [] : [{ labels: { peer: cell }, value }]
+      }),
+    )
+  tell('holdfast_peer_up', 'Whether the peer answers: 1 or 0', ({ isUp }) => (isUp ? 1 : 0))
+  tell('holdfast_peer_round_trip_seconds', 'Of a greeting, smoothed', ({ rttMs }) => (rttMs > 0 ? rttMs / 1000 : null))
+  tell('holdfast_peer_clock_skew_seconds', 'How far its clock is ahead', ({ skewMs }) => skewMs && skewMs / 1000)
+}
+
 function reportsTo({ metrics, log }: Pick<PeersOptions, 'metrics' | 'log'>) {
-  const up = metrics.gauge('holdfast_peer_up', 'Whether the peer answers: 1 or 0', ['peer'])
-  const roundTrip = metrics.gauge('holdfast_peer_round_trip_seconds', 'Of a greeting, smoothed', ['peer'])
-  const skew = metrics.gauge('holdfast_peer_clock_skew_seconds', 'How far its clock is ahead', ['peer'])
   const failures = metrics.counter('holdfast_peer_failures_total', 'Calls without success', ['peer', 'message', 'why'])
   const twice = metrics.counter('holdfast_cells_claimed_twice_total', 'Heard of two lives of one cell', ['peer'])
   const told = new Set<Uuid>()
@@ -299,11 +310,6 @@ function reportsTo({ metrics, log }: Pick<PeersOptions, 'metrics' | 'log'>) {
     },
     failed(peer: CellName, message: string, error: unknown): void {
       failures.inc({ peer, message, why: error instanceof PeerRefused ? error.code : 'unreachable' })
-    },
-    greeted(peer: CellName, { isUp, rttMs, skewMs }: Peer): void {
-      up.set({ peer }, isUp ? 1 : 0)
-      if (rttMs > 0) roundTrip.set({ peer }, rttMs / 1000)
-      if (skewMs !== null) skew.set({ peer }, skewMs / 1000)
     },
     claimedTwice(peer: CellName, incarnation: Uuid): void {
       twice.inc({ peer })

@@ -124,6 +124,9 @@ describe('a cell that drains', () => {
     await eventually(async () => await emptied('us1'), 15_000)
     expect((await talking.setState('us1', 'removed')).status).toBe(200)
     await knowsState(eu1, 'us1', 'removed')
+    const metrics = async () => (await eu1.call('GET', '/metrics')).text
+    await eventually(async () => !/(peer_up|replica_age_seconds)\{[^}]*"us1"/.test(await metrics())) // it is not followed any more
+    expect(await metrics()).toMatch(/peer_up\{[^}]*"ap1"/)
 
     const gone = await eu1.call('GET', `/v1/orders/${paid.json.id}`)
     expect([gone.status, gone.json.code]).toEqual([410, 'cell_removed'])
