@@ -60,7 +60,7 @@ type Want = {
   firstAskedAt: Instant
   got: number
   wasKept: boolean
-  /** A cell was asked and did not answer. */
+  /** A cell did not answer, or was down and not asked. */
   isUnheard: boolean
   livesIn: CellName | null
   ended: Promise<void>
@@ -82,6 +82,8 @@ export function createAllotments(options: AllotmentOptions) {
   /** Nobody is asked again for what is missed, or for what will be, since nobody had any to give. */
   const none = new Map<string, None>()
   const noneSpare = new Map<string, None>()
+  /** Where a group of the shop was found last: asked first for the next of its many SKUs. */
+  const lastHome = new Map<ShopId, CellName>()
   /** What is missing here, or sold beyond what is there, while others may have it. */
   const owed = new Map<string, Owed>()
 
@@ -121,12 +123,9 @@ export function createAllotments(options: AllotmentOptions) {
     }
     await Promise.all([...joined.map(({ ended }) => ended), fetchUnits(shopId, own)])
     const all = [...own, ...joined, ...forLater]
-    isCertain &&= haveAllAnswered(all)
+    isCertain &&= all.every(({ isUnheard }) => !isUnheard)
     return { came: all.some(({ got }) => got > 0), grouped: all.flatMap(({ livesIn }) => livesIn ?? []), isCertain }
   }
-
-  const haveAllAnswered = (own: readonly Want[]): boolean =>
-    peers.others().every(peers.isUp) && own.every(({ isUnheard }) => !isUnheard)
 
   /** Asks the cell that is likeliest to have enough, then the others, and again as long as one keeps its own for itself. */
   async function fetchUnits(shopId: ShopId, own: readonly Want[]): Promise<void> {
@@ -134,6 +133,7 @@ export function createAllotments(options: AllotmentOptions) {
     try {
       for (let tries = 0; tries < limits.asksMax; tries++) {
         if (tries > 0) await clock.sleep(limits.keptPauseMs)
+        if (!peers.others().every(peers.isUp)) for (const want of own) want.isUnheard = true
         const [first, ...others] = inOrderOfHope(shopId, own)
         if (first === undefined) break
         await askOf([first], shopId, own.filter(isLacking))
@@ -147,7 +147,7 @@ export function createAllotments(options: AllotmentOptions) {
       for (const want of own) {
         // Where a group lives is asked again at once, by an order over several.
         if (want.got === 0 && want.livesIn === null)
-          rememberNone(want.need > 0 ? none : noneSpare, want.key, haveAllAnswered([want]))
+          rememberNone(want.need > 0 ? none : noneSpare, want.key, !want.isUnheard)
         want.end()
       }
     }
@@ -166,14 +166,15 @@ export function createAllotments(options: AllotmentOptions) {
   const mayHaveSome = (peer: CellName, { shopId, sku }: Want): boolean =>
     peers.isActive(peer) || demand.peerLeft(peer, shopId, sku) !== 0
 
-  /** Those that are up: who had most when it last said so, then the nearest. */
+  /** Those that are up: who had most when it last said so, then where groups were found, then the nearest. */
   function inOrderOfHope(shopId: ShopId, own: readonly Want[]): CellName[] {
     const hope = (peer: CellName): number =>
       own.reduce((sum, { sku, need }) => sum + Math.min(demand.peerLeft(peer, shopId, sku) ?? 1, Math.max(1, need)), 0)
+    const isHome = (peer: CellName): boolean => lastHome.get(shopId) === peer
     return peers
       .others()
       .filter((peer) => peers.isUp(peer) && own.some((want) => mayHaveSome(peer, want)))
-      .toSorted((a, b) => hope(b) - hope(a))
+      .toSorted((a, b) => hope(b) - hope(a) || Number(isHome(b)) - Number(isHome(a)))
   }
 
   async function askOf(cells: readonly CellName[], shopId: ShopId, own: readonly Want[]): Promise<void> {
@@ -206,7 +207,10 @@ export function createAllotments(options: AllotmentOptions) {
     const { shopId, sku } = want
     demand.heard(from, shopId, sku, { rate: answer.rate, left: answer.left })
     if (answer.kept) want.wasKept = true
-    if (answer.lives_here) want.livesIn = from
+    if (answer.lives_here) {
+      want.livesIn = from
+      lastHome.set(shopId, from)
+    }
     if (!answer.known) return
     const totals = answer.totals.map((total) => ({ ...total, sku, location: total.location as LocationCode }))
     // The giver's log may have been faster, so that nothing is new in the totals; and a batch of the giver that ran again, its
