@@ -5,7 +5,6 @@ import type { Json } from './base/json.ts'
 import { limits } from './base/limits.ts'
 import type { CellTopology } from './cell-topology.ts'
 import { type EngineForOthers, newsConsumer } from './modules/orders/from-others.ts'
-import type { ReadOrder } from './modules/orders/reads.ts'
 import { type PostgresBusOptions, postgresBus } from './runtime/bus-postgres.ts'
 import type { Clock } from './runtime/clock.ts'
 import type { Log } from './runtime/log.ts'
@@ -30,7 +29,6 @@ type FollowingOptions = {
   kinds: readonly ReplicaKind[]
   ages: ReplicaAges
   engine: EngineForOthers
-  readOrder: ReadOrder
 }
 
 /** Follows whoever is a cell, and nobody who was removed. */
@@ -69,7 +67,7 @@ export function followOthers(options: FollowingOptions): { stop(): Promise<void>
 
 /** All that another cell's log brings; replicas on a reader of their own, by which their age is known. */
 function follow(peer: CellName, options: FollowingOptions): { stop(): Promise<void> } {
-  const { cell, database, clock, log, reports, standing, onError, peers, kinds, engine, readOrder } = options
+  const { cell, database, clock, log, reports, standing, onError, peers, kinds, engine } = options
   const stopping = new AbortController()
   const copies = new Set<Promise<void>>()
   const copy = (): void => {
@@ -84,7 +82,7 @@ function follow(peer: CellName, options: FollowingOptions): { stop(): Promise<vo
   const news = postgresBus({ ...shared, reader: heldWhileFrozen(readLog(), standing) })
   news.consume(
     newsConsumer(peer, {
-      ...{ cell, database, peers, engine, readOrder },
+      ...{ cell, database, peers, engine },
       onMismatch: (shopId, order, other) => log.warn({ shopId, order, other }, 'one key, two requests in two cells'),
     }),
   )

@@ -10,7 +10,7 @@ import type { CellTopology } from './cell-topology.ts'
 import type { CellsHeard } from './gateway/cells.ts'
 import type { Routing } from './gateway/forwarding.ts'
 import type { PeerRoutesOptions } from './gateway/peers.ts'
-import { askStanding, duplicateHandler, engineForOthers, standingHandler } from './modules/orders/from-others.ts'
+import { duplicateHandler, engineForOthers, standingHandler } from './modules/orders/from-others.ts'
 import { withGathering } from './modules/orders/gathering.ts'
 import { createOrderReader } from './modules/orders/reads.ts'
 import type { Commands } from './modules/orders/service.ts'
@@ -104,7 +104,6 @@ export function startOthers(options: OthersOptions): Others {
     receive: async (command) => (await engine.receive(command)).units,
   })
   const otherCells = openOtherCells({ cell, database, told, peers, receive: engine.receive, clock })
-  const readOrder = createOrderReader(told)
   const comparing = createComparing({ database, told, peers, ...engine })
   const comparisons = startComparisons({ comparing, peers, standing, log, onError })
   const kinds = [...shopReplicas(options.keys), ...stockReplicas]
@@ -119,11 +118,11 @@ export function startOthers(options: OthersOptions): Others {
     ['credit', otherCells.answerCredit],
     ['transfer-sums', transferSumsHandler(told, topology)],
     ['totals', comparing.answerTotals],
-    ['standing', standingHandler(readOrder)],
-    ['duplicate', duplicateHandler(engine, askStanding(peers))],
+    ['standing', standingHandler(createOrderReader(told))],
+    ['duplicate', duplicateHandler(cell, engine, peers)],
   ])
 
-  const following = followOthers({ ...options, topology, onError, peers, kinds, ages, engine, readOrder })
+  const following = followOthers({ ...options, topology, onError, peers, kinds, ages, engine })
   const begun = readOwing(database).then((owing) => owing.forEach(allotments.saw), onError)
   const { sharesOf } = allotments
   const handing = { cell, database, peers, sharesOf, deliver: otherCells.deliver, handOver: engine.send }

@@ -54,7 +54,7 @@ export const limits = {
   peerLevelsMax: 100_000,
   deliverWaitMs: 500, // an adjustment is answered when the others have their part, or after that
   creditTotalsMax: 20_000,
-  standingOrdersMax: 1_000, // that one message may ask for
+  meetingRoundsMax: 3, // of two orders of one key: two do, unless what a home tells is older than what it knows
   owedEveryMs: 1_000,
   owedPauseMsMax: 60_000,
   owedAtOnceMax: 100,

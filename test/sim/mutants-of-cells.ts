@@ -64,25 +64,53 @@ const inCells: Omit<Mutant, 'world'>[] = [
   {
     name: 'of two orders of one key both give way',
     guard: 'only the younger gives way',
-    edits: [edit(meeting, '  a.id > b.id || (a.id === b.id && a.cell > b.cell)', '  a.id !== b.id')],
+    edits: [
+      edit(
+        meeting,
+        'const isElder = isYounger({ id, cell: from }, { id: own, cell: home.cell })',
+        'const isElder = false',
+      ),
+    ],
   },
   {
-    name: 'only who hears of an elder order gives way',
-    guard: 'the elder’s home tells the younger’s',
-    edits: [edit(meeting, 'await options.tellElder(from, { shopId, id, elder: own.resultId })', 'continue')],
+    name: 'only who hears of the other order gives way',
+    guard: 'the other’s home is told',
+    edits: [edit(meeting, 'if (!(await options.tellOther(from, { shopId, id, other: own }))) return', 'return')],
   },
   {
     name: 'of two orders of one key none gives way',
     guard: 'orders of one key meet',
-    edits: [
-      edit(meeting, 'if (!standing.has(id)) continue', 'continue'),
-      edit(meeting, 'await options.tellElder(from, { shopId, id, elder: own.resultId })', 'continue'),
-    ],
+    edits: [edit(meeting, 'if (isElder && !other.isPaid) return true', 'return false')],
   },
   {
     name: 'an order gives way to one that does not stand',
-    guard: 'the elder stands',
-    edits: [edit(meeting, 'if (!standing.has(id)) continue', '')],
+    guard: 'the other stands',
+    edits: [edit(meeting, 'if (!other.stands) return false', '')],
+  },
+  {
+    name: 'an elder order gives way to an unpaid one',
+    guard: 'the elder gives way to a paid one only',
+    edits: [edit(meeting, 'if (isElder && !other.isPaid) return true', '')],
+  },
+  {
+    name: 'an elder order gives way though it is paid',
+    guard: 'the elder gives way while it is unpaid',
+    edits: [edit(meeting, 'const unlessPaid = isElder || !other.isPaid', 'const unlessPaid = !other.isPaid')],
+  },
+  {
+    name: 'a paid order gives way to an elder that is not',
+    guard: 'the younger gives way to an unpaid elder while it is unpaid itself',
+    edits: [edit(meeting, 'const unlessPaid = isElder || !other.isPaid', 'const unlessPaid = isElder')],
+  },
+  {
+    name: 'what was heard of an order’s payment is believed though it has been paid since',
+    guard: 'whether it is paid is looked at when it gives way',
+    edits: [edit('src/modules/orders/decide.ts', ' || (command.unlessPaid && wasPaid(order))) return', ') return')],
+  },
+  {
+    name: 'an order whose authorization is gone counts as never paid',
+    guard: 'paid is said for good',
+    edits: [edit('src/modules/orders/money.ts', ' || authorizedUntil !== undefined)', " || status === 'authorized')")],
   },
   {
     name: 'units that a count did not find are sold on',

@@ -5,6 +5,7 @@ import * as memory from '../../src/modules/orders/engine-memory.ts'
 import * as gathering from '../../src/modules/orders/gathering.ts'
 import * as meeting from '../../src/modules/orders/meeting.ts'
 import * as database from '../../src/modules/orders/memory-database.ts'
+import * as money from '../../src/modules/orders/money.ts'
 import * as paymentsConsumer from '../../src/modules/payments/consumer.ts'
 import * as payments from '../../src/modules/payments/decide.ts'
 import * as executor from '../../src/modules/payments/executor.ts'
@@ -39,6 +40,9 @@ export const systemUnderTest = {
   withGathering: gathering.withGathering,
   LivesElsewhere: gathering.LivesElsewhere,
   meetOrders: meeting.meetOrders,
+  settlePair: meeting.settlePair,
+  standingOf: money.standingOf,
+  wasPaid: money.wasPaid,
   createConsumer: consumer.createConsumer,
   settledUpTo: consumer.settledUpTo,
 }
@@ -54,6 +58,7 @@ export async function systemFrom(folder: string): Promise<System> {
     load('src/modules/orders/memory-database.ts'),
     load('src/modules/orders/gathering.ts'),
     load('src/modules/orders/meeting.ts'),
+    load('src/modules/orders/money.ts'),
     load('src/modules/stock/allotments.ts'),
     load('src/modules/stock/demand.ts'),
     load('src/modules/stock/transferred.ts'),

@@ -1386,7 +1386,7 @@ export interface components {
              */
             updated_at: string;
             version: number;
-            /** @description The elder order of the same idempotency key, in another cell: this one is its duplicate. */
+            /** @description The order of the same idempotency key in another cell that stands: this one is its duplicate. */
             superseded_by?: string;
             /** @description The order whose goods come back for it, and with which return. */
             exchange_of?: {

@@ -61,7 +61,7 @@ import {
 import { announceReturn, decideReceiveReturn, decideRequestReturn, unitsToReturn } from './decide-returns.ts'
 import { isToBeCancelled } from './due.ts'
 import { defaultTiming, type Terms, type Timing } from './life.ts'
-import { emptyLife, lifeOf } from './money.ts'
+import { emptyLife, lifeOf, standingOf, wasPaid } from './money.ts'
 import { hasShipped, without } from './parcels.ts'
 import type {
   CancelOrder,
@@ -394,11 +394,14 @@ function decideCancelOrder(state: BatchState, command: CancelOrder): Outcome<Ord
   return accepted(order)
 }
 
-/** What has left, or was paid elsewhere, cannot be taken back by a command: it is reported, for somebody to see to. */
+/**
+ * What has left, or was paid elsewhere, cannot be taken back by a command: it is reported, for somebody to see to. The order that
+ * comes back tells whether it has given way (`standingOf`).
+ */
 function decideSupersede(state: BatchState, command: SupersedeOrder): Outcome<Order> {
   const order = orderFor(state, command)
   if ('ok' in order) return order
-  if (order.status === 'cancelled' || order.life?.supersededBy !== undefined) return accepted(order)
+  if (!standingOf(order).stands || (command.unlessPaid && wasPaid(order))) return accepted(order)
   changeLife(order, { supersededBy: command.by })
   if (order.provider === 'none' || hasShipped(lifeOf(order))) {
     orderEvent(state, order, 'order.duplicate_found', [], { superseded_by: command.by })

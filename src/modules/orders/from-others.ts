@@ -2,7 +2,7 @@
 // may have taken too. Each bears being told twice.
 import { Type } from 'typebox'
 import { Compile } from 'typebox/compile'
-import { type CellName, type ShopId, toWireId, type Uuid } from '../../base/ids.ts'
+import type { CellName, ShopId, Uuid } from '../../base/ids.ts'
 import type { Json } from '../../base/json.ts'
 import { limits } from '../../base/limits.ts'
 import { refused } from '../../base/result.ts'
@@ -22,11 +22,12 @@ import type {
   SendUnits,
   Sent,
 } from '../stock/types.ts'
-import { type MeetingOptions, meetOrders } from './meeting.ts'
+import { type MeetingOptions, meetOrders, settlePair } from './meeting.ts'
+import { standingOf } from './money.ts'
 import type { ReadOrder } from './reads.ts'
 import { type Commands, submissionOf } from './service.ts'
 import { keyRowOf, lookUpKeys } from './store.ts'
-import type { Command, Value } from './types.ts'
+import type { Command, Order, SupersedeOrder, Value } from './types.ts'
 
 /** The engine, as messages of other cells use it. */
 export function engineForOthers(commands: Pick<Commands, 'submit'>, now: () => Instant) {
@@ -39,20 +40,19 @@ export function engineForOthers(commands: Pick<Commands, 'submit'>, now: () => I
     send: async (command: SendUnits | HandOverUnits): Promise<Sent> => (await resultOf(command, 'sent')).sent,
     receive: async (command: ReceiveUnits): Promise<Received> => (await resultOf(command, 'received')).received,
     remember: async (command: RememberSent): Promise<Remembered> => (await resultOf(command, 'remembered')).remembered,
-    supersede: async (command: Command & { kind: 'supersede_order' }): Promise<void> => {
-      await resultOf(command, 'order')
-    },
+    supersede: async (command: SupersedeOrder): Promise<Order> => (await resultOf(command, 'order')).order,
   }
 }
 
 export type EngineForOthers = ReturnType<typeof engineForOthers>
 
+type Calling = Pick<UnitPeers, 'call'>
+
 type Options = {
   cell: CellName
   database: Pick<Database, 'query'>
-  peers: Pick<UnitPeers, 'call'>
+  peers: Calling
   engine: Pick<EngineForOthers, 'receive' | 'supersede'>
-  readOrder: ReadOrder
   onMismatch(shopId: ShopId, order: string, other: string): void
 }
 
@@ -64,12 +64,7 @@ export function newsConsumer(from: CellName, options: Options): Consumer {
     findKeys: async (keys: Parameters<typeof lookUpKeys>[1]) =>
       (await lookUpKeys({ run: database.query }, keys)).map(keyRowOf),
     standing: askStanding(options.peers),
-    async tellElder(of: CellName, { shopId, id, elder }: { shopId: ShopId; id: Uuid; elder: Uuid }) {
-      const order = await options.readOrder(shopId, elder)
-      if (!order || order.status === 'cancelled') return
-      const body = { shop_id: shopId, order: id, elder }
-      await options.peers.call(of, 'duplicate', body, { deadlineMs: limits.askMsMax })
-    },
+    tellOther: tellDuplicate(options.peers),
   }
   return {
     name: `news from ${from}`,
@@ -90,46 +85,52 @@ export function newsConsumer(from: CellName, options: Options): Consumer {
 const DuplicateMessage = closed({
   shop_id: Type.Integer({ minimum: 1 }),
   order: Type.String({ format: 'uuid' }),
-  elder: Type.String({ format: 'uuid' }),
+  other: Type.String({ format: 'uuid' }),
 })
 const checkDuplicate = Compile(DuplicateMessage)
+const DuplicateAnswer = closed({ both_stand: Type.Boolean() })
+const checkDuplicateAnswer = Compile(DuplicateAnswer)
 
-/** The home of an elder order says that it stands: it is asked again, since this may have been long on its way. */
-export function duplicateHandler(
-  { supersede }: Pick<EngineForOthers, 'supersede'>,
-  standing: MeetingOptions['standing'],
-) {
+/** An order of this cell has the key of one of the sender's. How that does is asked again, since this may have been long on its way. */
+export function duplicateHandler(cell: CellName, { supersede }: Pick<EngineForOthers, 'supersede'>, peers: Calling) {
+  const home = { cell, supersede, standing: askStanding(peers) }
   return async (from: CellName, body: Json): Promise<Json> => {
     if (!checkDuplicate.Check(body)) throw new RefusedRequest(refused('invalid_body', 'It names no two orders.'))
-    const { shop_id: shopId, order: orderId, elder } = body as { shop_id: ShopId; order: Uuid; elder: Uuid }
-    const stands = (await standing(from, shopId, [elder])).has(elder)
-    const by = toWireId('ord', from, elder)
-    if (stands) await supersede({ kind: 'supersede_order', shopId, orderId, by, ifVersion: null })
-    return {}
+    const { shop_id: shopId, order, other } = body as { shop_id: ShopId; order: Uuid; other: Uuid }
+    return { both_stand: await settlePair(home, { shopId, own: order, from, id: other }) }
   }
 }
 
-/** Asks another cell which of its orders stand. */
-export const askStanding =
-  (peers: Pick<UnitPeers, 'call'>): MeetingOptions['standing'] =>
-  async (of, shopId, orders) => {
-    const body = { shop_id: shopId, orders: [...orders] }
-    const answer = await peers.call(of, 'standing', body, { deadlineMs: limits.askMsMax })
-    return new Set((answer as { standing: Uuid[] }).standing)
+const tellDuplicate =
+  (peers: Calling): MeetingOptions['tellOther'] =>
+  async (of, { shopId, id, other }) => {
+    const body = { shop_id: shopId, order: id, other }
+    const answer = await peers.call(of, 'duplicate', body, { deadlineMs: limits.askMsMax })
+    if (!checkDuplicateAnswer.Check(answer)) throw new Error(`${of} answered no \`duplicate\``)
+    return answer.both_stand
   }
 
-const StandingMessage = closed({
-  shop_id: Type.Integer({ minimum: 1 }),
-  orders: Type.Array(Type.String({ format: 'uuid' }), { maxItems: limits.standingOrdersMax }),
-})
+const StandingMessage = closed({ shop_id: Type.Integer({ minimum: 1 }), order: Type.String({ format: 'uuid' }) })
 const checkStanding = Compile(StandingMessage)
+const StandingAnswer = closed({ stands: Type.Boolean(), is_paid: Type.Boolean() })
+const checkStandingAnswer = Compile(StandingAnswer)
 
-/** Which of its orders stand, as another cell asks. */
+/** Asks another cell how one of its orders does. */
+const askStanding =
+  (peers: Calling): MeetingOptions['standing'] =>
+  async (of, { shopId, id }) => {
+    const body = { shop_id: shopId, order: id }
+    const answer = await peers.call(of, 'standing', body, { deadlineMs: limits.askMsMax })
+    if (!checkStandingAnswer.Check(answer)) throw new Error(`${of} answered no \`standing\``)
+    return { stands: answer.stands, isPaid: answer.is_paid }
+  }
+
+/** How one of its orders does, as another cell asks. */
 export function standingHandler(readOrder: ReadOrder) {
   return async (_from: CellName, body: Json): Promise<Json> => {
-    if (!checkStanding.Check(body)) throw new RefusedRequest(refused('invalid_body', 'It asks for no orders.'))
-    const { shop_id: shopId, orders } = body as { shop_id: ShopId; orders: Uuid[] }
-    const found = await Promise.all(orders.map((id) => readOrder(shopId, id)))
-    return { standing: found.flatMap((order) => (order && order.status !== 'cancelled' ? [order.id] : [])) }
+    if (!checkStanding.Check(body)) throw new RefusedRequest(refused('invalid_body', 'It asks for no order.'))
+    const { shop_id: shopId, order } = body as { shop_id: ShopId; order: Uuid }
+    const { stands, isPaid } = standingOf(await readOrder(shopId, order))
+    return { stands, is_paid: isPaid }
   }
 }

@@ -124,6 +124,6 @@ export type Life = {
   creditedUnits: number[]
   /** All that was given back or will never be taken of the order's total. */
   credited: MinorUnits
-  /** The elder order of the same key, in another cell: this one is its duplicate, cancelled if that was still possible. */
+  /** The order of the same key in another cell that stands instead: this one is its duplicate, cancelled if that was still possible. */
   supersededBy?: string
 }

@@ -1,31 +1,41 @@
-// Two orders of one idempotency key, placed in two cells that could not ask each other: when they meet, the elder survives and the
-// younger becomes its duplicate, with its money back. The younger's home does it, once the elder's home says that the elder stands.
+// Two orders of one idempotency key, placed in two cells that could not ask each other: when they meet, one of them gives way to the
+// other, with its money back. The elder stands, unless it is unpaid and the younger is paid. Each home decides of its own order, at
+// once with what it knows of it, and by what the other's home has said, which may be old: since an order that is paid counts as paid
+// for good (`wasPaid`), each gives way only to one that comes before it in the end, so that never all of them do.
 // Either may be the one that hears of the other: a key is looked up when its event arrives, and may be taken a moment later.
 import { type CellName, parseWireId, type ShopId, toWireId, type Uuid } from '../../base/ids.ts'
+import { limits } from '../../base/limits.ts'
 import type { LogEvent } from '../../runtime/event-log.ts'
 import type { KeyRow } from './batch-state.ts'
-import type { SupersedeOrder } from './types.ts'
+import { type Standing, standingOf } from './money.ts'
+import type { Order, SupersedeOrder } from './types.ts'
 
-export type MeetingOptions = {
+type Home = {
   cell: CellName
+  /** How an order of that cell does. Rejects when the cell is out of reach. */
+  standing(of: CellName, order: { shopId: ShopId; id: Uuid }): Promise<Standing>
+  /** The order as it is then. */
+  supersede(command: SupersedeOrder): Promise<Order>
+}
+
+export type MeetingOptions = Home & {
   /** What this cell knows of keys. */
   findKeys(
     keys: readonly { shopId: ShopId; hash: string }[],
   ): Promise<Pick<KeyRow, 'shopId' | 'hash' | 'request' | 'resultId'>[]>
-  /** Which of the orders stand in the other cell. Rejects when it is out of reach. */
-  standing(of: CellName, shopId: ShopId, orders: readonly Uuid[]): Promise<ReadonlySet<Uuid>>
-  supersede(command: SupersedeOrder): Promise<void>
-  /** The elder is this cell's: if it stands, the younger's home is told. Rejects when that is out of reach. */
-  tellElder(of: CellName, order: { shopId: ShopId; id: Uuid; elder: Uuid }): Promise<void>
+  /** Has the order's home settle it with this cell's, as `settlePair` does, whose answer it gives. Rejects when that is out of reach. */
+  tellOther(of: CellName, order: { shopId: ShopId; id: Uuid; other: Uuid }): Promise<boolean>
   /** One key, two different requests: a mistake of the caller, which nobody but he can settle. */
   onMismatch(shopId: ShopId, order: string, other: string): void
 }
+
+type Pair = { shopId: ShopId; own: Uuid; from: CellName; id: Uuid }
 
 /** Whether an order is the younger: by the UUID first, which begins with its time, then by the cell's name. */
 export const isYounger = (a: { id: Uuid; cell: CellName }, b: { id: Uuid; cell: CellName }): boolean =>
   a.id > b.id || (a.id === b.id && a.cell > b.cell)
 
-/** Of a peer's events those that tell of a key which names no cell. May be told twice. Rejects when the peer is needed and out of reach. */
+/** Of a peer's events those that tell of a key which this cell may have taken. May be told twice. Rejects when the peer is needed and out of reach. */
 export async function meetOrders(options: MeetingOptions, from: CellName, events: readonly LogEvent[]): Promise<void> {
   const theirs = events.flatMap((event) => keyedOrder(event) ?? [])
   if (theirs.length === 0) return
@@ -36,14 +46,30 @@ export async function meetOrders(options: MeetingOptions, from: CellName, events
     if (!own || own.resultId === null) continue
     const names = [toWireId('ord', options.cell, own.resultId), toWireId('ord', from, id)] as const
     if (own.request !== request) options.onMismatch(shopId, ...names)
-    else if (isYounger({ id, cell: from }, { id: own.resultId, cell: options.cell }))
-      await options.tellElder(from, { shopId, id, elder: own.resultId })
-    else {
-      const standing = await options.standing(from, shopId, [id])
-      if (!standing.has(id)) continue
-      await options.supersede({ kind: 'supersede_order', shopId, orderId: own.resultId, by: names[1], ifVersion: null })
-    }
+    else await meetOrder(options, { shopId, own: own.resultId, from, id })
   }
+}
+
+/** Until one of the two stands alone. What was heard may be older than what the other's home knows by now; then it is asked again. */
+async function meetOrder(options: MeetingOptions, pair: Pair): Promise<void> {
+  const { shopId, own, from, id } = pair
+  for (let round = 0; round < limits.meetingRoundsMax; round++) {
+    if (!(await settlePair(options, pair))) return
+    if (!(await options.tellOther(from, { shopId, id, other: own }))) return
+  }
+  throw new Error(`${toWireId('ord', options.cell, own)} and ${toWireId('ord', from, id)} both stand`)
+}
+
+/** Gives way where this cell's order has to. Resolves with whether both may still stand: then the other's home is to do the same. */
+export async function settlePair(home: Home, { shopId, own, from, id }: Pair): Promise<boolean> {
+  const other = await home.standing(from, { shopId, id })
+  if (!other.stands) return false
+  const isElder = isYounger({ id, cell: from }, { id: own, cell: home.cell })
+  if (isElder && !other.isPaid) return true
+  const by = toWireId('ord', from, id)
+  const unlessPaid = isElder || !other.isPaid
+  const order = await home.supersede({ kind: 'supersede_order', shopId, orderId: own, by, unlessPaid, ifVersion: null })
+  return standingOf(order).stands
 }
 
 function keyedOrder(event: LogEvent): { shopId: ShopId; hash: string; request: string; id: Uuid } | undefined {

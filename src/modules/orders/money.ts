@@ -44,6 +44,22 @@ export const isOpen = ({ status, asked, givenUp }: Payment): boolean =>
 /** The provider has the next word, and its order keeps its units until then. */
 export const isUnderWay = (payment: Payment): boolean => payment.status === 'pending' || isSetAside(payment)
 
+/**
+ * Whether it is confirmed, or money was ever set aside or taken for it. While an order stands this never turns false again, whatever
+ * becomes of the money: cells that settle which of two orders stands rely on what they have heard of it.
+ */
+export const wasPaid = (order: Order): boolean =>
+  (order.status !== 'pending' && order.status !== 'cancelled') ||
+  lifeOf(order).payments.some(({ status, authorizedUntil }) => status === 'captured' || authorizedUntil !== undefined)
+
+/** How an order does beside another of the same key: one that has given way, or was reported, does not stand. */
+export type Standing = { stands: boolean; isPaid: boolean }
+
+export const standingOf = (order: Order | undefined): Standing => ({
+  stands: order !== undefined && order.status !== 'cancelled' && order.life?.supersededBy === undefined,
+  isPaid: order !== undefined && wasPaid(order),
+})
+
 /** The order's payment in one word, as API.md tells it. */
 export function paymentStatusOf(order: Order): PaymentStatus | 'none' | 'partially_refunded' | 'refunded' {
   const { payments, refunds } = lifeOf(order)

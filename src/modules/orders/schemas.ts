@@ -291,7 +291,7 @@ export const OrderAnswer = Type.Object({
   version: Type.Integer({ minimum: 1 }),
   superseded_by: Type.Optional(
     Type.String({
-      description: 'The elder order of the same idempotency key, in another cell: this one is its duplicate.',
+      description: 'The order of the same idempotency key in another cell that stands: this one is its duplicate.',
     }),
   ),
   exchange_of: Type.Optional(

@@ -95,8 +95,8 @@ export type NewPayment = { id: Uuid; provider: string; method: string }
 /** What every command on an order says, before it says what is to be done. */
 export type OnOrder = { shopId: ShopId; orderId: Uuid; ifVersion: number | null }
 
-/** It has the same key as an elder order of another cell, whose id `by` is. */
-export type SupersedeOrder = OnOrder & { kind: 'supersede_order'; by: string }
+/** It has the same key as an order of another cell, whose id `by` is. A paid one stays as it is where the command says `unlessPaid`. */
+export type SupersedeOrder = OnOrder & { kind: 'supersede_order'; by: string; unlessPaid: boolean }
 
 /** Null lines: all that is left. */
 export type CancelOrder = OnOrder & { kind: 'cancel_order'; reason: CancelReason; lines: RequestedLine[] | null }

@@ -1,6 +1,6 @@
 // The independent auditor of many cells. After every COMMIT anywhere it adds up what all cells hold and what is under way, from their
 // tables, and compares it with what was ever received: units are neither made nor lost, whatever messages do.
-import { type CellName, parseWireId, type Uuid } from '../../../src/base/ids.ts'
+import { type CellName, parseWireId, toWireId, type Uuid } from '../../../src/base/ids.ts'
 import type { MemoryCommit } from '../../../src/modules/orders/memory-database.ts'
 import type { Order } from '../../../src/modules/orders/types.ts'
 import type { StockRow, Transfer } from '../../../src/modules/stock/types.ts'
@@ -9,6 +9,9 @@ import type { CellNode, CellRequest, Reply } from './node.ts'
 
 type Book = { received: number; allowance: number; hasFacts: boolean }
 
+const isElderThan = (a: { name: string; order: Order }, b: { name: string; order: Order }): boolean =>
+  a.order.id < b.order.id || (a.order.id === b.order.id && a.name < b.name)
+
 /** From the question whether an order stands to the end of the younger one. */
 const duplicateMsMax = 14_000
 
@@ -16,6 +19,9 @@ export function createCellsAuditor(cells: () => readonly CellNode[], now: () => 
   const books = new Map<string, Book>()
   const acknowledged = new Map<string, { id: Uuid; cell: CellName }>()
   const placedUnder = new Map<string, Set<string>>()
+  /** Orders that money was ever set aside or taken for, or that were confirmed; and those of them that gave way when it had been. */
+  const paid = new Set<string>()
+  const paidWhenGone = new Set<string>()
   const givenUpAt = new Map<Uuid, number>()
   let failure: Violation | null = null
   let falselyRefused = 0
@@ -44,6 +50,7 @@ export function createCellsAuditor(cells: () => readonly CellNode[], now: () => 
 
   function committed(cell: CellName, commit: MemoryCommit): void {
     for (const { type, data } of commit.events) {
+      watchPaid(type, data)
       if (type === 'stock.adjusted') {
         const book = bookOf(String(data.sku))
         book.received += Number(data.delta)
@@ -78,6 +85,13 @@ export function createCellsAuditor(cells: () => readonly CellNode[], now: () => 
     )
     const left = sumsOf(sku).available.get(cell)!
     if (isSale && left < 0) throw new Violation('P1', `${sku}: ${cell} sold what it is short of`)
+  }
+
+  function watchPaid(type: string, data: Record<string, unknown>): void {
+    const order = String(data.order_id)
+    if (type === 'payment.authorized' || type === 'payment.captured' || type === 'order.confirmed') paid.add(order)
+    const givesWay = type === 'order.duplicate_found' || (type === 'order.cancelled' && data.reason === 'duplicate')
+    if (givesWay && paid.has(order)) paidWhenGone.add(order)
   }
 
   /** P3: nobody gives way to an order that was given up long before. */
@@ -186,7 +200,7 @@ export function createCellsAuditor(cells: () => readonly CellNode[], now: () => 
     }
   }
 
-  /** When everything has met: one order a key stands, and it was no elder that gave way. */
+  /** When everything has met: one order a key stands, and none gave way to one that comes behind it. */
   function finish(): void {
     for (const { id, cell } of acknowledged.values()) {
       if (
@@ -199,24 +213,28 @@ export function createCellsAuditor(cells: () => readonly CellNode[], now: () => 
     for (const [key, placed] of placedUnder) {
       const orders = [...placed].map((text) => {
         const [name, id] = text.split(' ') as [CellName, Uuid]
-        return {
-          name,
-          order: cells()
-            .find((one) => one.name === name)!
-            .database.tables.orders.get(id)!,
-        }
+        const { database } = cells().find((one) => one.name === name)!
+        return { name: toWireId('ord', name, id), order: database.tables.orders.get(id)! }
       })
-      const standing = orders.filter(({ order }) => order.status !== 'cancelled')
-      if (standing.length > 1) throw new Violation('P3', `key ${key} has ${standing.length} orders that stand`)
-      const duplicates = orders.filter(({ order }) => order.cancelReason === 'duplicate')
-      const others = orders.filter(({ order }) => order.cancelReason !== 'duplicate')
-      if (others.length === 0) throw new Violation('P3', `key ${key}: every order gave way to another`)
-      for (const { name, order } of duplicates) {
-        const isElderThere = orders.some(
-          (one) => one.order.id < order.id || (one.order.id === order.id && one.name < name),
-        )
-        if (!isElderThere) throw new Violation('P3', `key ${key}: ${order.id} gave way though it is the eldest`)
-      }
+      judgeKey(key, orders)
+    }
+  }
+
+  /** P3 of one key: who was reported, since it could not be cancelled, does not count as standing. */
+  function judgeKey(key: string, orders: { name: string; order: Order }[]): void {
+    const gone = orders.filter(({ order }) => order.life?.supersededBy !== undefined)
+    const others = orders.filter((one) => !gone.includes(one))
+    const standing = others.filter(({ order }) => order.status !== 'cancelled')
+    if (standing.length > 1) throw new Violation('P3', `key ${key} has ${standing.length} orders that stand`)
+    if (others.length === 0) throw new Violation('P3', `key ${key}: every order gave way to another`)
+    for (const { name, order } of gone) {
+      const other = orders.find((one) => one.name === order.life!.supersededBy)
+      if (!other) throw new Violation('P3', `key ${key}: ${name} gave way to an order of another key`)
+      const isElder = isElderThan(other, { name, order })
+      if (paidWhenGone.has(name) && !paid.has(other.name))
+        throw new Violation('P3', `key ${key}: ${name} gave way though it was paid and ${other.name} was not`)
+      if (!isElder && (paidWhenGone.has(name) || !paid.has(other.name)))
+        throw new Violation('P3', `key ${key}: ${name} gave way to ${other.name} though it is the elder`)
     }
   }
 
@@ -229,6 +247,7 @@ export function createCellsAuditor(cells: () => readonly CellNode[], now: () => 
     }),
     sumsOf,
     checkOwed: watch(checkOwed),
+    isOwed: (sku: string) => cells().some((cell) => rowsOf(cell, sku).some(({ missing }) => missing > 0)),
     isShort: (sku: string) => bookOf(sku).hasFacts,
     countFalselyRefused: () => void falselyRefused++,
     counts: () => ({ refused, falselyRefused }),

@@ -1,12 +1,13 @@
 // One cell among several: a database that survives, and a process that dies and comes back. The engine, its queue, the allotments,
 // the gathering and the meeting of orders are the real ones; what carries their messages is simulated.
-import { type CellName, type LocationCode, type ShopId, toWireId, type Uuid, uuidV7 } from '../../../src/base/ids.ts'
+import { type CellName, type LocationCode, type ShopId, type Uuid, uuidV7 } from '../../../src/base/ids.ts'
 import type { Json } from '../../../src/base/json.ts'
 import { limits } from '../../../src/base/limits.ts'
 import type { Prng } from '../../../src/base/prng.ts'
 import { addMs, type Instant } from '../../../src/base/time.ts'
 import type { Pause } from '../../../src/modules/orders/engine-memory.ts'
 import type { LoggedEvent, MemoryCommit } from '../../../src/modules/orders/memory-database.ts'
+import type { Standing } from '../../../src/modules/orders/money.ts'
 import type { Command, CommandOutcome, IdempotencyKey, Submission } from '../../../src/modules/orders/types.ts'
 import type { ReceiveUnits } from '../../../src/modules/stock/types.ts'
 import type { LogEvent } from '../../../src/runtime/event-log.ts'
@@ -40,6 +41,8 @@ type Process = {
   isUp: boolean
   handle(request: CellRequest, hops: number): Promise<Reply>
   message(from: CellName, name: string, body: Json): Promise<Json>
+  /** False when it cannot now. */
+  carryOut(command: Command): Promise<boolean>
   kill(): void
 }
 
@@ -56,11 +59,10 @@ class OutOfReach extends Error {
 type Message = {
   request: CellRequest
   hops: number
-  orders: Uuid[]
   after: number
   shop: ShopId
   id: Uuid
-  elder: Uuid
+  other: Uuid
 }
 
 export const shopId = 1 as ShopId
@@ -199,15 +201,16 @@ export function createCellNode(world: CellsWorld, name: CellName, random: Prng) 
       cell: name,
       findKeys: async (keys: readonly { shopId: ShopId; hash: string }[]) =>
         keys.flatMap(({ shopId: shop, hash }) => database.tables.keys.get(`${shop} ${hash}`) ?? []),
-      async standing(of: CellName, shop: ShopId, orders: readonly Uuid[]) {
-        return new Set((await call(of, 'standing', { shop, orders: [...orders] }, { deadlineMs: 3_000 })) as Uuid[])
+      async standing(of: CellName, { shopId: shop, id }: { shopId: ShopId; id: Uuid }) {
+        return (await call(of, 'standing', { shop, id }, { deadlineMs: 3_000 })) as Standing
       },
       async supersede(command: Command) {
-        await submit(command)
+        const outcome = await submit(command)
+        if (!outcome.ok || outcome.value.kind !== 'order') throw new Error('a duplicate was refused')
+        return outcome.value.order
       },
-      async tellElder(of: CellName, { shopId: shop, id, elder }: { shopId: ShopId; id: Uuid; elder: Uuid }) {
-        if (database.tables.orders.get(elder)?.status === 'cancelled') return
-        await call(of, 'duplicate', { shop, id, elder }, { deadlineMs: 8_000 })
+      async tellOther(of: CellName, { shopId: shop, id, other }: { shopId: ShopId; id: Uuid; other: Uuid }) {
+        return (await call(of, 'duplicate', { shop, id, other }, { deadlineMs: 8_000 })) as boolean
       },
       onMismatch: () => world.failed(new Error('a key was used for two requests')),
     }
@@ -250,16 +253,11 @@ export function createCellNode(world: CellsWorld, name: CellName, random: Prng) 
         case 'forward':
           return (await handle(of.request, of.hops)) as unknown as Json
         case 'duplicate':
-          if ((await meeting.standing(from, of.shop, [of.elder])).has(of.elder)) {
-            const by = toWireId('ord', from, of.elder)
-            await submit({ kind: 'supersede_order', shopId: of.shop, orderId: of.id, by, ifVersion: null })
-          }
-          return {}
+          return system.settlePair(meeting, { shopId: of.shop, own: of.id, from, id: of.other })
         case 'standing':
-          return of.orders.filter((id) => {
-            const order = database.tables.orders.get(id)
-            return order !== undefined && order.status !== 'cancelled'
-          })
+          return system.standingOf(database.tables.orders.get(of.id))
+        case 'greet':
+          return {}
         default: {
           await Promise.race([beyond(of.after), sleep(4_000)])
           const upTo = await system.settledUpTo(database, () => sleep(0.1))
@@ -280,16 +278,25 @@ export function createCellNode(world: CellsWorld, name: CellName, random: Prng) 
     void forever(limits.sweepEveryMs, () => submit(sweep).catch(ignored))
     for (const rows of Map.groupBy(database.tables.rows.values(), ({ sku }) => sku).values()) allotments.saw(rows)
     void forever(limits.owedEveryMs, allotments.askForOwed)
-    const greeting = { shop: 1, orders: [] }
     for (const peer of others) {
       void follow(peer)
       void forever(500, () => {
-        if ((misses.get(peer) ?? 0) > 0) return call(peer, 'standing', greeting, { deadlineMs: 1_000 }).catch(() => {})
+        if ((misses.get(peer) ?? 0) > 0) return call(peer, 'greet', {}, { deadlineMs: 1_000 }).catch(() => {})
       })
     }
     return Object.assign(up, {
       handle,
       message,
+      async carryOut(command: Command) {
+        if (!up.isUp) return false
+        return submit(command).then(
+          () => true,
+          (error) => {
+            if (!isNotNow(system, error)) world.failed(error)
+            return false
+          },
+        )
+      },
       kill() {
         up.isUp = false
         store.close()

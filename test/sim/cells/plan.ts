@@ -30,6 +30,8 @@ export type CellsPlan = {
   /** Odds that a client tries another cell when it got no answer. */
   wanders: number
   thinkMsMax: number
+  /** Odds that an order is paid for, or that somebody tries to. */
+  payers: number
   /** Odds that an answer does not reach its client. */
   unanswered: number
   /** Odds of each kind of intent; else it is a purchase. */
@@ -64,6 +66,7 @@ export function makeCellsPlan(random: Prng): CellsPlan {
     namedKeys: random.next(),
     wanders: odds(0.3, 1),
     thinkMsMax: random.pick([1, 50, 1_000]),
+    payers: odds(0.3, 1),
     unanswered: odds(0.4, 0.3),
     holds: odds(0.3, 0.3),
     cancels: odds(0.3, 0.3),

@@ -1,6 +1,7 @@
 // Runs one seed of many cells: builds the world, lets clients buy in all of them while messages are lost and cells cut off and
 // killed, and then heals everything, since what is under way has to settle and a wanted last unit to be sold.
 import type { CellName } from '../../../src/base/ids.ts'
+import { limits } from '../../../src/base/limits.ts'
 import { type Prng, prng } from '../../../src/base/prng.ts'
 import type { Command } from '../../../src/modules/orders/types.ts'
 import { createScheduler, type Scheduler } from '../scheduler.ts'
@@ -8,6 +9,7 @@ import type { System } from '../system.ts'
 import { Violation } from '../violation.ts'
 import { createCellsAuditor } from './auditor.ts'
 import { type CellNode, type CellRequest, createCellNode, locationsOf, type Reply, shopId } from './node.ts'
+import { createPayers } from './payers.ts'
 import { type CellsPlan, makeCellsPlan } from './plan.ts'
 import { createWideArea, type WideArea } from './wide-area.ts'
 import { createCellsWorkload, orderOf, type PlacedOrder, policyOf, skusOf } from './workload.ts'
@@ -47,9 +49,11 @@ export async function runCellsSeed(system: System, seed: number, trace?: (line: 
     committed(cell: CellName, commit: Parameters<typeof auditor.committed>[1]) {
       commits++
       auditor.committed(cell, commit)
+      payers.heard(cell, commit)
     },
     failed: (error: unknown) => auditor.found(new Violation('ends', String((error as Error).stack ?? error))),
   }
+  const payers = createPayers(plan, random.fork(), world)
   const nodes: CellNode[] = names.map((name) => createCellNode(world, name, random.fork()))
   for (const { database } of nodes) {
     for (const [priority, code] of locationsOf(plan).entries())
@@ -210,6 +214,8 @@ async function callCell({ auditor }: Run, cell: CellNode, request: CellRequest):
 async function settle(run: Run, random: Prng): Promise<number> {
   const { scheduler, auditor, plan, nodes, network } = run
   let steps = await scheduler.run(scheduler.now() + 10_000)
+  // Who asked in vain before units became free asks again after a pause.
+  if (skusOf(plan).some(auditor.isOwed)) steps += await scheduler.run(scheduler.now() + limits.owedPauseMsMax)
   for (const sku of skusOf(plan)) {
     const { unitsUnderWay, allowanceUnderWay, available } = auditor.sumsOf(sku)
     if (unitsUnderWay + allowanceUnderWay > 0) throw new Violation('ends', `${unitsUnderWay} of ${sku} never arrive`)
