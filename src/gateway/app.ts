@@ -11,7 +11,7 @@ import { fulfilmentRoutes } from '../modules/fulfilment/routes.ts'
 import { ledgerRoutes } from '../modules/ledger/routes.ts'
 import { bulkOrderRoute } from '../modules/orders/bulk.ts'
 import { LivesElsewhere } from '../modules/orders/gathering.ts'
-import { knowsKey } from '../modules/orders/key-tables.ts'
+import { findKey } from '../modules/orders/key-tables.ts'
 import { lifeRoutes } from '../modules/orders/life-routes.ts'
 import { createOrderReader } from '../modules/orders/reads.ts'
 import { orderRoutes } from '../modules/orders/routes.ts'
@@ -171,8 +171,8 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
 function forwardingOf(app: FastifyInstance, options: AppOptions): Forwarding | null {
   const { routing, database, cell, keys, clock } = options
   if (!routing) return null
-  const known = (shopId: ShopId, hash: string) => knowsKey(database, shopId, hash)
-  const forwarding = createForwarding({ ...routing, cell, keys, clock, knowsKey: known })
+  const found = (shopId: ShopId, hash: string) => findKey(database, shopId, hash)
+  const forwarding = createForwarding({ ...routing, cell, keys, clock, findKey: found })
   app.decorateRequest('hops', 0)
   app.decorateRequest('isPlacedHere', false)
   app.decorateRequest('signedDigest', null)

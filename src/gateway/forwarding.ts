@@ -22,8 +22,8 @@ import { comparedBody, hasBody, wholeBody } from './forwarded-body.ts'
 import { deadlineOf, hopsHeader, passedBack, passedOn, placedHereHeader } from './forwarded-headers.ts'
 import {
   activeIn,
-  cellOfKey,
   homeOfOrder,
+  nameInKey,
   type Owners,
   ownersAfter,
   type Route,
@@ -58,8 +58,8 @@ export type Routing = {
 export type ForwardingOptions = Routing & {
   cell: CellName
   keys: Pick<Keys, 'known' | 'find'>
-  /** Has a command with this key been carried out here? */
-  knowsKey(shopId: ShopId, keyHash: string): Promise<boolean>
+  /** What a command with this key has made: here, or where another cell has taken it. */
+  findKey(shopId: ShopId, keyHash: string): Promise<{ takenBy: CellName | null } | undefined>
   clock: Pick<Clock, 'now' | 'elapsedMs' | 'sleep'>
 }
 
@@ -94,21 +94,28 @@ export function createForwarding(options: ForwardingOptions): Forwarding {
     return { topology: topology.current(), self, owners: owners.names, nearest, takesNew: options.takesNew() }
   }
 
-  /** The caller's visitor and key, looked up as the engine would. What the guard or the route refuses is theirs to refuse. */
-  async function knows(request: FastifyRequest, key: unknown): Promise<boolean> {
+  /**
+   * Where the caller's key has made something before, looked up as the engine would; undefined where nowhere that is known here.
+   * What the guard or the route refuses is theirs to refuse.
+   */
+  async function knownAt(request: FastifyRequest, key: unknown): Promise<CellName | undefined> {
     const header = request.headers.authorization
-    if (header === undefined) return true
+    if (header === undefined) return self
     const known = keys.known(header)
     const principal = known === undefined ? await keys.find(header) : known
-    if (!principal) return true
+    if (!principal) return self
     const visitor = principal.kind === 'sk' ? null : visitorText(request.headers['holdfast-visitor'])
-    if (visitor !== null && typeof visitor !== 'string') return true
+    if (visitor !== null && typeof visitor !== 'string') return self
     const text = keyText(key, visitor)
-    return typeof text !== 'string' || options.knowsKey(principal.shopId, keyHashOf(text))
+    if (typeof text !== 'string') return self
+    const row = await options.findKey(principal.shopId, keyHashOf(text))
+    return row && (row.takenBy ?? self)
   }
 
   function whyNotSent(request: FastifyRequest, cell: CellName): Refused | null {
     if (request.hops >= limits.hopsMax) return refused('too_many_hops')
+    const { state } = present(cellNamed(topology.current(), cell), `the cell ${cell}`)
+    if (state === 'removed') return refused('cell_removed', `The cell ${cell} has left.`)
     if (!peers.isUp(cell)) return unreachable(cell, false)
     return (inFlight.get(cell) ?? 0) >= limits.forwardsInFlightMax ? refused('overloaded') : null
   }
@@ -168,8 +175,8 @@ export function createForwarding(options: ForwardingOptions): Forwarding {
     if (route.kind === 'here') done()
     else if (route.kind === 'there') void forward(request, reply, route.cell, {})
     else
-      knows(request, request.headers['idempotency-key']).then(
-        (isKnown) => (isKnown ? done() : forward(request, reply, route.cell, { isPlacedThere: true })),
+      knownAt(request, request.headers['idempotency-key']).then(
+        (cell = route.cell) => (cell === self ? done() : forward(request, reply, cell, { isPlacedThere: true })),
         done, // as a fault of ours
       )
   }
@@ -200,10 +207,11 @@ export function createForwarding(options: ForwardingOptions): Forwarding {
         const route = homeOfOrder(holdId, keyOf(request), { topology: topology.current(), self })
         return 'kind' in route ? (route.kind === 'here' ? undefined : route.cell) : route
       },
-      isShared(key) {
+      sharing(key) {
         const { cells } = topology.current()
         const isAlone = cells.every(({ name, state }) => name === self || state === 'removed') // nobody would read the event
-        return !isAlone && cellOfKey(key, topology.current()) !== self
+        const names = nameInKey(key)
+        return isAlone || names === self ? undefined : { names }
       },
       forwardJson: (request, reply, cell, body) =>
         forward(request, reply, cell, { json: JSON.stringify(body), isPlacedThere: true }),
@@ -214,7 +222,8 @@ export function createForwarding(options: ForwardingOptions): Forwarding {
         if (!('kind' in route)) return route
         if (route.kind === 'here') return undefined
         if (route.kind === 'there') return { cell: route.cell, isPlacedThere: withHold !== undefined }
-        return (await knows(request, key)) ? undefined : { cell: route.cell, isPlacedThere: true }
+        const cell = (await knownAt(request, key)) ?? route.cell
+        return cell === self ? undefined : { cell, isPlacedThere: true }
       },
       async forwardLine(request, { cell, isPlacedThere }, { key, body, path }) {
         const refusal = whyNotSent(request, cell)

@@ -87,10 +87,16 @@ export function toPlace(asked: Pick<Asked, 'key' | 'isForwarded' | 'isPlacedHere
   return 'kind' in home && home.kind === 'here' ? unlessClosed(key, view) : home
 }
 
-/** The cell that a key names, if there is or was such a cell. */
-export function cellOfKey(key: string, topology: Topology): CellName | undefined {
+/** The name of a cell that a key begins with, whether there is such a cell or not. */
+export function nameInKey(key: string): CellName | null {
   const name = key.slice(0, Math.max(0, key.indexOf('.')))
-  return isCellName(name) ? cellNamed(topology, name)?.name : undefined
+  return isCellName(name) ? name : null
+}
+
+/** The cell that a key names, if there is or was such a cell. */
+function cellOfKey(key: string, topology: Topology): CellName | undefined {
+  const name = nameInKey(key)
+  return name === null ? undefined : cellNamed(topology, name)?.name
 }
 
 /**

@@ -11,8 +11,8 @@ export type ForwardedLine = { key: string; body: unknown; path: '/v1/orders' | '
 export type Elsewhere = {
   /** The cell in which an order with this hold runs; undefined: here. Refuses `key_names_another_cell`, `cell_removed`. */
   homeOfOrder(request: FastifyRequest, holdId: string): CellName | Refused | undefined
-  /** Whether a key names no cell, or another: it may be taken there too. */
-  isShared(key: string): boolean
+  /** What the others are told of a key that names no cell, or another: it may be taken there too. Undefined where they need not be. */
+  sharing(key: string): { names: CellName | null } | undefined
   /** Sends the request on with the body that was read, and answers what that cell answers. */
   forwardJson(request: FastifyRequest, reply: FastifyReply, cell: CellName, body: unknown): Promise<void>
   /** Likewise for an order that is a line of a bulk request. */

@@ -1,7 +1,7 @@
 // What every store of the engine does, told as given / when / then: the Postgres store and the memory store that the simulator
 // runs on pass the same suite, so that what the simulator finds holds for both.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { type ShopId, toWireId } from '../../src/base/ids.ts'
+import { type CellName, type ShopId, toWireId } from '../../src/base/ids.ts'
 import { cell, newKey, newUuid, placeHold, placeOrder, receive, submission, told } from '../support/engine.ts'
 import type { EngineBench, EngineState, TestProcess } from './engine-bench.ts'
 import { dueContract } from './engine-due.contract.ts'
@@ -188,6 +188,38 @@ export function engineContract(storeName: string, open: () => Promise<EngineBenc
         expect(told(await run(once))).toEqual(['insufficient_stock'])
         await given({ [a]: 1 })
         expect(told(await run(once))).toEqual(['order'])
+      })
+
+      test('one that another cell has taken is answered with that cell, and what was taken here stays here', async () => {
+        const a = sku()
+        await given({ [a]: 9 })
+        const [taken, own] = [newKey(), newKey()]
+        const there = placeOrder({ [a]: 1 })
+        const remember = (key: typeof taken) =>
+          submission(
+            {
+              kind: 'remember_key',
+              shopId: there.shopId,
+              orderId: there.orderId,
+              takenBy: 'us1' as CellName,
+            },
+            key,
+          )
+        expect(told(await run(remember(taken)))).toEqual(['key_remembered'])
+        const earlier = {
+          ok: true,
+          replayed: true,
+          value: { kind: 'earlier', resultId: there.orderId, takenBy: 'us1' },
+        }
+        expect(await run(remember(taken), submission(placeOrder({ [a]: 1 }), taken))).toMatchObject([earlier, earlier])
+        const other = { ...taken, request: newKey().request }
+        expect(told(await run(submission(placeOrder({ [a]: 1 }), other)))).toEqual(['idempotency_key_reused'])
+        expect(await counters(a)).toEqual([9, 0, 0])
+
+        const here = placeOrder({ [a]: 1 })
+        await run(submission(here, own))
+        const value = { kind: 'earlier', resultId: here.orderId, takenBy: null }
+        expect(await run(remember(own), submission(placeOrder({ [a]: 1 }), own))).toMatchObject([{ value }, { value }])
       })
 
       test('shops do not share keys', async () => {

@@ -56,14 +56,14 @@ describe('an order', () => {
     expect((await eu1.call('GET', `${path}/events`)).json.data).toHaveLength(2)
   })
 
-  it('is told to the other cells by its key when that names none, and to nobody by a cell that is alone', async () => {
+  it('is told to the other cells by its key unless that names the cell, and to nobody by a cell that is alone', async () => {
     const keyed = () => countAt(eu1, `runtime.events where type = 'order.keyed'`)
     const before = await keyed()
-    for (const key of [newKey(), newKey('eu1')]) expect((await place(eu1, key)).status).toBe(201)
+    for (const key of [newKey(), newKey('eu1'), newKey('eu9')]) expect((await place(eu1, key)).status).toBe(201)
     all.change({ us1: { state: 'removed' }, ap1: { state: 'removed' } })
     expect((await place(eu1, newKey())).status).toBe(201)
     all.change({ us1: { state: 'active' }, ap1: { state: 'active' } })
-    expect(await keyed()).toBe(before + 1)
+    expect(await keyed()).toBe(before + 2)
   })
 
   it('is placed where its key says, and a retry is answered from everywhere', async () => {

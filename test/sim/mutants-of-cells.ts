@@ -113,6 +113,33 @@ const inCells: Omit<Mutant, 'world'>[] = [
     edits: [edit('src/modules/orders/money.ts', ' || authorizedUntil !== undefined)', " || status === 'authorized')")],
   },
   {
+    name: 'a key that another cell has taken is not remembered where it names',
+    guard: 'a key is taken once, also by another cell than it names',
+    edits: [edit(meeting, 'theirs.filter(({ names }) => names === options.cell)', 'theirs.filter(() => false)')],
+  },
+  {
+    name: 'what another cell has made is looked for in this one',
+    guard: 'a retry is answered by the cell that took its key',
+    edits: [edit('src/modules/orders/decide.ts', 'takenBy: earlier.takenBy }', 'takenBy: null }')],
+  },
+  {
+    name: 'orders of a key that names a cell do not meet',
+    guard: 'what was taken before it was heard of meets too',
+    edits: [
+      edit(
+        meeting,
+        'for (const { shopId, hash, request, id } of theirs) {',
+        'for (const { shopId, hash, request, id, names: named } of theirs) {',
+      ),
+      edit(meeting, 'own.takenBy !== null) continue', 'own.takenBy !== null || named !== null) continue'),
+    ],
+  },
+  {
+    name: 'a key that was taken elsewhere is met with as if it were taken here',
+    guard: 'only own orders are met with',
+    edits: [edit(meeting, ' || own.takenBy !== null) continue', ') continue')],
+  },
+  {
     name: 'units that a count did not find are sold on',
     guard: 'what is missing is not for sale',
     edits: [

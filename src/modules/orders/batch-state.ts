@@ -10,7 +10,8 @@ import { lifeOf } from './money.ts'
 import { shippedParcels, spokenFor, without } from './parcels.ts'
 import type { IdempotencyKey, Order, OrderLine } from './types.ts'
 
-export type KeyRow = IdempotencyKey & { shopId: ShopId; resultId: Uuid | null }
+/** `takenBy` is another cell, which has taken a key that names this one: what it made is there. */
+export type KeyRow = IdempotencyKey & { shopId: ShopId; resultId: Uuid | null; takenBy: CellName | null }
 export type ReferenceRow = { shopId: ShopId; reference: string; orderId: Uuid }
 /** A shipment or a return, and the order it is of. */
 export type PartRow = { shopId: ShopId; id: Uuid; orderId: Uuid }

@@ -6,7 +6,7 @@ import { compileBody, readJson, schemaRefusal } from '../../runtime/http.ts'
 import { documentedLines } from '../../runtime/http-document.ts'
 import { acceptLines, problemLine, sendLines } from '../../runtime/http-lines.ts'
 import { LivesElsewhere } from './gathering.ts'
-import { type OrderRoutesOptions, orderOf, placing, shareKey } from './routes.ts'
+import { type OrderRoutesOptions, orderOf, placing, shareKey, takerOf } from './routes.ts'
 import * as schemas from './schemas.ts'
 import { orderJson, placeOrderOf, submissionOf } from './service.ts'
 import type { CommandOutcome } from './types.ts'
@@ -48,10 +48,11 @@ async function placeLine(
   const { principal } = request
   const key = guard.keyOfLine(request, keyText, 'POST /v1/orders', body as Json)
   if ('code' in key) return problemLine(key)
+  const line = { key: keyText!, body, path: '/v1/orders' } as const
   if (elsewhere) {
     const home = await elsewhere.homeOfLine(request, { key: keyText, holdId: body.hold_id })
     if (home && 'code' in home) return problemLine(home)
-    if (home) return elsewhere.forwardLine(request, home, { key: keyText!, body, path: '/v1/orders' })
+    if (home) return elsewhere.forwardLine(request, home, line)
   }
   const at = now()
   const command = placeOrderOf(body, placing(options, principal, at))
@@ -64,14 +65,12 @@ async function placeLine(
     outcome = await commands.submit(submissionOf(command, key, at))
   } catch (error) {
     if (!(error instanceof LivesElsewhere && elsewhere)) throw error
-    return elsewhere.forwardLine(
-      request,
-      { cell: error.cell, isPlacedThere: true },
-      { key: keyText!, body, path: '/v1/orders' },
-    )
+    return elsewhere.forwardLine(request, { cell: error.cell, isPlacedThere: true }, line)
   }
   if (!outcome.ok) return problemLine(outcome)
   const { value } = outcome
+  const taker = takerOf(value)
+  if (taker && elsewhere) return elsewhere.forwardLine(request, { cell: taker, isPlacedThere: true }, line)
   const order = value.kind === 'order' ? value.order : await orderOf(options, principal.shopId, value)
   const text = orderJson(order, { cell, principal })
   return outcome.replayed ? `{"status":201,"replayed":true,"order":${text}}` : `{"status":201,"order":${text}}`

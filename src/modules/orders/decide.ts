@@ -70,12 +70,14 @@ import type {
   CommandOutcome,
   EditOrder,
   ExchangeOrder,
+  ExpireDue,
   IdempotencyKey,
   LifeCommand,
   Order,
   PlaceOrder,
   ReviewOrder,
   Settle,
+  SharedKey,
   Submission,
   SupersedeOrder,
 } from './types.ts'
@@ -89,16 +91,16 @@ export function decideBatch(state: BatchState, submissions: readonly Submission[
     if (earlier) {
       if (earlier.request !== key.request) return refused('idempotency_key_reused')
       const own = earlier.resultId !== null && earlier.resultId === newIdOf(command)
-      const value = { kind: 'earlier', resultId: earlier.resultId } as const
+      const value = { kind: 'earlier', resultId: earlier.resultId, takenBy: earlier.takenBy } as const
       return own ? accepted(value) : replayed(value) // our own first try, whose answer was lost, is no replay
     }
     const outcome = decideCommand(state, command)
-    if (outcome.ok && key) rememberKey(state, command.shopId, key, resultIdOf(command))
+    if (outcome.ok && key) rememberKey(state, command, key)
     return outcome
   })
 }
 
-function decideCommand(state: BatchState, command: Exclude<Command, { kind: 'expire_due' }>): CommandOutcome {
+function decideCommand(state: BatchState, command: Exclude<Command, ExpireDue>): CommandOutcome {
   switch (command.kind) {
     case 'place_order':
       return valued(decidePlaceOrder(state, command), (order) => ({ kind: 'order', order }))
@@ -121,6 +123,8 @@ function decideCommand(state: BatchState, command: Exclude<Command, { kind: 'exp
     case 'review_order':
     case 'edit_order':
       return valued(decideOnOrder(state, command), (order) => ({ kind: 'order', order }))
+    case 'remember_key':
+      return accepted({ kind: 'key_remembered' }) // with its key, if that is not known yet
     case 'place_hold':
       return valued(decidePlaceHold(state, command), (hold) => ({ kind: 'hold', hold }))
     case 'extend_hold':
@@ -198,8 +202,10 @@ function valued<T, V>(outcome: Outcome<T>, wrap: (value: T) => V): Outcome<V> {
   return outcome.ok ? accepted(wrap(outcome.value)) : outcome
 }
 
-function rememberKey(state: BatchState, shopId: ShopId, key: IdempotencyKey, resultId: Uuid | null): void {
-  const row = { shopId, ...key, resultId }
+function rememberKey(state: BatchState, command: Exclude<Command, ExpireDue>, key: IdempotencyKey): void {
+  const { shopId } = command
+  const takenBy = command.kind === 'remember_key' ? command.takenBy : null
+  const row = { shopId, ...key, resultId: resultIdOf(command), takenBy }
   state.keys.set(keyOf(shopId, key.hash), row)
   state.newKeys.push(row)
 }
@@ -284,9 +290,9 @@ function decidePlaceOrder(state: BatchState, command: PlaceOrder): Outcome<Order
 }
 
 /** For the other cells only, which may have taken the key too; of no shop, so that nobody is shown it. */
-function keyedEvent(state: BatchState, { shopId, id }: Order, { hash, request }: IdempotencyKey): void {
+function keyedEvent(state: BatchState, { shopId, id }: Order, { hash, request, names }: SharedKey): void {
   const orderId = toWireId('ord', state.cell, id)
-  const data = { shop_id: shopId, order_id: orderId, key_hash: hash, request_hash: request }
+  const data = { shop_id: shopId, order_id: orderId, key_hash: hash, request_hash: request, names }
   const subject = `key:${orderId}`
   state.events.push({ shopId: noShop, subject, subjectVersion: 1, type: 'order.keyed', data, moves: [] })
 }

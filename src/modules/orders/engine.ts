@@ -234,6 +234,8 @@ function addFootprint(footprint: Footprint, skus: Map<string, ShopSku>, { comman
       footprint.newRows.push({ shopId, sku: command.policy.sku, location: 'main' as LocationCode })
       addTransfers(footprint, shopId, command.policy.sku)
       break
+    case 'remember_key':
+      break
     case 'extend_hold':
     case 'release_hold':
       footprint.holds.push({ shopId, id: command.holdId })

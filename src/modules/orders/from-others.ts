@@ -27,7 +27,7 @@ import { standingOf } from './money.ts'
 import type { ReadOrder } from './reads.ts'
 import { type Commands, submissionOf } from './service.ts'
 import { keyRowOf, lookUpKeys } from './store.ts'
-import type { Command, Order, SupersedeOrder, Value } from './types.ts'
+import type { Command, IdempotencyKey, Order, RememberKey, SupersedeOrder, Value } from './types.ts'
 
 /** The engine, as messages of other cells use it. */
 export function engineForOthers(commands: Pick<Commands, 'submit'>, now: () => Instant) {
@@ -40,6 +40,10 @@ export function engineForOthers(commands: Pick<Commands, 'submit'>, now: () => I
     send: async (command: SendUnits | HandOverUnits): Promise<Sent> => (await resultOf(command, 'sent')).sent,
     receive: async (command: ReceiveUnits): Promise<Received> => (await resultOf(command, 'received')).received,
     remember: async (command: RememberSent): Promise<Remembered> => (await resultOf(command, 'remembered')).remembered,
+    rememberKey: async (command: RememberKey, key: IdempotencyKey): Promise<void> => {
+      const outcome = await commands.submit(submissionOf(command, key, now()))
+      if (!outcome.ok && outcome.code !== 'idempotency_key_reused') throw new Error(JSON.stringify(outcome))
+    },
     supersede: async (command: SupersedeOrder): Promise<Order> => (await resultOf(command, 'order')).order,
   }
 }
@@ -52,7 +56,7 @@ type Options = {
   cell: CellName
   database: Pick<Database, 'query'>
   peers: Calling
-  engine: Pick<EngineForOthers, 'receive' | 'supersede'>
+  engine: Pick<EngineForOthers, 'receive' | 'rememberKey' | 'supersede'>
   onMismatch(shopId: ShopId, order: string, other: string): void
 }
 
@@ -60,7 +64,7 @@ type Options = {
 export function newsConsumer(from: CellName, options: Options): Consumer {
   const { cell, database, engine } = options
   const meeting = {
-    ...{ cell, supersede: engine.supersede, onMismatch: options.onMismatch },
+    ...{ cell, rememberKey: engine.rememberKey, supersede: engine.supersede, onMismatch: options.onMismatch },
     findKeys: async (keys: Parameters<typeof lookUpKeys>[1]) =>
       (await lookUpKeys({ run: database.query }, keys)).map(keyRowOf),
     standing: askStanding(options.peers),

@@ -6,15 +6,20 @@ import { limits } from '../../base/limits.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { Database } from '../../runtime/pg.ts'
 import type { Session } from '../../runtime/pg-session.ts'
-import { generationTables, keysLock, lookUpKeys, shareKeys, youngTables } from './store.ts'
+import type { KeyRow } from './batch-state.ts'
+import { generationTables, keyRowOf, keysLock, lookUpKeys, shareKeys, youngTables } from './store.ts'
 
 const lockKeysSql = `select pg_advisory_xact_lock(${keysLock})`
 
-/** Whether a command with this key was carried out, under the lock that keeps keys in their places. */
-export const knowsKey = (database: Pick<Database, 'transaction'>, shopId: ShopId, hash: string): Promise<boolean> =>
+/** What a command with this key has made, and in which cell, under the lock that keeps keys in their places. */
+export const findKey = (
+  database: Pick<Database, 'transaction'>,
+  shopId: ShopId,
+  hash: string,
+): Promise<KeyRow | undefined> =>
   database.transaction(async (session) => {
     await shareKeys(session)
-    return (await lookUpKeys(session, [{ shopId, hash }])).length > 0
+    return (await lookUpKeys(session, [{ shopId, hash }])).map(keyRowOf)[0]
   })
 
 const generationSql = `
@@ -79,8 +84,8 @@ const carrySql = (from: string, to: string) => `
   with slice as materialized (
     select * from ${from} where (shop_id, hash) > ($1::integer, $2::uuid) order by shop_id, hash limit $3
   ), carried as (
-    insert into ${to} (shop_id, hash, request, result_id)
-    select shop_id, hash, request, result_id from slice order by shop_id, hash on conflict do nothing returning 1
+    insert into ${to} (shop_id, hash, request, result_id, taken_by)
+    select shop_id, hash, request, result_id, taken_by from slice order by shop_id, hash on conflict do nothing returning 1
   )
   select shop_id, hash, (select count(*) from carried) as carried from slice order by shop_id desc, hash desc limit 1`
 

@@ -2,13 +2,14 @@
 // other, with its money back. The elder stands, unless it is unpaid and the younger is paid. Each home decides of its own order, at
 // once with what it knows of it, and by what the other's home has said, which may be old: since an order that is paid counts as paid
 // for good (`wasPaid`), each gives way only to one that comes before it in the end, so that never all of them do.
-// Either may be the one that hears of the other: a key is looked up when its event arrives, and may be taken a moment later.
+// Either may be the one that hears of the other: a key is looked up when its event arrives, and may be taken a moment later. A key
+// that names a cell is remembered there as taken, so that it is not taken again; the same holds for what was, before it was heard.
 import { type CellName, parseWireId, type ShopId, toWireId, type Uuid } from '../../base/ids.ts'
 import { limits } from '../../base/limits.ts'
 import type { LogEvent } from '../../runtime/event-log.ts'
 import type { KeyRow } from './batch-state.ts'
 import { type Standing, standingOf } from './money.ts'
-import type { Order, SupersedeOrder } from './types.ts'
+import type { IdempotencyKey, Order, RememberKey, SharedKey, SupersedeOrder } from './types.ts'
 
 type Home = {
   cell: CellName
@@ -20,9 +21,9 @@ type Home = {
 
 export type MeetingOptions = Home & {
   /** What this cell knows of keys. */
-  findKeys(
-    keys: readonly { shopId: ShopId; hash: string }[],
-  ): Promise<Pick<KeyRow, 'shopId' | 'hash' | 'request' | 'resultId'>[]>
+  findKeys(keys: readonly { shopId: ShopId; hash: string }[]): Promise<KeyRow[]>
+  /** A key that names this cell was taken by another: it is not taken here any more, unless it has been. */
+  rememberKey(command: RememberKey, key: IdempotencyKey): Promise<void>
   /** Has the order's home settle it with this cell's, as `settlePair` does, whose answer it gives. Rejects when that is out of reach. */
   tellOther(of: CellName, order: { shopId: ShopId; id: Uuid; other: Uuid }): Promise<boolean>
   /** One key, two different requests: a mistake of the caller, which nobody but he can settle. */
@@ -39,11 +40,17 @@ export const isYounger = (a: { id: Uuid; cell: CellName }, b: { id: Uuid; cell: 
 export async function meetOrders(options: MeetingOptions, from: CellName, events: readonly LogEvent[]): Promise<void> {
   const theirs = events.flatMap((event) => keyedOrder(event) ?? [])
   if (theirs.length === 0) return
+  const ours = theirs.filter(({ names }) => names === options.cell)
+  await Promise.all(
+    ours.map(({ shopId, hash, request, id }) =>
+      options.rememberKey({ kind: 'remember_key', shopId, orderId: id, takenBy: from }, { hash, request }),
+    ),
+  )
   const found = await options.findKeys(theirs)
   const known = new Map(found.map((row) => [`${row.shopId} ${row.hash}`, row]))
   for (const { shopId, hash, request, id } of theirs) {
     const own = known.get(`${shopId} ${hash}`)
-    if (!own || own.resultId === null) continue
+    if (!own || own.resultId === null || own.takenBy !== null) continue
     const names = [toWireId('ord', options.cell, own.resultId), toWireId('ord', from, id)] as const
     if (own.request !== request) options.onMismatch(shopId, ...names)
     else await meetOrder(options, { shopId, own: own.resultId, from, id })
@@ -72,9 +79,12 @@ export async function settlePair(home: Home, { shopId, own, from, id }: Pair): P
   return standingOf(order).stands
 }
 
-function keyedOrder(event: LogEvent): { shopId: ShopId; hash: string; request: string; id: Uuid } | undefined {
+type KeyedOrder = SharedKey & { shopId: ShopId; id: Uuid }
+
+function keyedOrder(event: LogEvent): KeyedOrder | undefined {
   if (event.type !== 'order.keyed') return undefined
-  const data = JSON.parse(event.data) as { shop_id: ShopId; order_id: string; key_hash: string; request_hash: string }
-  const id = parseWireId(data.order_id)
-  return id && { shopId: data.shop_id, hash: data.key_hash, request: data.request_hash, id: id.uuid }
+  const { shop_id: shopId, order_id, key_hash: hash, request_hash: request, names } = JSON.parse(event.data) as Keyed
+  const id = parseWireId(order_id)
+  return id && { shopId, hash, request, names, id: id.uuid }
 }
+type Keyed = { shop_id: ShopId; order_id: string; key_hash: string; request_hash: string; names: CellName | null }

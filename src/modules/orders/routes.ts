@@ -128,8 +128,10 @@ function placeRoute(app: FastifyInstance, options: OrderRoutesOptions): void {
       try {
         const outcome = await commands.submit(submissionOf(command, key, at))
         if (!outcome.ok) return sendRefused(reply, outcome)
-        if (outcome.replayed) reply.header('idempotent-replayed', 'true')
         const { value } = outcome
+        const taker = takerOf(value)
+        if (taker && elsewhere) return await elsewhere.forwardJson(request, reply, taker, request.body)
+        if (outcome.replayed) reply.header('idempotent-replayed', 'true')
         const placed = value.kind === 'order' ? value.order : await orderOf(options, principal.shopId, value)
         if (watch) reply.header('preference-applied', `wait=${watch.seconds}`)
         const order = watch ? await watch.settled(placed, reply.raw) : placed
@@ -144,8 +146,12 @@ function placeRoute(app: FastifyInstance, options: OrderRoutesOptions): void {
 
 /** The other cells are told of a key that they may have taken too. */
 export function shareKey(elsewhere: Elsewhere | null, command: PlaceOrder, text: string, key: IdempotencyKey): void {
-  if (elsewhere?.isShared(text)) command.sharedKey = key
+  const shared = elsewhere?.sharing(text)
+  if (shared) command.sharedKey = { ...key, ...shared }
 }
+
+/** The cell that has taken a key which names this one, and answers for it. */
+export const takerOf = (value: OrderValue): CellName | null => (value.kind === 'earlier' ? value.takenBy : null)
 
 /** What placing an order needs besides its body: ids are drawn here, before anything can be run twice. */
 export const placing = ({ cell, providers }: OrderRoutesOptions, principal: Principal, at: Instant) => ({
@@ -177,6 +183,7 @@ export async function orderOf(
 ): Promise<Order> {
   if (value.kind === 'order') return value.order
   if (value.kind !== 'earlier' || value.resultId === null) throw new Error(`expected an order, got ${value.kind}`)
+  if (value.takenBy !== null) throw new Error(`an order of ${value.takenBy}, and there are no other cells`)
   const order = await readOrder(shopId, value.resultId)
   if (!order) throw new Error('the order of an idempotency key is missing')
   return order

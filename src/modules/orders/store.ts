@@ -1,5 +1,5 @@
 // The statements of orders and keys that run inside a batch: lock and load, look up, write. All set-based: arrays in and out.
-import type { ShopId, Sku, Uuid } from '../../base/ids.ts'
+import type { CellName, ShopId, Sku, Uuid } from '../../base/ids.ts'
 import { limits } from '../../base/limits.ts'
 import type { Instant } from '../../base/time.ts'
 import type { Session } from '../../runtime/pg-session.ts'
@@ -116,11 +116,17 @@ const afterLocksSql = `
     select count(*) from unnest($1::integer[], $2::text[]) u(shop_id, sku) join stock.rows using (shop_id, sku)) as rows
   from orders.key_generation`
 const lookUpKeysSql = `
-  select u.shop_id, u.hash, k.request, k.result_id from unnest($1::integer[], $2::uuid[]) u(shop_id, hash)
+  select u.shop_id, u.hash, k.request, k.result_id, k.taken_by from unnest($1::integer[], $2::uuid[]) u(shop_id, hash)
   cross join lateral (
-    ${keyTables.map((table) => `select request, result_id from ${table} k where k.shop_id = u.shop_id and k.hash = u.hash`).join(' union all ')}) k`
+    ${keyTables.map((table) => `select request, result_id, taken_by from ${table} k where k.shop_id = u.shop_id and k.hash = u.hash`).join(' union all ')}) k`
 
-type KeyRecord = { shop_id: ShopId; hash: string; request: string; result_id: Uuid | null }
+type KeyRecord = {
+  shop_id: ShopId
+  hash: string
+  request: string
+  result_id: Uuid | null
+  taken_by: CellName | null
+}
 
 export const shareKeys = (session: Session) => session.run(shareKeysSql)
 
@@ -135,13 +141,14 @@ export const keyRowOf = (record: KeyRecord): KeyRow => ({
   hash: record.hash.replaceAll('-', ''),
   request: record.request.replaceAll('-', ''),
   resultId: record.result_id,
+  takenBy: record.taken_by,
 })
 
 // Sorted, here and for references: processes that wait for each other's unique keys wait in one order.
 const insertKeysSql = youngTables.map(
   (table) => `
-  insert into ${table} (shop_id, hash, request, result_id)
-  select * from unnest($1::integer[], $2::uuid[], $3::uuid[], $4::uuid[]) order by 1, 2`,
+  insert into ${table} (shop_id, hash, request, result_id, taken_by)
+  select * from unnest($1::integer[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[]) order by 1, 2`,
 )
 export const insertKeys = (session: Session, young: number, keys: readonly KeyRow[]) =>
   session.run(insertKeysSql[young]!, [
@@ -149,6 +156,7 @@ export const insertKeys = (session: Session, young: number, keys: readonly KeyRo
     bareArray(keys.map((key) => key.hash)),
     bareArray(keys.map((key) => key.request)),
     bareArray(keys.map((key) => key.resultId ?? 'null')),
+    bareArray(keys.map((key) => key.takenBy ?? 'null')),
   ])
 
 const lookUpReferencesSql = `

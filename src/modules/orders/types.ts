@@ -1,5 +1,5 @@
 // Words of orders: what is immutable (the document), what changes (the state and the life), what is personal, and the commands.
-import type { LocationCode, ShopId, Sku, Uuid } from '../../base/ids.ts'
+import type { CellName, LocationCode, ShopId, Sku, Uuid } from '../../base/ids.ts'
 import type { Currency, MinorUnits } from '../../base/money.ts'
 import type { Outcome } from '../../base/result.ts'
 import type { Instant } from '../../base/time.ts'
@@ -83,8 +83,8 @@ export type PlaceOrder = {
   review: string[] | null
   /** Why it may not be placed at all, unless its key has placed it already. */
   refusal?: string[]
-  /** Its key names no cell, so that another may have taken it too: the order's event tells of it. */
-  sharedKey?: IdempotencyKey
+  /** Its key names no cell, or another, which may take it too: the order's event tells of it. */
+  sharedKey?: SharedKey
   /** An import's own time; null means now. */
   placedAt: Instant | null
   exchangeOf?: ExchangeOf
@@ -208,10 +208,15 @@ export type LifeCommand =
 /** Sent by the sweeper: expires what is due, whatever its SKU. */
 export type ExpireDue = { kind: 'expire_due'; limit: number }
 
-export type Command = StockCommand | PlaceOrder | LifeCommand | ExpireDue
+export type Command = StockCommand | PlaceOrder | LifeCommand | RememberKey | ExpireDue
+
+/** Said with a key that names this cell, under which another has made the order: a retry is answered from there. */
+export type RememberKey = { kind: 'remember_key'; shopId: ShopId; orderId: Uuid; takenBy: CellName }
 
 /** SHA-256 prefixes as 32 hex characters: of (visitor, key), and of (method, path, canonical body). */
 export type IdempotencyKey = { hash: string; request: string }
+/** `names`: the cell whose name the key begins with. */
+export type SharedKey = IdempotencyKey & { names: CellName | null }
 
 /** A command as the engine takes it: made once, kept over reruns. */
 export type Submission = { command: Command; key: IdempotencyKey | null; deadline: Instant }
@@ -225,7 +230,8 @@ export type Value =
   | { kind: 'received'; received: Received }
   | { kind: 'remembered'; remembered: Remembered }
   | { kind: 'expired'; count: number }
-  /** The key's first request made this; read it for its present state. */
-  | { kind: 'earlier'; resultId: Uuid | null }
+  | { kind: 'key_remembered' }
+  /** The key's first request made this, in the cell `takenBy` if that is not null; read it for its present state. */
+  | { kind: 'earlier'; resultId: Uuid | null; takenBy: CellName | null }
 
 export type CommandOutcome = Outcome<Value>

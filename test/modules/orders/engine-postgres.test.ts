@@ -2,6 +2,7 @@
 // stepped here, two lanes or two processes against each other, and must come out right.
 import { randomUUID } from 'node:crypto'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import type { CellName } from '../../../src/base/ids.ts'
 import { limits } from '../../../src/base/limits.ts'
 import type { EngineTx } from '../../../src/modules/orders/engine.ts'
 import { carryKeysOver, rotateKeys } from '../../../src/modules/orders/key-tables.ts'
@@ -376,6 +377,17 @@ describe('keys in generations', () => {
     }
     await rotateKeys(database, 0)
     expect(await again()).toEqual(['order'])
+  })
+
+  test('that another cell has taken a key is kept with it', async () => {
+    const engine = engineOf()
+    const key = newKey()
+    const order = placeOrder({ [sku()]: 1 })
+    const remembered = { kind: 'remember_key', shopId: order.shopId, orderId: order.orderId } as const
+    await engine.run(submission({ ...remembered, takenBy: 'us1' as CellName }, key))
+    await carryKeysOver(database, systemClock, everything)
+    expect(await keysIn('orders.keys_young_0', 'orders.keys_young_1')).toBe(0)
+    expect(await engine.run(submission(order, key))).toMatchObject([{ value: { kind: 'earlier', takenBy: 'us1' } }])
   })
 
   test('keys of many slices are carried over whole, and found at every moment', async () => {

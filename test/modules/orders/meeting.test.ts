@@ -72,7 +72,13 @@ function pay(home: Home, deed: Deed): void {
 }
 
 const keyed = ({ name, id }: Home): LogEvent => {
-  const data = { shop_id: shopId, order_id: toWireId('ord', name, id), key_hash: key.hash, request_hash: key.request }
+  const data = {
+    shop_id: shopId,
+    order_id: toWireId('ord', name, id),
+    key_hash: key.hash,
+    request_hash: key.request,
+    names: null,
+  }
   return { type: 'order.keyed', data: JSON.stringify(data) } as LogEvent
 }
 
@@ -100,7 +106,8 @@ async function play(scheduler: fc.Scheduler, given: Given, faults: Fault[], look
 
   const optionsOf = (home: Home): MeetingOptions => ({
     cell: home.name,
-    findKeys: async () => [{ shopId, ...key, resultId: home.id }],
+    findKeys: async () => [{ shopId, ...key, resultId: home.id, takenBy: null }],
+    rememberKey: async () => void failures.push(new Error('the key names no cell')),
     standing: (of) => send(`${home.name} asks ${of}`, async () => standingOf(orderIn(homeOf(of)))),
     async supersede(command) {
       await step(`${home.name} supersedes`)

@@ -17,12 +17,13 @@ const duplicateMsMax = 14_000
 
 export function createCellsAuditor(cells: () => readonly CellNode[], now: () => number) {
   const books = new Map<string, Book>()
-  const acknowledged = new Map<string, { id: Uuid; cell: CellName }>()
+  const acknowledged = new Map<string, { id: Uuid; cell: CellName; request: CellRequest }>()
   const placedUnder = new Map<string, Set<string>>()
   /** Orders that money was ever set aside or taken for, or that were confirmed; and those of them that gave way when it had been. */
   const paid = new Set<string>()
   const paidWhenGone = new Set<string>()
   const givenUpAt = new Map<Uuid, number>()
+  let haveMet = false
   let failure: Violation | null = null
   let falselyRefused = 0
   let refused = 0
@@ -62,9 +63,13 @@ export function createCellsAuditor(cells: () => readonly CellNode[], now: () => 
         book.allowance = Number(data.allowance)
       }
     }
+    const placed = new Set(commit.events.flatMap(({ type, subject }) => (type === 'order.placed' ? [subject] : [])))
     for (const order of commit.orders) {
+      if (!placed.has(toWireId('ord', cell, order.id))) continue
       const key = commit.keys.find((one) => one.resultId === order.id)
-      if (key) placedUnder.set(key.hash, (placedUnder.get(key.hash) ?? new Set()).add(`${cell} ${order.id}`))
+      if (!key) continue
+      if (haveMet && placedUnder.has(key.hash)) throw new Violation('P3', `${cell} took the key ${key.hash} again`)
+      placedUnder.set(key.hash, (placedUnder.get(key.hash) ?? new Set()).add(`${cell} ${order.id}`))
     }
     for (const order of commit.orders) watchDuplicate(order)
     for (const sku of new Set(commit.rows.map((row) => row.sku))) {
@@ -180,11 +185,17 @@ export function createCellsAuditor(cells: () => readonly CellNode[], now: () => 
     const order = home.database.tables.orders.get(reply.id)
     if (!order) throw new Violation('P2', `${reply.id} was acknowledged and is not in ${reply.cell}`)
     if (request.home === null) return
-    if (reply.cell !== request.home) throw new Violation('P3', `a key of ${request.home} was taken by ${reply.cell}`)
     const before = acknowledged.get(request.key)
+    acknowledged.set(request.key, { id: reply.id, cell: reply.cell, request })
+    if (
+      cells()
+        .find(({ name }) => name === request.home)!
+        .wasClosed()
+    )
+      return // judged when all have met
+    if (reply.cell !== request.home) throw new Violation('P3', `a key of ${request.home} was taken by ${reply.cell}`)
     if (before && before.id !== reply.id)
       throw new Violation('P3', `key ${request.key} made ${before.id} and ${reply.id}`)
-    acknowledged.set(request.key, { id: reply.id, cell: reply.cell })
   }
 
   /** Units that a count did not find are given back by whoever has some of that place. */
@@ -245,6 +256,15 @@ export function createCellsAuditor(cells: () => readonly CellNode[], now: () => 
     found: watch((violation: Violation) => {
       throw violation
     }),
+    /** From now on no key is taken twice: whoever is asked with it knows of it. */
+    haveMet: () => {
+      haveMet = true
+    },
+    /** What was placed once, and not where its key says. */
+    takenElsewhere: () =>
+      [...acknowledged.values()]
+        .filter(({ cell, request }) => cell !== request.home && placedUnder.get(request.key)?.size === 1)
+        .map(({ request }) => request),
     sumsOf,
     checkOwed: watch(checkOwed),
     isOwed: (sku: string) => cells().some((cell) => rowsOf(cell, sku).some(({ missing }) => missing > 0)),

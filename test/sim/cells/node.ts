@@ -21,7 +21,14 @@ export type Reply =
   | { kind: 'accepted'; id: Uuid | null; cell: CellName }
   | { kind: 'refused'; code: string }
   | { kind: 'unavailable' }
-export type CellRequest = { command: Command; hash: string; key: string; home: CellName | null }
+export type CellRequest = {
+  command: Command
+  hash: string
+  key: string
+  home: CellName | null
+  /** By a cell that takes nothing new, or has heard that the key was taken there. */
+  isPlacedHere?: true
+}
 
 export type CellsWorld = {
   system: System
@@ -86,6 +93,8 @@ export function createCellNode(world: CellsWorld, name: CellName, random: Prng) 
     return lanes
   }
   const listening: (() => void)[] = []
+  /** Whether it takes new orders, as one that drains does not, and whether it ever did not. */
+  let [isClosed, wasClosed] = [false, false]
   let process = startProcess()
 
   const beyond = (seq: number): Promise<void> =>
@@ -197,48 +206,66 @@ export function createCellNode(world: CellsWorld, name: CellName, random: Prng) 
       }
     }
 
-    const meeting = {
-      cell: name,
-      findKeys: async (keys: readonly { shopId: ShopId; hash: string }[]) =>
-        keys.flatMap(({ shopId: shop, hash }) => database.tables.keys.get(`${shop} ${hash}`) ?? []),
-      async standing(of: CellName, { shopId: shop, id }: { shopId: ShopId; id: Uuid }) {
-        return (await call(of, 'standing', { shop, id }, { deadlineMs: 3_000 })) as Standing
-      },
-      async supersede(command: Command) {
-        const outcome = await submit(command)
-        if (!outcome.ok || outcome.value.kind !== 'order') throw new Error('a duplicate was refused')
-        return outcome.value.order
-      },
-      async tellOther(of: CellName, { shopId: shop, id, other }: { shopId: ShopId; id: Uuid; other: Uuid }) {
-        return (await call(of, 'duplicate', { shop, id, other }, { deadlineMs: 8_000 })) as boolean
-      },
-      onMismatch: () => world.failed(new Error('a key was used for two requests')),
+    const meeting = createMeeting()
+    function createMeeting() {
+      return {
+        cell: name,
+        findKeys: async (keys: readonly { shopId: ShopId; hash: string }[]) =>
+          keys.flatMap(({ shopId: shop, hash }) => database.tables.keys.get(`${shop} ${hash}`) ?? []),
+        async standing(of: CellName, { shopId: shop, id }: { shopId: ShopId; id: Uuid }) {
+          return (await call(of, 'standing', { shop, id }, { deadlineMs: 3_000 })) as Standing
+        },
+        async rememberKey(command: Command, key: IdempotencyKey) {
+          await batcher.submit(submissionOf(command, key)).then(whileUp)
+        },
+        async supersede(command: Command) {
+          const outcome = await submit(command)
+          if (!outcome.ok || outcome.value.kind !== 'order') throw new Error('a duplicate was refused')
+          return outcome.value.order
+        },
+        async tellOther(of: CellName, { shopId: shop, id, other }: { shopId: ShopId; id: Uuid; other: Uuid }) {
+          return (await call(of, 'duplicate', { shop, id, other }, { deadlineMs: 8_000 })) as boolean
+        },
+        onMismatch: () => world.failed(new Error('a key was used for two requests')),
+      }
     }
 
     async function handle(request: CellRequest, hops: number): Promise<Reply> {
-      if (request.home !== null && request.home !== name) {
-        if (hops >= 2) return { kind: 'unavailable' }
-        return forward(request.home, request, hops)
-      }
-      const command = withIds(request.command, clock.now(), random, request)
+      const there = homeOf(request)
+      if (there !== name) return forward(there, request, hops)
+      const command = withIds(name, request, clock.now(), random)
       try {
         const outcome = await gathering(submissionOf(command, { hash: request.key, request: request.hash })).then(
           whileUp,
         )
         if (!outcome.ok) return { kind: 'refused', code: outcome.code }
         const { value } = outcome
+        if (value.kind === 'earlier' && value.takenBy !== null) return forward(value.takenBy, request, hops)
         const id = value.kind === 'order' ? value.order.id : value.kind === 'earlier' ? value.resultId : null
         return { kind: 'accepted', id, cell: name }
       } catch (error) {
-        if (error instanceof system.LivesElsewhere && hops < 2) return forward(error.cell as CellName, request, hops)
-        if (isNotNow(system, error) || error instanceof system.LivesElsewhere) return { kind: 'unavailable' }
+        if (error instanceof system.LivesElsewhere) return forward(error.cell as CellName, request, hops)
+        if (isNotNow(system, error)) return { kind: 'unavailable' }
         throw error
       }
     }
 
+    /** Where it is to be carried out, and from there on. */
+    function homeOf({ command, key, home, isPlacedHere }: CellRequest): CellName {
+      if (home === null || isPlacedHere) return name
+      if (home !== name || !isClosed || command.kind !== 'place_order') return home
+      const known = database.tables.keys.get(`${shopId} ${key}`)
+      return known ? (known.takenBy ?? name) : random.pick(others)
+    }
+
     async function forward(to: CellName, request: CellRequest, hops: number): Promise<Reply> {
+      if (hops >= 2) return { kind: 'unavailable' }
+      const isPlacedHere = to !== request.home
       try {
-        const body = { request, hops: hops + 1 } as unknown as Json
+        const body = {
+          request: isPlacedHere ? { ...request, isPlacedHere } : request,
+          hops: hops + 1,
+        } as unknown as Json
         return (await call(to, 'forward', body, { deadlineMs: 5_000 })) as unknown as Reply
       } catch {
         return { kind: 'unavailable' }
@@ -309,6 +336,12 @@ export function createCellNode(world: CellsWorld, name: CellName, random: Prng) 
     database,
     clock,
     process: () => process,
+    wasClosed: () => wasClosed,
+    close(closed: boolean): void {
+      trace(() => `${name} takes ${closed ? 'nothing new' : 'orders again'}`)
+      isClosed = closed
+      wasClosed ||= closed
+    },
     restart(): void {
       trace(() => `${name} starts again`)
       process = startProcess()
@@ -328,11 +361,11 @@ const asLogEvent = (event: LoggedEvent): LogEvent => ({
   ...{ subjectVersion: event.subjectVersion, type: event.type, at: event.at, data: JSON.stringify(event.data) },
 })
 
-/** Ids are drawn by the cell that takes the request. A key that names no cell is told of in the order's event. */
-function withIds(command: Command, now: Instant, random: Prng, { key, hash, home }: CellRequest): Command {
+/** Ids are drawn by the cell that takes the request. A key that names no cell, or another, is told of in the order's event. */
+function withIds(name: CellName, { command, key, hash, home }: CellRequest, now: Instant, random: Prng): Command {
   const id = uuidV7(now, random.bytes(10)) as Uuid
-  if (command.kind === 'place_order')
-    return { ...command, orderId: id, ...(home === null ? { sharedKey: { hash: key, request: hash } } : {}) }
+  const shared = home === name ? {} : { sharedKey: { hash: key, request: hash, names: home } }
+  if (command.kind === 'place_order') return { ...command, orderId: id, ...shared }
   return command.kind === 'place_hold' ? { ...command, holdId: id } : command
 }
 

@@ -23,6 +23,8 @@ export type CellsPlan = {
   cutMsMax: number
   /** Odds per second, for each cell, that its process dies. */
   crashes: number
+  /** Odds per second, for each cell, that it takes nothing new for a while, and keys that name it are taken by others. */
+  closes: number
   sessionLost: number
   clockJumps: number
   /** Odds that a client names the home of its key; the others' keys may be taken twice. */
@@ -61,6 +63,7 @@ export function makeCellsPlan(random: Prng): CellsPlan {
     oneWay: random.next(),
     cutMsMax: random.pick([300, 3_000, 15_000, 40_000]),
     crashes: odds(0.5, 0.6),
+    closes: odds(0.5, 0.5),
     sessionLost: odds(0.6, 0.01),
     clockJumps: odds(0.6, 0.5),
     namedKeys: random.next(),

@@ -24,6 +24,8 @@ export type CellsReport = {
 
 const workMsMax = 120_000
 const patienceMs = 6_000
+/** Keys that were taken elsewhere, each tried again at its home. */
+const retriedMax = 20
 
 export async function runCellsSeed(system: System, seed: number, trace?: (line: string) => void): Promise<CellsReport> {
   const random = prng(seed)
@@ -109,6 +111,7 @@ async function live(run: Run, random: Prng): Promise<number> {
   for (const cell of nodes) {
     for (let number = 0; number < plan.clientsPerCell; number++) void client(cell, random.fork())
     void trouble(run, cell, random.fork(), () => isHealed)
+    void closings(run, cell, random.fork(), () => isHealed)
   }
   for (let until = scheduler.now() + 100; running > 0; until += 100) {
     if (until > workMsMax * 3) throw new Violation('ends', 'the clients never came to an end')
@@ -144,6 +147,22 @@ async function trouble(run: Run, cell: CellNode, random: Prng, isHealed: () => b
     cell.kill()
     await scheduler.sleep(random.next() * 2_000)
     cell.restart()
+  }
+}
+
+/** A cell drains, or is frozen, and takes orders again. */
+async function closings(
+  { scheduler, plan }: Run,
+  cell: CellNode,
+  random: Prng,
+  isHealed: () => boolean,
+): Promise<void> {
+  while (!isHealed()) {
+    await scheduler.sleep(1_000 * random.next())
+    if (isHealed() || !random.chance(plan.closes / 2)) continue
+    cell.close(true)
+    await scheduler.sleep(random.next() * plan.cutMsMax)
+    cell.close(false)
   }
 }
 
@@ -213,9 +232,16 @@ async function callCell({ auditor }: Run, cell: CellNode, request: CellRequest):
  */
 async function settle(run: Run, random: Prng): Promise<number> {
   const { scheduler, auditor, plan, nodes, network } = run
+  plan.sessionLost = 0 // a giver that lost the answer to its COMMIT does not know that it has given, and a buyer may be refused
   let steps = await scheduler.run(scheduler.now() + 10_000)
   // Who asked in vain before units became free asks again after a pause.
   if (skusOf(plan).some(auditor.isOwed)) steps += await scheduler.run(scheduler.now() + limits.owedPauseMsMax)
+  auditor.haveMet()
+  for (const request of auditor.takenElsewhere().slice(0, retriedMax)) {
+    const home = nodes.find(({ name }) => name === request.home)!
+    steps += await expectAnswer(run, home, request, 'accepted', 'P3')
+    steps += await expectAnswer(run, home, { ...request, hash: 'another' }, 'refused', 'P3')
+  }
   for (const sku of skusOf(plan)) {
     const { unitsUnderWay, allowanceUnderWay, available } = auditor.sumsOf(sku)
     if (unitsUnderWay + allowanceUnderWay > 0) throw new Violation('ends', `${unitsUnderWay} of ${sku} never arrive`)
@@ -243,12 +269,22 @@ async function expectReply(
   kind: Reply['kind'],
   promise: Violation['promise'],
 ): Promise<number> {
+  const key = `probe-${run.scheduler.now()}-${cell.name}`
+  return expectAnswer(run, cell, { command, hash: key, key, home: cell.name }, kind, promise)
+}
+
+async function expectAnswer(
+  run: Run,
+  cell: CellNode,
+  request: CellRequest,
+  kind: Reply['kind'],
+  promise: Violation['promise'],
+): Promise<number> {
   const { scheduler } = run
   const until = scheduler.now() + 5_000
-  const key = `probe-${scheduler.now()}-${cell.name}`
   let reply: Reply | null = null
   let steps = 0
-  void callCell(run, cell, { command, hash: key, key, home: cell.name }).then((one) => {
+  void callCell(run, cell, request).then((one) => {
     reply = one
   })
   while (reply === null && scheduler.now() < until) steps += await scheduler.run(scheduler.now() + 20)

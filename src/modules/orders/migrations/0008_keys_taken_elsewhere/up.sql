@@ -1,0 +1,17 @@
+-- A key that names this cell may have been taken by another one, as while this one drained: `result_id` is then that cell's.
+-- None has been so far, and the tables may be large: nothing there is read.
+alter table orders.keys_0
+  add column taken_by text,
+  add constraint keys_0_taken_by_check check (taken_by ~ '^[a-z]+[0-9]+$') not valid;
+alter table orders.keys_1
+  add column taken_by text,
+  add constraint keys_1_taken_by_check check (taken_by ~ '^[a-z]+[0-9]+$') not valid;
+alter table orders.keys_2
+  add column taken_by text,
+  add constraint keys_2_taken_by_check check (taken_by ~ '^[a-z]+[0-9]+$') not valid;
+alter table orders.keys_young_0
+  add column taken_by text,
+  add constraint keys_young_0_taken_by_check check (taken_by ~ '^[a-z]+[0-9]+$') not valid;
+alter table orders.keys_young_1
+  add column taken_by text,
+  add constraint keys_young_1_taken_by_check check (taken_by ~ '^[a-z]+[0-9]+$') not valid;
