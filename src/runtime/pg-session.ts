@@ -103,6 +103,7 @@ function driverOptions(
       lock_timeout: options.lockMsMax ?? limits.databaseLockMsMax,
       idle_in_transaction_session_timeout: limits.databaseIdleInTransactionMsMax,
       client_min_messages: 'warning',
+      jit: 'off', // on by default where it is built in: compiling the plan of a batch took 0.8 s, running it 2 ms
       ...(options.synchronousCommit ? { synchronous_commit: options.synchronousCommit } : {}),
     },
   }

@@ -33,7 +33,7 @@ export type CallOptions = { body?: unknown; key?: string; deadlineMs?: number }
 export type Answer = { status: number; json: any }
 
 export type DrillCells = { cells: DrillCell[]; topology: string; close(): Promise<void> }
-export type CellTerms = { durability?: 'local' | 'geo'; standby?: string }
+export type CellTerms = { durability?: 'local' | 'geo'; standby?: string; onIsolation?: 'sell' | 'stop' }
 
 /** Nothing runs yet. */
 export async function prepareCells(terms: Record<string, CellTerms>): Promise<DrillCells> {
@@ -50,9 +50,9 @@ export async function prepareCells(terms: Record<string, CellTerms>): Promise<Dr
   const regions = new Set(
     places.flatMap(({ name, standby }) => [name.replace(/\d+$/, ''), ...(standby ? [standby] : [])]),
   )
-  const described = places.map(({ name, port, publicKey, durability = 'local', standby }) => ({
+  const described = places.map(({ name, port, publicKey, durability = 'local', standby, onIsolation = 'sell' }) => ({
     ...{ name, url: `http://127.0.0.1:${port}`, public_key: publicKey, state: 'active' },
-    ...{ durability, on_isolation: 'sell', standby: standby ? { region: standby } : null },
+    ...{ durability, on_isolation: onIsolation, standby: standby ? { region: standby } : null },
   }))
   const zones = [{ name: 'all', regions: [...regions] }]
   await writeFile(topology, JSON.stringify({ version: 1, by: names[0], zones, cells: described }))
@@ -98,6 +98,13 @@ function drillCell({ name, data, port }: Place, topology: string): DrillCell {
     call: (method, path, options) => call(method, `${url}${path}`, options),
   }
 }
+
+/** The same cell at another address, where another process of it is. */
+export const besides = (cell: DrillCell, url: string): DrillCell => ({
+  ...cell,
+  url,
+  call: (method, path, options) => call(method, `${url}${path}`, options),
+})
 
 /** Status 0: nobody answered. */
 async function call(

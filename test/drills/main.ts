@@ -1,22 +1,34 @@
 // npm run drill -- <name>: loses a standby, a machine, a region or a disk of real servers and cells on this machine, and measures
 // what becomes of orders and time. The last line of standard output is one JSON object; exit code 1 when a promise was broken.
+import { fencingDrill } from './fencing.ts'
+import { patroniDrill } from './patroni-loss.ts'
 import { lossDrill } from './region-loss.ts'
 import { restoreDrill } from './restore.ts'
 import { standbyDrill } from './standby-dead.ts'
 
 type Drill = { run(): Promise<object>; broken(report: never): string[] }
 
-const loss = (standby: string): Drill => ({
-  run: () => lossDrill(standby),
-  broken: ({ acknowledged_lost: lost, is_frozen: frozen }: { acknowledged_lost: number; is_frozen: boolean }) => [
-    ...(lost === 0 ? [] : [`${lost} orders that were acknowledged are lost`]),
-    ...(frozen ? ['a standby that had everything was frozen'] : []),
-  ],
-})
+const lossBroken = (report: { acknowledged_lost: number; is_frozen: boolean }): string[] => [
+  ...(report.acknowledged_lost === 0 ? [] : [`${report.acknowledged_lost} orders that were acknowledged are lost`]),
+  ...(report.is_frozen ? ['a standby that had everything was frozen'] : []),
+]
+const loss = (standby: string): Drill => ({ run: () => lossDrill(standby), broken: lossBroken })
 
 const drills: Record<string, Drill> = {
   'region-loss': loss('us'),
+  'region-loss --patroni': { run: patroniDrill, broken: lossBroken },
   'node-loss': loss('eu'),
+  fencing: {
+    run: fencingDrill,
+    broken: (report: Record<string, number>) => [
+      ...(report.acknowledged_by_old === 0
+        ? []
+        : [`${report.acknowledged_by_old} orders were taken by the old primary`]),
+      ...(report.acknowledged_lost === 0 ? [] : [`${report.acknowledged_lost} orders that were acknowledged are lost`]),
+      ...(report.claimed_twice_heard === 0 ? ['the other cell did not refuse the old primary'] : []),
+      ...(report.new_sells ? [] : ['the promoted standby does not sell']),
+    ],
+  },
   'standby-dead': {
     run: standbyDrill,
     broken: ({ acknowledged_while_dead: count }: { acknowledged_while_dead: number }) =>
@@ -39,8 +51,9 @@ const drills: Record<string, Drill> = {
   },
 }
 
-const name = process.argv[2] ?? ''
-const drill = Object.hasOwn(drills, name) ? drills[name] : undefined
+const [name = '', ...flags] = process.argv.slice(2)
+const wanted = flags.length === 0 ? name : `${name} ${flags.join(' ')}`
+const drill = Object.hasOwn(drills, wanted) ? drills[wanted] : undefined
 if (!drill) {
   console.error(`Usage: npm run drill -- ${Object.keys(drills).join(' | ')}`)
   process.exitCode = 1

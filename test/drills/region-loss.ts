@@ -47,9 +47,7 @@ export async function lossDrill(standby: string): Promise<LossReport> {
     const promotion = secondsSince(promotingAt)
     const promotedAt = performance.now()
     await eu1.start([`--database-url=${url}`, `--cell-key=${join(eu1.data, 'eu1', 'cell.key')}`])
-    // It has no standby of its own yet, so it is local until it is given one: the gate would stay shut.
-    const set = await eu1.command(['cells', 'set', 'eu1', '--durability', 'local', '--url', eu1.url])
-    if (set.code !== 0) throw new Error(`it was not made local: ${set.stdout}${set.stderr}`)
+    await makeLocal(eu1)
     await eventually(async () => (await eu1.call('POST', '/v1/orders', own())).status === 201, 30_000)
     const afterPromotion = secondsSince(promotedAt)
     const { json: readiness } = await eu1.call('GET', '/readyz')
@@ -70,8 +68,14 @@ export async function lossDrill(standby: string): Promise<LossReport> {
 
 const own = () => ({ body: orderOf(sku), key: `eu1.${crypto.randomUUID()}` })
 
+/** It has no standby of its own yet, so it is local until it is given one: the gate would stay shut. */
+export async function makeLocal(cell: DrillCell): Promise<void> {
+  const set = await cell.command(['cells', 'set', cell.name, '--durability', 'local', '--url', cell.url])
+  if (set.code !== 0) throw new Error(`it was not made local: ${set.stdout}${set.stderr}`)
+}
+
 /** As docs/OPERATIONS.md tells an operator. */
-async function promote(url: string): Promise<void> {
+export async function promote(url: string): Promise<void> {
   const sql = openSql(url as Parameters<typeof openSql>[0], { max: 1 })
   try {
     await sql`select pg_promote(true, 60)`
