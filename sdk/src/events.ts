@@ -12,7 +12,7 @@ export type StreamOptions = {
   after?: string
   /** For example `order.*,stock.short`. */
   types?: string
-  /** Whose log; by default the nearest cell's, which stays the one when it is read through another. */
+  /** Whose log; by default the nearest cell's, which stays the one when it is read through another. `*`: those of all. */
   cell?: string
   signal?: AbortSignal
   /** How long it may stay broken before the stream throws; default: for ever. */
@@ -96,20 +96,26 @@ async function* failuresOf(lines: AsyncGenerator<string>): AsyncGenerator<string
   }
 }
 
-/** The event stream format of the HTML standard, as far as id and data go. Before the first id there is no event. */
+/**
+ * The event stream format of the HTML standard, as far as id and data go. Before the first id there is no event, and the
+ * cells that a stream of all cells names as out of reach are none.
+ */
 async function* parseMessages(lines: AsyncIterable<string>): AsyncGenerator<Message> {
   let id = ''
   let data: string[] = []
+  let isEvent = true
   for await (const line of lines) {
     if (line === '') {
-      if (id !== '') yield { id, data: data.join('\n') }
+      if (id !== '') yield { id, data: isEvent ? data.join('\n') : '' }
       data = []
+      isEvent = true
       continue
     }
     const colon = line.indexOf(':')
     const field = colon === -1 ? line : line.slice(0, colon)
     const value = colon === -1 ? '' : line.slice(colon + 1).replace(/^ /, '')
     if (field === 'id') id = value
+    else if (field === 'event') isEvent = value !== 'missing_cells'
     else if (field === 'data') data.push(value)
   }
 }

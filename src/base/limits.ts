@@ -304,6 +304,8 @@ export const limits = {
   readsPerStatementMax: 500,
   browsingPauseMs: 1_000, // after the queue was full, browsing waits while checkouts go on
   bulkStallMsMax: 60_000, // neither a byte read nor one written
+  eventsOfAllMsMax: 2_000, // that a page of all cells waits for one of them
+  eventsOfAllEveryMs: 500, // between two looks of a stream of all cells that found nothing
   streamsMax: 1_000,
   streamHeartbeatMs: 15_000,
   keysRememberedMax: 10_000,

@@ -1,5 +1,6 @@
-// GET /v1/events?cell=*: one page of the logs of all cells, each read from its own place in a vector. A cell that is out of
-// reach keeps its place, so that nothing of it is skipped, and is named.
+// GET /v1/events?cell=*: the logs of all cells as pages or a stream, each read from its own place in a vector. A cell that is out
+// of reach keeps its place, so that nothing of it is skipped, and is named.
+import { setTimeout as delay } from 'node:timers/promises'
 import type { FastifyRequest } from 'fastify'
 import type { CellName } from '../base/ids.ts'
 import { limits } from '../base/limits.ts'
@@ -12,11 +13,12 @@ import { formatVector, type PositionVector, parseVector } from '../runtime/posit
 
 export type EventsElsewhere = {
   others(): readonly CellName[]
-  /** Asked in the caller's name. Undefined: out of reach. */
+  /** Asked in the caller's name. Undefined: out of reach, or no answer begun within `deadlineMs`. */
   fetchJson(
     request: FastifyRequest,
     cell: CellName,
     path: string,
+    deadlineMs: number,
   ): Promise<{ status: number; text: string } | undefined>
 }
 
@@ -26,12 +28,14 @@ type Query = { after: string | undefined; limit: number | undefined }
 /** A cell's page; each event is JSON text beside its time. */
 export type CellPage = { cell: CellName; events: { time: string; text: string }[]; nextPosition: string }
 
+type PageOfAll = { texts: string[]; next: PositionVector; missing: CellName[] }
+
 /** Refused: `cursor_invalid`, `position_expired`. */
 export async function pageOfAll(
   { cell: self, events, elsewhere }: Options,
   request: FastifyRequest,
   wanted: EventFilter & Query,
-): Promise<Outcome<string>> {
+): Promise<Outcome<PageOfAll>> {
   const after = wanted.after ? parseVector(wanted.after) : new Map<CellName, string>()
   if (!after) return refused('cursor_invalid')
   const cells = [self, ...(elsewhere?.others() ?? [])]
@@ -55,7 +59,39 @@ export async function pageOfAll(
   if (refusal) return refusal as Refused
   const found = pages.filter((page) => page !== undefined) as CellPage[]
   const missing = cells.filter((_, at) => pages[at] === undefined)
-  return accepted(pageJson(merged(found, { after, cells, limit }), missing))
+  return accepted({ ...merged(found, { after, cells, limit }), missing })
+}
+
+/**
+ * The text of a stream from its first page on, until the signal aborts or a place in it is refused; the caller resumes then and is
+ * told. An event has the vector before its page, so that a resumed stream may tell some again and leaves none out.
+ */
+export async function* streamOfAll(
+  options: Options,
+  request: FastifyRequest,
+  {
+    first,
+    after,
+    signal,
+    ...filter
+  }: EventFilter & { first: PageOfAll; after: string | undefined; signal: AbortSignal },
+): AsyncGenerator<string> {
+  let before = after || formatVector(new Map())
+  let missing = ''
+  for (let page = first; ; ) {
+    const next = formatVector(page.next)
+    const named = JSON.stringify(page.missing)
+    if (named !== missing && (page.missing.length > 0 || missing !== ''))
+      yield `event: missing_cells\ndata: ${named}\n\n`
+    missing = named
+    if (next !== before) yield `${page.texts.map((text) => `id: ${before}\ndata: ${text}\n\n`).join('')}id: ${next}\n\n`
+    before = next
+    if (page.texts.length === 0) await delay(limits.eventsOfAllEveryMs, undefined, { signal }).catch(() => {})
+    if (signal.aborted) return
+    const found = await pageOfAll(options, request, { ...filter, after: before, limit: limits.listLimitMax })
+    if (!found.ok) return
+    page = found.value
+  }
 }
 
 type Asked = { cell: CellName; types: string | undefined; after: string | undefined; limit: number }
@@ -67,7 +103,7 @@ async function pageOf(
   { cell, types, after, limit }: Asked,
 ): Promise<CellPage | Refused | undefined> {
   const query = new URLSearchParams({ limit: String(limit), ...(types ? { types } : {}), ...(after ? { after } : {}) })
-  const answer = await elsewhere.fetchJson(request, cell, `/v1/events?${query}`)
+  const answer = await elsewhere.fetchJson(request, cell, `/v1/events?${query}`, limits.eventsOfAllMsMax)
   if (answer?.status === 410) return refused('position_expired', `In the cell ${cell}.`)
   if (answer?.status === 400) return refused('cursor_invalid', `In the cell ${cell}.`)
   if (answer?.status !== 200) return undefined // also a key that it does not know yet
@@ -105,5 +141,5 @@ export function merged(
 
 const byFirst = (a: CellPage, b: CellPage): number => ((a.events[0]?.time ?? '') < (b.events[0]?.time ?? '') ? -1 : 1)
 
-const pageJson = ({ texts, next }: ReturnType<typeof merged>, missing: readonly CellName[]): string =>
+export const pageJson = ({ texts, next, missing }: PageOfAll): string =>
   `{"data":[${texts.join(',')}],"next_position":"${formatVector(next)}","missing_cells":${JSON.stringify(missing)}}`

@@ -14,7 +14,7 @@ import { parseTypes } from '../runtime/event-types.ts'
 import { sendJson, sendRefused } from '../runtime/http.ts'
 import { documented } from '../runtime/http-document.ts'
 import type { EventPage, LogReader } from '../runtime/logreader.ts'
-import { type EventsElsewhere, pageOfAll } from './events-of-all.ts'
+import { type EventsElsewhere, pageJson, pageOfAll, streamOfAll } from './events-of-all.ts'
 
 export type EventRoutesOptions = {
   cell: CellName
@@ -61,20 +61,13 @@ export function eventRoutes(app: FastifyInstance, { cell, guard, events, elsewhe
         operationId: 'listEvents',
         summary: 'What happened in this cell, oldest first',
         description:
-          'A page; or, with `Accept: text/event-stream`, a stream of the same events without end, whose `id` is a position and which `Last-Event-ID` resumes. Events are delivered at least once and in order within a subject.',
+          'A page; or, with `Accept: text/event-stream`, a stream of the same events without end, whose `id` is a position and which `Last-Event-ID` resumes. Events are delivered at least once and in order within a subject. With `cell=*` a message named `missing_cells` says which cells are out of reach, whenever that changes.',
         tags: ['events'],
         querystring: EventsQuery,
         headers: { 'last-event-id': { type: 'string', description: 'A position; streams only.' } },
         answers: { 200: ref('EventPage') },
         alsoProduces: 'text/event-stream',
-        refusals: [
-          'cursor_invalid',
-          'not_available',
-          'position_expired',
-          'cell_not_found',
-          'cell_removed',
-          'cell_unreachable',
-        ],
+        refusals: ['cursor_invalid', 'position_expired', 'cell_not_found', 'cell_removed', 'cell_unreachable'],
       }),
     },
     async (request, reply) => {
@@ -84,20 +77,23 @@ export function eventRoutes(app: FastifyInstance, { cell, guard, events, elsewhe
       const isOfAll = query.cell === '*'
       if (query.cell !== undefined && query.cell !== cell && !isOfAll) return refuseCell('cell_not_found', reply)
       const wanted = { shopId: principal.shopId, types }
-      if (isOfAll) {
-        if (wantsStream(request)) return refuseCell('not_available', reply)
-        const page = await pageOfAll({ cell, events, elsewhere }, request, {
-          ...wanted,
-          after: query.after,
-          limit: query.limit,
-        })
-        return page.ok ? sendJson(reply, 200, page.value) : sendRefused(reply, page)
-      }
-      if (wantsStream(request)) {
-        if (streams >= limits.streamsMax) return sendRefused(reply.header('retry-after', '1'), refused('overloaded'))
+      const isStream = wantsStream(request)
+      const after = isStream ? String(request.headers['last-event-id'] ?? query.after ?? '') : query.after
+      if (isStream && streams >= limits.streamsMax)
+        return sendRefused(reply.header('retry-after', '1'), refused('overloaded'))
+      if (isStream && !isOfAll) {
         streams++
-        const after = request.headers['last-event-id'] ?? query.after
-        return follow({ cell, events }, reply, { ...wanted, after: String(after ?? '') }).finally(() => streams--)
+        return follow({ cell, events }, reply, { ...wanted, after: after! }).finally(() => streams--)
+      }
+      if (isOfAll) {
+        const options = { cell, events, elsewhere }
+        const page = await pageOfAll(options, request, { ...wanted, after, limit: query.limit })
+        if (!page.ok) return sendRefused(reply, page)
+        if (!isStream) return sendJson(reply, 200, pageJson(page.value))
+        streams++
+        const signal = endOf(reply)
+        const texts = streamOfAll(options, request, { ...wanted, first: page.value, after, signal })
+        return send(reply, cell, texts, signal).finally(() => streams--)
       }
       const found = await events.page({ ...wanted, after: query.after, limit: query.limit ?? limits.listLimitDefault })
       if (!found.ok) return sendRefused(reply, found)
@@ -121,13 +117,26 @@ async function follow(
   reply: FastifyReply,
   wanted: Wanted,
 ): Promise<FastifyReply | undefined> {
-  const { exchange } = reply.server
+  const signal = endOf(reply)
+  const pages = await events.follow(wanted, signal)
+  if (!pages.ok) return sendRefused(reply, pages)
+  return send(reply, cell, textsOf(pages.value, { cell, events }), signal)
+}
+
+/** Aborts when the caller leaves or the server drains. */
+function endOf(reply: FastifyReply): AbortSignal {
   const left = new AbortController()
   reply.raw.on('close', () => left.abort())
   if (reply.raw.destroyed) left.abort() // gone while its key was looked up
-  const signal = AbortSignal.any([left.signal, exchange.drain])
-  const pages = await events.follow(wanted, signal)
-  if (!pages.ok) return sendRefused(reply, pages)
+  return AbortSignal.any([left.signal, reply.server.exchange.drain])
+}
+
+async function send(
+  reply: FastifyReply,
+  cell: CellName,
+  texts: AsyncIterable<string>,
+  signal: AbortSignal,
+): Promise<undefined> {
   reply.hijack()
   const response = reply.raw
   response.writeHead(200, {
@@ -139,8 +148,8 @@ async function follow(
   response.write(': live\n\n') // the head leaves now, not with the first event
   const heartbeat = setInterval(() => response.write(': \n\n'), limits.streamHeartbeatMs)
   try {
-    for await (const one of pages.value) {
-      if (!response.write(pageText(one, { cell, events }))) await once(response, 'drain', { signal }).catch(() => {})
+    for await (const text of texts) {
+      if (!response.write(text)) await once(response, 'drain', { signal }).catch(() => {})
     }
   } catch (error) {
     reply.server.refusalOfLate(error, reply.request) // told to the log; the caller resumes when the stream ends
@@ -149,6 +158,13 @@ async function follow(
     response.end()
   }
   return undefined
+}
+
+async function* textsOf(
+  pages: AsyncIterable<EventPage>,
+  of: Pick<EventRoutesOptions, 'cell' | 'events'>,
+): AsyncGenerator<string> {
+  for await (const page of pages) yield pageText(page, of)
 }
 
 /** Each event under its position; then the page's own, which may be further on, past what was not wanted. */

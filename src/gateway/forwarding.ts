@@ -240,9 +240,10 @@ export function createForwarding(options: ForwardingOptions): Forwarding {
     },
     events: {
       others: () => peers.others(),
-      async fetchJson(request, cell, path) {
+      async fetchJson(request, cell, path, deadlineMs) {
         if (whyNotSent(request, cell)) return undefined
-        const errand = errandOf(request, cell, { method: 'GET', path, headers: { accept: 'application/json' } })
+        const asked = errandOf(request, cell, { method: 'GET', path, headers: { accept: 'application/json' } })
+        const errand = { ...asked, deadlineMs: Math.min(asked.deadlineMs, deadlineMs) }
         const answer = await counted(cell, () => fetchText(whole, errand, wholeAnswer))
         return 'why' in answer ? undefined : answer
       },

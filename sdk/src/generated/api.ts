@@ -81,7 +81,7 @@ export interface paths {
         };
         /**
          * What happened in this cell, oldest first
-         * @description A page; or, with `Accept: text/event-stream`, a stream of the same events without end, whose `id` is a position and which `Last-Event-ID` resumes. Events are delivered at least once and in order within a subject.
+         * @description A page; or, with `Accept: text/event-stream`, a stream of the same events without end, whose `id` is a position and which `Last-Event-ID` resumes. Events are delivered at least once and in order within a subject. With `cell=*` a message named `missing_cells` says which cells are out of reach, whenever that changes.
          */
         get: operations["listEvents"];
         put?: never;
@@ -2420,7 +2420,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not_available`, `cell_not_found` */
+            /** @description `cell_not_found` */
             422: {
                 headers: {
                     [name: string]: unknown;
