@@ -251,13 +251,16 @@ export function createAllotments(options: AllotmentOptions) {
     for (const [, one] of due) {
       one.pauseMs = Math.min(limits.owedPauseMsMax, one.pauseMs * 2)
       one.askAtMs = now + one.pauseMs
-      askLater(one.shopId, one.debt)
     }
+    const byShop = Map.groupBy(due, ([, { shopId }]) => shopId)
+    for (const [shopId, ofShop] of byShop) askLater(shopId, ...ofShop.map(([, { debt }]) => debt))
   }
 
-  function askLater(shopId: ShopId, lack: Lack & { wanted: number }): void {
+  /** One message for all of them. */
+  function askLater(shopId: ShopId, ...lacks: (Lack & { wanted: number })[]): void {
     if (!peers.others().some(peers.isUp)) return
-    fetchUnits(shopId, [open(shopId, { ...lack, evenIfGrouped: false })]).catch(options.onError)
+    const own = lacks.map((lack) => open(shopId, { ...lack, evenIfGrouped: false }))
+    fetchUnits(shopId, own).catch(options.onError)
   }
 
   /** How long it takes to get more from whoever is near. */
