@@ -54,6 +54,7 @@ export const limits = {
   peerLevelsMax: 100_000,
   deliverWaitMs: 500, // an adjustment is answered when the others have their part, or after that
   creditTotalsMax: 20_000,
+  keysRememberedAtOnce: 100, // of those that other cells have taken: buyers wait in the same queue
   meetingRoundsMax: 3, // of two orders of one key: two do, unless what a home tells is older than what it knows
   owedEveryMs: 1_000,
   owedPauseMsMax: 60_000,

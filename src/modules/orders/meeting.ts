@@ -41,11 +41,7 @@ export async function meetOrders(options: MeetingOptions, from: CellName, events
   const theirs = events.flatMap((event) => keyedOrder(event) ?? [])
   if (theirs.length === 0) return
   const ours = theirs.filter(({ names }) => names === options.cell)
-  await Promise.all(
-    ours.map(({ shopId, hash, request, id }) =>
-      options.rememberKey({ kind: 'remember_key', shopId, orderId: id, takenBy: from }, { hash, request }),
-    ),
-  )
+  await rememberKeys(options, from, ours)
   const found = await options.findKeys(theirs)
   const known = new Map(found.map((row) => [`${row.shopId} ${row.hash}`, row]))
   for (const { shopId, hash, request, id } of theirs) {
@@ -54,6 +50,17 @@ export async function meetOrders(options: MeetingOptions, from: CellName, events
     const names = [toWireId('ord', options.cell, own.resultId), toWireId('ord', from, id)] as const
     if (own.request !== request) options.onMismatch(shopId, ...names)
     else await meetOrder(options, { shopId, own: own.resultId, from, id })
+  }
+}
+
+async function rememberKeys(options: MeetingOptions, takenBy: CellName, keys: readonly KeyedOrder[]): Promise<void> {
+  for (let at = 0; at < keys.length; at += limits.keysRememberedAtOnce) {
+    const remembered = keys
+      .slice(at, at + limits.keysRememberedAtOnce)
+      .map(({ shopId, hash, request, id: orderId }) => {
+        return options.rememberKey({ kind: 'remember_key', shopId, orderId, takenBy }, { hash, request })
+      })
+    await Promise.all(remembered)
   }
 }
 
