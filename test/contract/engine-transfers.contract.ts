@@ -5,6 +5,7 @@ import type { CellName, LocationCode, Sku } from '../../src/base/ids.ts'
 import type {
   Ask,
   CellShare,
+  Elsewhere,
   HandOverUnits,
   ReceiveUnits,
   Remembered,
@@ -47,6 +48,12 @@ export function transfersContract(bench: () => EngineBench, { run, row, counters
   const split = (of: string, delta: number, shares: CellShare[]) => {
     const command = receive({ [of]: delta })
     command.adjustments[0]!.shares = shares
+    return command
+  }
+  /** With what the others have said to have of the place. */
+  const lost = (of: string, delta: number, elsewhere: Elsewhere) => {
+    const command = adjust(of, { delta }, 'lost')
+    Object.assign(command.adjustments[0]!.change, { elsewhere })
     return command
   }
   const even = [eu1, us1, ap1].map((cell) => ({ cell, weight: 1 }))
@@ -181,7 +188,7 @@ export function transfersContract(bench: () => EngineBench, { run, row, counters
     test('units that a count did not find here are written off when the others give theirs back', async () => {
       const a = sku()
       await run(split(a, 9, even))
-      expect(told(await run(adjust(a, { delta: -5 }, 'lost')))).toEqual(['adjusted'])
+      expect(told(await run(lost(a, -5, { units: 6, sent: 6 })))).toEqual(['adjusted'])
       expect(await row(a)).toMatchObject({ onHand: 0, missing: 2 })
       expect(told(await run(placeOrder({ [a]: 1 })))).toEqual(['insufficient_stock'])
       await credited(take(a, 3))
@@ -192,9 +199,19 @@ export function transfersContract(bench: () => EngineBench, { run, row, counters
     test('nothing is missing beyond what others hold, and what is found again is missing no more', async () => {
       const a = sku()
       await run(split(a, 9, even))
-      expect(told(await run(adjust(a, { delta: -10 }, 'lost')))).toEqual(['insufficient_stock'])
-      await run(adjust(a, { delta: -5 }, 'lost'), adjust(a, { delta: 1 }, 'counted'))
+      expect(told(await run(lost(a, -10, { units: 6, sent: 6 })))).toEqual(['insufficient_stock'])
+      await run(lost(a, -5, { units: 6, sent: 6 }), adjust(a, { delta: 1 }, 'counted'))
       expect(await row(a)).toMatchObject({ onHand: 0, missing: 1 })
+    })
+
+    test('what others have shipped, or have not said to have, is not missing', async () => {
+      const a = sku()
+      await run(split(a, 9, even))
+      expect(told(await run(adjust(a, { delta: -4 }, 'lost')))).toEqual(['insufficient_stock'])
+      expect(told(await run(lost(a, -5, { units: 1, sent: 6 })))).toEqual(['insufficient_stock'])
+      expect(told(await run(lost(a, -4, { units: 1, sent: 6 })))).toEqual(['adjusted'])
+      expect(await row(a)).toMatchObject({ onHand: 0, missing: 1 })
+      expect(told(await run(lost(a, -1, { units: 1, sent: 6 })))).toEqual(['insufficient_stock'])
     })
 
     test('a count compares with what lies there, whoever may sell it', async () => {

@@ -212,13 +212,7 @@ export const mutants: Mutant[] = [
   {
     name: 'a correction may leave a SKU short',
     guard: 'decisions leave nothing short',
-    edits: [
-      edit(
-        adjust,
-        'if (!isFact && delta < 0 && leavesShort)',
-        'if (!isFact && delta < 0 && leavesShort && onHand < 0)',
-      ),
-    ],
+    edits: [edit(adjust, 'isDecided ? Math.max', 'isDecided && onHand < 0 ? Math.max')],
   },
   {
     name: 'a reference may be used twice',

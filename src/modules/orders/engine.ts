@@ -60,7 +60,7 @@ export type EngineStore = {
 export type EngineOptions = {
   cell: CellName
   startedAt: Instant
-  /** All rows of a SKU of which some have changed, once that is committed. */
+  /** All rows of a SKU of which some have changed, once that is committed or may be. */
   onRows?: ((rows: readonly StockRow[]) => void) | undefined
 }
 
@@ -93,8 +93,12 @@ export function createEngine(store: EngineStore, options: EngineOptions) {
       }
       const writing = [tx.write(state, unusedRows(state)), tx.commit()]
       onWriting()
-      await allOrFirstFailure(writing)
-      if (options.onRows) for (const rows of changedRows(state)) options.onRows(rows)
+      try {
+        await allOrFirstFailure(writing)
+      } finally {
+        // Told too when COMMIT was not answered: it may have been done, and the batch that runs again then changes nothing.
+        if (options.onRows) for (const rows of changedRows(state)) options.onRows(rows)
+      }
       return outcomes
     })
   }

@@ -34,7 +34,7 @@ export function withGathering(
       const { came, grouped, isCertain } = await gather(shopId, lacks, { evenIfGrouped })
       const [home] = grouped
       const isInTime = now() < submission.deadline
-      if ((!came && home === undefined) || !isInTime) return isCertain ? outcome : uncertain(outcome)
+      if ((!came && home === undefined) || !isInTime) return isCertain ? outcome : uncertain(submission, outcome)
       if (home !== undefined) {
         // An exchange is decided where its first order is.
         const isWhole = submission.command.kind !== 'exchange_order' && grouped.length === skusOf(submission).size
@@ -45,10 +45,10 @@ export function withGathering(
   }
 }
 
-/** That a SKU does not exist is said only when every cell has said so. */
-const uncertain = (outcome: CommandOutcome): CommandOutcome =>
-  !outcome.ok && outcome.code === 'sku_not_found'
-    ? { ...refused('cell_unreachable', 'It may be known to a cell that is out of reach.'), mayHaveHappened: false }
+/** That a SKU does not exist, or that units cannot be written off, is said only when every cell has said so. */
+const uncertain = ({ command }: Submission, outcome: CommandOutcome): CommandOutcome =>
+  !outcome.ok && (outcome.code === 'sku_not_found' || command.kind === 'adjust_stock')
+    ? { ...refused('cell_unreachable', 'A cell that is out of reach may have it.'), mayHaveHappened: false }
     : outcome
 
 /** All that the command needs units of. */
@@ -68,8 +68,9 @@ export function lacksOf({ command }: Submission, outcome: CommandOutcome): Lack[
       return lacksIn(outcome.errors ?? [])
     case 'ship_order':
     case 'pick_order':
-    case 'ship_shipment':
-      return goodsIn(outcome.errors ?? []) // sold by right, while the goods are another cell's to sell
+    case 'ship_shipment': // sold by right, while the goods are another cell's to sell
+    case 'adjust_stock':
+      return goodsIn(outcome.errors ?? [])
     default:
       return []
   }

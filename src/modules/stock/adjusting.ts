@@ -5,12 +5,14 @@ import { type Refused, refused } from '../../base/result.ts'
 import type { Instant } from '../../base/time.ts'
 import type { Elsewhere } from '../../runtime/elsewhere.ts'
 import type { Database } from '../../runtime/pg.ts'
-import type { CommandOutcome } from '../orders/types.ts'
+import type { Commands } from '../orders/service.ts'
+import type { CommandOutcome, Submission } from '../orders/types.ts'
 import type { Allotments } from './allotments.ts'
+import { isFactual } from './decide-adjust.ts'
 import { adjustedAnswer, ownPart, unitsElsewhereAt } from './level-answers.ts'
 import type { OtherCells } from './other-cells.ts'
 import { readLevels, readLocations } from './reads.ts'
-import type { AdjustStock, CellLevel } from './types.ts'
+import type { Adjustment, AdjustStock, CellLevel } from './types.ts'
 
 /** What stock's routes need where there are other cells; a lone cell has none of it. */
 export type SeveralCells = {
@@ -64,29 +66,61 @@ async function homesOf(database: Pick<Database, 'query'>, shopId: ShopId): Promi
   return new Map(locations.map(({ code, cell }) => [code, cell as CellName]))
 }
 
+type Deciding = Options & { commands: Pick<Commands, 'submit'> }
+
 /**
- * The command with what only the shell knows: between whom receipts are split, and how many units of a place that is counted are with
- * others, which takes every cell: `cell_unreachable` while one does not answer.
+ * Decides an adjustment with what only the shell knows: between whom receipts are split, and how many units of a place are with
+ * others. A count needs that always; what was lost or damaged, when there is less of it here. It takes every cell:
+ * `cell_unreachable` while one does not answer.
  */
-export async function withOtherCells(options: Options, command: AdjustStock): Promise<AdjustStock | Refused> {
+export async function adjust(
+  options: Deciding,
+  asked: AdjustStock,
+  submissionOf: (command: AdjustStock) => Submission,
+): Promise<CommandOutcome> {
   const several = othersOf(options)
-  if (!several) return command
-  const { cell } = options
-  const { shopId, adjustments } = command
-  const counted = adjustments.filter(({ change }) => 'set' in change).map(({ sku }) => sku)
-  const parts = counted.length > 0 ? await several.otherCells.freshLevels(shopId, [...new Set(counted)]) : []
-  if (!parts) return refused('cell_unreachable', 'A count needs the part of every cell.')
+  const { commands, cell } = options
+  if (!several) return commands.submit(submissionOf(asked))
+  const shared = withShares(several, asked)
+  const counted = await withParts(several, cell, shared, isCount)
+  if ('code' in counted) return counted
+  const submission = submissionOf(counted)
+  const outcome = await commands.submit(submission)
+  if (outcome.ok || outcome.code !== 'insufficient_stock' || !counted.adjustments.some(isLoss)) return outcome
+  const command = await withParts(several, cell, counted, isLoss)
+  return 'code' in command ? command : commands.submit({ ...submission, command })
+}
+
+const isCount = ({ change }: Adjustment): boolean => 'set' in change
+const isLoss = ({ change, reason }: Adjustment): boolean => 'delta' in change && change.delta < 0 && isFactual(reason)
+
+const withShares = ({ sharesOf }: SeveralCells, command: AdjustStock): AdjustStock => ({
+  ...command,
+  adjustments: command.adjustments.map((adjustment) => {
+    const shares = adjustment.reason === 'received' ? sharesOf(command.shopId, adjustment.sku) : undefined
+    return shares ? { ...adjustment, shares } : adjustment
+  }),
+})
+
+/** With how many units others have of the places of those that want it. */
+async function withParts(
+  { otherCells }: SeveralCells,
+  cell: CellName,
+  command: AdjustStock,
+  wants: (adjustment: Adjustment) => boolean,
+): Promise<AdjustStock | Refused> {
+  const skus = new Set(command.adjustments.filter(wants).map(({ sku }) => sku))
+  if (skus.size === 0) return command
+  const parts = await otherCells.freshLevels(command.shopId, [...skus])
+  if (!parts) return { ...refused('cell_unreachable', 'It needs the part of every cell.'), mayHaveHappened: false }
   const bySku = Map.groupBy(parts, ({ sku }) => sku)
   return {
     ...command,
-    adjustments: adjustments.map((adjustment) => {
-      const { sku, location, change, reason } = adjustment
-      if ('set' in change) {
-        const elsewhere = unitsElsewhereAt(bySku.get(sku) ?? [], cell, location)
-        return { ...adjustment, change: { ...change, elsewhere } }
-      }
-      const shares = reason === 'received' ? several.sharesOf(shopId, sku) : undefined
-      return shares ? { ...adjustment, shares } : adjustment
+    adjustments: command.adjustments.map((adjustment) => {
+      const { sku, location, change } = adjustment
+      if (!wants(adjustment)) return adjustment
+      const elsewhere = unitsElsewhereAt(bySku.get(sku) ?? [], cell, location)
+      return { ...adjustment, change: { ...change, elsewhere } }
     }),
   }
 }
@@ -105,8 +139,7 @@ export async function answerToAdjustment(
       ? value.rows.map(({ row, ignored }) => ({ sku: row.sku as string, ignored }))
       : adjustments.map(({ sku }) => ({ sku: sku as string, ignored: false }))
   if (several) {
-    await several.otherCells.deliver(shopId, skus)
-    const levels = await several.otherCells.levels(shopId, skus)
+    const levels = await several.otherCells.settledLevels(shopId, skus)
     if (levels.some((level) => level.cell !== cell)) return adjustedAnswer(lines, levels)
   } // where nobody else has any, what it left, whatever has come after it
   if (value.kind !== 'adjusted') return adjustedAnswer(lines, await ownLevels({ cell, database, now }, shopId, skus))

@@ -5,7 +5,7 @@ import type { Json } from '../../base/json.ts'
 import { compileBody, readJson, schemaRefusal } from '../../runtime/http.ts'
 import { documentedLines } from '../../runtime/http-document.ts'
 import { acceptLines, problemLine, sendLines } from '../../runtime/http-lines.ts'
-import { answerToAdjustment, homeOfAdjustments, withOtherCells } from './adjusting.ts'
+import { adjust, answerToAdjustment, homeOfAdjustments } from './adjusting.ts'
 import type { StockRoutesOptions } from './routes.ts'
 import * as schemas from './schemas.ts'
 import { adjustStockOf } from './service.ts'
@@ -49,7 +49,7 @@ async function adjustLine(
   keyText: string | undefined,
   body: schemas.AdjustmentsBody,
 ): Promise<string> {
-  const { guard, commands, now, submissionOf, several } = options
+  const { guard, now, submissionOf, several } = options
   const { shopId } = request.principal
   const key = guard.keyOfLine(request, keyText, 'POST /v1/stock/adjustments', body as Json)
   if ('code' in key) return problemLine(key)
@@ -63,10 +63,8 @@ async function adjustLine(
       { key: keyText!, body, path: '/v1/stock/adjustments' },
     )
   if (home) return problemLine(home)
-  const command = await withOtherCells(options, asked)
-  if ('code' in command) return problemLine(command)
-  const outcome = await commands.submit(submissionOf(command, key, now()))
+  const outcome = await adjust(options, asked, (command) => submissionOf(command, key, now()))
   if (!outcome.ok) return problemLine(outcome)
-  const answer = await answerToAdjustment(options, command, outcome)
+  const answer = await answerToAdjustment(options, asked, outcome)
   return `{"status":200,${outcome.replayed ? '"replayed":true,' : ''}${answer.slice(1)}`
 }

@@ -2,7 +2,7 @@
 import { assert } from '../../base/assert.ts'
 import type { Sku } from '../../base/ids.ts'
 import { limits } from '../../base/limits.ts'
-import { accepted, type Outcome, type Refused, refused } from '../../base/result.ts'
+import { accepted, type FieldProblem, type Outcome, type Refused, refused } from '../../base/result.ts'
 import type { Instant } from '../../base/time.ts'
 import { type Applied, adjustedEvent, announceShort, type StockState, skuKey } from './decide.ts'
 import { sendFromRow, unitsElsewhere } from './decide-transfers.ts'
@@ -11,6 +11,7 @@ import { availableInRow, shortOf } from './sourcing.ts'
 import type {
   AdjustedRow,
   Adjustment,
+  AdjustReason,
   AdjustStock,
   Allocation,
   CellShare,
@@ -85,7 +86,8 @@ type Surroundings = { now: Instant; siblings: readonly StockRow[]; elsewhere: nu
 
 /**
  * Facts (counted, damaged, lost) may leave a row or a SKU short; decisions may not. What a fact takes beyond the units that are
- * here is `missing`, as far as other cells hold the right to units of this place: it is theirs that have to come back.
+ * here is `missing`, as far as other cells have just said to have units of this place: it is theirs that have to come back. The
+ * totals of this cell do not tell it, since what others have shipped went to them and comes back never.
  */
 function adjustDraft(
   draft: StockRow,
@@ -98,26 +100,35 @@ function adjustDraft(
     draft.countedAt = asOf
   }
   const asked = 'set' in change ? change.set - lyingThere(draft, change.elsewhere, elsewhere) : change.delta
-  const isFact = reason === 'counted' || reason === 'damaged' || reason === 'lost'
+  const isFact = isFactual(reason)
   const found = Math.min(draft.missing, Math.max(0, asked))
-  // What is with others: as they said just now, or as the totals of this cell tell, which sees little of a place that was another's.
-  const theirs = 'set' in change && change.elsewhere ? lyingElsewhere(change.elsewhere, elsewhere) : elsewhere
+  const theirs = change.elsewhere ? lyingElsewhere(change.elsewhere, elsewhere) : 0
   const beyond = isFact ? Math.min(Math.max(0, -(draft.onHand + asked)), Math.max(0, theirs - draft.missing)) : 0
   const delta = asked - found + beyond
   const onHand = draft.onHand + delta
-  if (onHand < 0) return refused('insufficient_stock')
   if (onHand > limits.unitsMax) return refused('units_too_large')
   draft.onHand = onHand
   draft.missing += beyond - found
-  const leavesShort = availableInRow(draft) < 0 || shortOf([draft, ...siblings]) > 0
-  if (!isFact && delta < 0 && leavesShort) return refused('insufficient_stock')
-  return { ignored: false, delta }
+  const isDecided = !isFact && delta < 0
+  const lack = Math.max(-onHand, isDecided ? Math.max(-availableInRow(draft), shortOf([draft, ...siblings])) : 0)
+  if (lack <= 0) return { ignored: false, delta }
+  return refused('insufficient_stock', undefined, isFact ? undefined : [lackAt(draft, -delta, lack)])
 }
+
+/** What was seen at a place, which nobody can refuse to be so; anything else is decided. */
+export const isFactual = (reason: AdjustReason): boolean =>
+  reason === 'counted' || reason === 'damaged' || reason === 'lost'
+
+/** Units that would have to lie there besides, which other cells may have. */
+const lackAt = ({ location }: StockRow, requested: number, lack: number): FieldProblem => ({
+  ...{ pointer: '', code: 'insufficient_stock' },
+  ...{ location, requested, available: Math.max(0, requested - lack) },
+})
 
 /** The shell makes the rows of known locations before it locks them, so a missing row means an unknown location. */
 const refusedAt = (index: number, sku: Sku, refusal: Refused): Refused => ({
   ...refusal,
-  errors: [{ pointer: `/adjustments/${index}`, code: refusal.code, sku }],
+  errors: [{ ...refusal.errors?.[0], pointer: `/adjustments/${index}`, code: refusal.code, sku }],
 })
 
 /**

@@ -101,7 +101,8 @@ export function unitsElsewhereAt(parts: readonly CellLevel[], own: CellName, loc
       .filter(({ cell }) => (cell === own) === isOwn)
       .flatMap(({ rows }) => rows.filter((row) => row.location === location))
   const sent = netSent(rowsIn(true))
-  return { units: sum(rowsIn(false), (row) => row.onHand) + sent + netSent(rowsIn(false)), sent }
+  const lying = sum(rowsIn(false), ({ onHand, missing }) => onHand - missing)
+  return { units: lying + sent + netSent(rowsIn(false)), sent }
 }
 
 const netSent = (rows: Rows): number =>

@@ -7,6 +7,7 @@ import { limits } from '../../base/limits.ts'
 import { refused } from '../../base/result.ts'
 import { instant } from '../../base/time.ts'
 import type { Clock } from '../../runtime/clock.ts'
+import { gather } from '../../runtime/gather.ts'
 import { RefusedRequest } from '../../runtime/http.ts'
 import type { Database } from '../../runtime/pg.ts'
 import type { UnitPeers } from './allotments.ts'
@@ -20,8 +21,10 @@ import type { CellLevel, ReceiveUnits } from './types.ts'
 export type OtherCells = {
   /** This cell's part first, then those that other cells told; what is older than a moment is asked for again, and waited for briefly. */
   levels(shopId: ShopId, skus: readonly Sku[]): Promise<CellLevel[]>
-  /** The same, all of them asked now; undefined when one does not answer. */
+  /** The same, all of them asked now; undefined when one does not answer. Calls of one moment are one message to each. */
   freshLevels(shopId: ShopId, skus: readonly Sku[]): Promise<CellLevel[] | undefined>
+  /** The levels once the others have what was sent to them of these SKUs, or have been waited for. Calls of one moment likewise. */
+  settledLevels(shopId: ShopId, skus: readonly Sku[]): Promise<CellLevel[]>
   /** Tells the others what was sent to them of these SKUs, and waits briefly until they have it. */
   deliver(shopId: ShopId, skus: readonly Sku[]): Promise<void>
   /** Another asks what is here. */
@@ -53,20 +56,25 @@ export function openOtherCells({ cell, database, told: toldDatabase, peers, rece
   const isOld = (one: Told | undefined): boolean =>
     one === undefined || clock.elapsedMs() - one.atMs > limits.peerLevelsMs
 
-  async function refresh(peer: CellName, shopId: ShopId, skus: readonly Sku[]): Promise<void> {
+  function refresh(peer: CellName, shopId: ShopId, skus: readonly Sku[]): Promise<void> {
     const name = `${peer} ${shopId} ${skus.join('\n')}`
     const underWay = asking.get(name)
     if (underWay) return underWay
-    const deadlineMs = limits.askMsMin + 4 * peers.rttMs(peer) + skus.length * limits.levelMsMax
-    const one = peers
-      .call(peer, 'levels', { shop_id: shopId, skus: [...skus] }, { deadlineMs })
-      .then(
-        (answer) => remember(peer, shopId, skus, answer),
-        () => {}, // out of reach: what it said last is told, with its age
-      )
-      .finally(() => asking.delete(name))
+    const one = askLevels(peer, shopId, skus).finally(() => asking.delete(name))
     asking.set(name, one)
     return one
+  }
+
+  async function askLevels(peer: CellName, shopId: ShopId, skus: readonly Sku[]): Promise<void> {
+    const deadlineMs = limits.askMsMin + 4 * peers.rttMs(peer) + skus.length * limits.levelMsMax
+    try {
+      remember(
+        peer,
+        shopId,
+        skus,
+        await peers.call(peer, 'levels', { shop_id: shopId, skus: [...skus] }, { deadlineMs }),
+      )
+    } catch {} // out of reach: what it said last is told, with its age
   }
 
   function remember(peer: CellName, shopId: ShopId, skus: readonly Sku[], answer: Json): void {
@@ -127,42 +135,54 @@ export function openOtherCells({ cell, database, told: toldDatabase, peers, rece
     return { as_of: clock.now(), levels }
   }
 
-  return {
-    async levels(shopId, skus) {
-      const cells = peers.others()
-      const stale = cells.filter(peers.isUp).flatMap((peer) => {
-        const old = skus.filter((sku) => isOld(told.get(nameOf(peer, shopId, sku))))
-        return old.length > 0 ? [refresh(peer, shopId, old)] : []
-      })
-      await briefly(stale, limits.peerLevelsWaitMs)
-      return partsOf(shopId, skus)
-    },
-    async freshLevels(shopId, skus) {
-      const askedAtMs = clock.elapsedMs()
-      const cells = peers.others()
-      await Promise.all(cells.map((peer) => refresh(peer, shopId, skus)))
-      const isFresh = (peer: CellName) =>
-        skus.every((sku) => (told.get(nameOf(peer, shopId, sku))?.atMs ?? Number.NEGATIVE_INFINITY) >= askedAtMs)
-      return cells.every(isFresh) ? partsOf(shopId, skus) : undefined
-    },
-    async deliver(shopId, skus) {
-      const found = await readOwn(toldDatabase, shopId, skus).catch(() => undefined)
-      if (!found) return // they read it in this cell's log, once it may leave
-      const { rows, transfers } = found
-      const places = new Map(rows.map((row) => [row.id, row]))
-      const work = peers
-        .others()
-        .filter(peers.isUp)
-        .flatMap((peer) => {
-          const mine = transfers.filter((one) => one.peer === peer)
-          const byTracking = Map.groupBy(mine, (one) => places.get(one.row)!.tracking) // what is not counted is said to be so, and nothing else
-          return [...byTracking].map(([tracking, of]) => {
-            const totals = of.map((one) => totalOf(places.get(one.row)!, one))
-            return credit(peer, { shopId, tracking, totals })
-          })
+  async function levels(shopId: ShopId, skus: readonly Sku[]): Promise<CellLevel[]> {
+    const cells = peers.others()
+    const stale = cells.filter(peers.isUp).flatMap((peer) => {
+      const old = skus.filter((sku) => isOld(told.get(nameOf(peer, shopId, sku))))
+      return old.length > 0 ? [refresh(peer, shopId, old)] : []
+    })
+    await briefly(stale, limits.peerLevelsWaitMs)
+    return partsOf(shopId, skus)
+  }
+
+  async function deliver(shopId: ShopId, skus: readonly Sku[]): Promise<void> {
+    const found = await readOwn(toldDatabase, shopId, skus).catch(() => undefined)
+    if (!found) return // they read it in this cell's log, once it may leave
+    const { rows, transfers } = found
+    const places = new Map(rows.map((row) => [row.id, row]))
+    const work = peers
+      .others()
+      .filter(peers.isUp)
+      .flatMap((peer) => {
+        const mine = transfers.filter((one) => one.peer === peer)
+        const byTracking = Map.groupBy(mine, (one) => places.get(one.row)!.tracking) // what is not counted is said to be so, and nothing else
+        return [...byTracking].map(([tracking, of]) => {
+          const totals = of.map((one) => totalOf(places.get(one.row)!, one))
+          return credit(peer, { shopId, tracking, totals })
         })
-      await briefly(work, limits.deliverWaitMs)
-    },
+      })
+    await briefly(work, limits.deliverWaitMs)
+  }
+
+  const fresh = together(async (shopId, skus) => {
+    const askedAtMs = clock.elapsedMs()
+    const cells = peers.others()
+    await Promise.all(cells.map((peer) => askLevels(peer, shopId, skus)))
+    const isFresh = (peer: CellName) =>
+      skus.every((sku) => (told.get(nameOf(peer, shopId, sku))?.atMs ?? Number.NEGATIVE_INFINITY) >= askedAtMs)
+    return cells.every(isFresh) ? partsOf(shopId, skus) : undefined
+  })
+
+  const settled = together(async (shopId, skus) => {
+    await deliver(shopId, skus)
+    return levels(shopId, skus)
+  })
+
+  return {
+    levels,
+    deliver,
+    freshLevels: (shopId, skus) => fresh({ shopId, skus }),
+    settledLevels: async (shopId, skus) => (await settled({ shopId, skus })) ?? [],
     async answerLevels(body) {
       if (!checkLevels.Check(body)) throw new RefusedRequest(refused('invalid_body', 'It is no question about levels.'))
       return here(body.shop_id as ShopId, body.skus as Sku[])
@@ -175,6 +195,29 @@ export function openOtherCells({ cell, database, told: toldDatabase, peers, rece
       return here(shopId, [...new Set(totals.map(({ sku }) => sku))])
     },
   }
+}
+
+type Of = { shopId: ShopId; skus: readonly Sku[] }
+
+/** As many messages as there are shops, however many ask at once; undefined of what could not be found out. */
+function together(work: (shopId: ShopId, skus: readonly Sku[]) => Promise<CellLevel[] | undefined>) {
+  return gather<Of, CellLevel[] | undefined>(limits.bulkInFlightMax, async (calls) => {
+    const found = new Map<string, CellLevel[]>()
+    const unknown = new Set<string>()
+    for (const [shopId, ofShop] of Map.groupBy(calls, (call) => call.shopId)) {
+      const all = [...new Set(ofShop.flatMap(({ skus }) => skus))]
+      for (let at = 0; at < all.length; at += limits.adjustmentsMax) {
+        const skus = all.slice(at, at + limits.adjustmentsMax)
+        const parts = await work(shopId, skus)
+        if (!parts) for (const sku of skus) unknown.add(skuKey(shopId, sku))
+        for (const [sku, of] of Map.groupBy(parts ?? [], (part) => part.sku)) found.set(skuKey(shopId, sku), of)
+      }
+    }
+    return calls.map(({ shopId, skus }) => {
+      const keys = skus.map((sku) => skuKey(shopId, sku))
+      return keys.some((key) => unknown.has(key)) ? undefined : keys.flatMap((key) => found.get(key) ?? [])
+    })
+  })
 }
 
 const betweenThose = (cells: ReadonlySet<CellName>, part: CellLevel): CellLevel => ({

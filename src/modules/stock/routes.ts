@@ -22,12 +22,12 @@ import type { Commands } from '../orders/service.ts'
 import type { CommandOutcome, Submission, Value } from '../orders/types.ts'
 import type { Guard } from '../shops/types.ts'
 import {
+  adjust,
   answerToAdjustment,
   homeOfAdjustments,
   homeOfPolicies,
   levelsOf,
   type SeveralCells,
-  withOtherCells,
 } from './adjusting.ts'
 import { levelAnswer } from './level-answers.ts'
 import { readHold, readLocations, readPolicy, writeLocation } from './reads.ts'
@@ -62,7 +62,7 @@ const valueOfKind = <K extends Value['kind']>(value: Value, kind: K): Extract<Va
 }
 
 function adjustmentRoute(app: FastifyInstance, options: StockRoutesOptions): void {
-  const { guard, commands, now, submissionOf, several } = options
+  const { guard, now, submissionOf, several } = options
   app.post<{ Body: schemas.AdjustmentsBody }>(
     '/v1/stock/adjustments',
     {
@@ -94,12 +94,10 @@ function adjustmentRoute(app: FastifyInstance, options: StockRoutesOptions): voi
       const home = await homeOfAdjustments(options, principal.shopId, asked)
       if (typeof home === 'string') return several!.elsewhere.forwardJson(request, reply, home, body)
       if (home) return sendRefused(reply, home)
-      const command = await withOtherCells(options, asked)
-      if ('code' in command) return sendRefused(reply, command)
-      const outcome = await commands.submit(submissionOf(command, key, now()))
+      const outcome = await adjust(options, asked, (command) => submissionOf(command, key, now()))
       if (!outcome.ok) return sendRefused(reply, outcome)
       if (outcome.replayed) reply.header('idempotent-replayed', 'true')
-      return sendJson(reply, 200, await answerToAdjustment(options, command, outcome))
+      return sendJson(reply, 200, await answerToAdjustment(options, asked, outcome))
     },
   )
 }

@@ -71,7 +71,7 @@ export type Adjustment = {
   sku: Sku
   location: LocationCode
   /** Relative, or an absolute count as of an instant (null: of now). */
-  change: { delta: number } | { set: number; asOf: Instant | null; elsewhere?: Elsewhere }
+  change: ({ delta: number } | { set: number; asOf: Instant | null }) & { elsewhere?: Elsewhere }
   reason: AdjustReason
   /** Between whom units are split that were received: this cell first. Left out: they stay. */
   shares?: readonly CellShare[]

@@ -14,6 +14,7 @@ import type { LogEvent } from '../../../src/runtime/event-log.ts'
 import type { Scheduler } from '../scheduler.ts'
 import { createSkewedClock } from '../skewed-clock.ts'
 import type { System } from '../system.ts'
+import { type Part, type Place, partOf, withParts } from './parts.ts'
 import type { CellsPlan } from './plan.ts'
 import type { WideArea } from './wide-area.ts'
 
@@ -234,10 +235,13 @@ export function createCellNode(world: CellsWorld, name: CellName, random: Prng) 
       const there = homeOf(request)
       if (there !== name) return forward(there, request, hops)
       const command = withIds(name, request, clock.now(), random)
+      const askParts = (place: Place) =>
+        Promise.all(others.map(async (peer) => (await call(peer, 'part', place, { deadlineMs: 2_000 })) as Part))
       try {
-        const outcome = await gathering(submissionOf(command, { hash: request.key, request: request.hash })).then(
-          whileUp,
-        )
+        const submission = submissionOf(command, { hash: request.key, request: request.hash })
+        const first = await gathering(submission).then(whileUp)
+        const again = isForWant(first) ? await withParts(command, database, askParts) : undefined
+        const outcome = again ? await gathering({ ...submission, command: again }).then(whileUp) : first
         if (!outcome.ok) return { kind: 'refused', code: outcome.code }
         const { value } = outcome
         if (value.kind === 'earlier' && value.takenBy !== null) return forward(value.takenBy, request, hops)
@@ -245,7 +249,7 @@ export function createCellNode(world: CellsWorld, name: CellName, random: Prng) 
         return { kind: 'accepted', id, cell: name }
       } catch (error) {
         if (error instanceof system.LivesElsewhere) return forward(error.cell as CellName, request, hops)
-        if (isNotNow(system, error)) return { kind: 'unavailable' }
+        if (isNotNow(system, error) || error instanceof OutOfReach) return { kind: 'unavailable' }
         throw error
       }
     }
@@ -279,6 +283,8 @@ export function createCellNode(world: CellsWorld, name: CellName, random: Prng) 
           return allotments.answerAsk(from, body)
         case 'forward':
           return (await handle(of.request, of.hops)) as unknown as Json
+        case 'part':
+          return partOf(database, body as Place)
         case 'duplicate':
           return system.settlePair(meeting, { shopId: of.shop, own: of.id, from, id: of.other })
         case 'standing':
@@ -355,6 +361,8 @@ export function createCellNode(world: CellsWorld, name: CellName, random: Prng) 
 
 const isNotNow = (system: System, error: unknown): boolean =>
   error instanceof system.Overloaded || error instanceof system.DatabaseUnavailable
+
+const isForWant = (outcome: CommandOutcome): boolean => !outcome.ok && outcome.code === 'insufficient_stock'
 
 const asLogEvent = (event: LoggedEvent): LogEvent => ({
   ...{ seq: event.seq, shopId: event.shopId, eventId: String(event.seq) as Uuid, subject: event.subject },
