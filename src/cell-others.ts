@@ -92,7 +92,7 @@ export function startOthers(options: OthersOptions): Others {
     ...{ self: cell, key, topology, rules, clock, metrics, log, latencyMs },
     incarnation: () => presentLife(reader.lives).incarnation,
     isWell: standing.isWell,
-    onClaimed: (ours) => void standing.foundClaimed(ours).catch(onError),
+    onClaimed: async (ours) => void (await standing.foundClaimed(ours).catch(onError)),
   })
   const stateOf = (name: CellName) => cellNamed(topology.current(), name)?.state ?? 'removed'
   const peers = { ...greeting, isActive: (name: CellName) => stateOf(name) === 'active' }
@@ -136,7 +136,7 @@ export function startOthers(options: OthersOptions): Others {
   return {
     submit: withGathering(commands, allotments, clock.now),
     routing: { topology, peers, privateKey: key, verifier, takesNew: () => !standing.frozen, latencyMs },
-    peerRoutes: { verifier, handlers },
+    peerRoutes: { verifier, handlers, greeted: greeting.greeted },
     several: {
       otherCells,
       sharesOf,

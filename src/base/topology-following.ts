@@ -12,6 +12,7 @@ import {
   type TopologyCell,
   type TopologyProblem,
   type TopologyRules,
+  withRegion,
 } from './topology.ts'
 
 /** It is newer, and may follow as it is; or what was made of both, for the other cells to adopt; or why not. */
@@ -90,10 +91,9 @@ function zonesOf(before: Topology, offered: Topology): Topology['zones'] {
     const own = regions.filter((region) => !known.has(region))
     return own.length > 0 ? [{ name, regions: own }] : []
   })
-  return missing.reduce((zones, { name, regions }) => {
-    if (!zones.some((zone) => zone.name === name)) return [...zones, { name, regions }]
-    return zones.map((zone) => (zone.name === name ? { name, regions: [...zone.regions, ...regions] } : zone))
-  }, offered.zones)
+  return missing
+    .flatMap(({ name, regions }) => regions.map((region) => ({ name, region })))
+    .reduce((zones, { name, region }) => withRegion(zones, name, region), offered.zones)
 }
 
 export const isNewer = (one: Topology, other: Topology): boolean => one !== other && newerTopology(other, one) === one

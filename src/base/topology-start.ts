@@ -1,6 +1,5 @@
 // What the topology becomes when cells are started side by side: the first one, or the next, in which they are where they listen
 // now. Cells that start from equal topologies find equal ones, so that none of them has to be first.
-import type { CellName } from './ids.ts'
 import {
   type CellTerms,
   cellNamed,

@@ -12,6 +12,8 @@ export type PeerRoutesOptions = {
   verifier: PeerVerifier
   handlers: PeerHandlers
   elapsedMs(): number
+  /** When the other cells have had a say: nothing is listened to before. */
+  greeted?: Promise<unknown>
   /** Of one cell, all its processes together. */
   servedMax?: number
 }
@@ -25,7 +27,8 @@ declare module 'fastify' {
 
 /** In a scope of its own, since its bodies are taken as bytes. */
 export function peerRoutes(app: FastifyInstance, options: PeerRoutesOptions): void {
-  const { verifier, handlers, elapsedMs, servedMax = limits.peerServedMax } = options
+  const { verifier, handlers, elapsedMs, greeted, servedMax = limits.peerServedMax } = options
+  app.addHook('onReady', async () => void (await greeted))
   const served = new Map<CellName, number>()
 
   /** Greetings are few, and a cell that is busy is not down. */

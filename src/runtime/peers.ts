@@ -62,7 +62,7 @@ export type PeersOptions = GreetingOptions & {
   /** For development: what a round trip takes longer than the network here does. */
   latencyMs?: number
   /** The others know a later life of this cell than the one that it told. */
-  onClaimed?(ours: Uuid): void
+  onClaimed?(ours: Uuid): Promise<void>
 }
 
 type Peer = {
@@ -101,8 +101,14 @@ const unknownPeer = (): Peer => ({
   greetings: new Set(),
 })
 
+type Greeted = Peers & {
+  onGreeting: PeerHandler
+  /** Whoever can be reached has had a say, so that an old primary that comes back knows what it is before it takes anything. */
+  greeted: Promise<unknown>
+}
+
 /** Greets from now on. `onGreeting` is the handler of the message `greet`, by which the others do the same. */
-export function createPeers(options: PeersOptions): Peers & { onGreeting: PeerHandler } {
+export function createPeers(options: PeersOptions): Greeted {
   const { self, topology, clock } = options
   const requests = openPeerRequests(options)
   const known = new Map<CellName, Peer>()
@@ -216,9 +222,9 @@ export function createPeers(options: PeersOptions): Peers & { onGreeting: PeerHa
     if (!isWhole && said.topologyHash !== hashOfTopology(topology.current())) await greet(cell, true)
   }
 
-  function refusedBy(cell: CellName, error: PeerRefused, ours: Uuid): void {
+  async function refusedBy(cell: CellName, error: PeerRefused, ours: Uuid): Promise<void> {
     setUp(cell, false, error.message)
-    if (error.code === 'cell_claimed_twice') options.onClaimed?.(ours)
+    if (error.code === 'cell_claimed_twice') await options.onClaimed?.(ours)
   }
 
   function beginGreeting(cell: CellName): void {
@@ -226,8 +232,8 @@ export function createPeers(options: PeersOptions): Peers & { onGreeting: PeerHa
     if (stopping.signal.aborted || greetings.size >= limits.peerGreetingsMax) return
     const ours = options.incarnation()
     const one: Promise<void> = greet(cell)
-      .catch((error) => {
-        if (error instanceof PeerRefused) refusedBy(cell, error, ours)
+      .catch(async (error) => {
+        if (error instanceof PeerRefused) await refusedBy(cell, error, ours)
         else if (!(error instanceof PeerUnreachable)) report.fault(cell, error)
       })
       .finally(() => {
@@ -252,9 +258,12 @@ export function createPeers(options: PeersOptions): Peers & { onGreeting: PeerHa
     }
   })()
 
+  const first = Promise.all(others().flatMap((cell) => [...peerOf(cell).greetings]))
+
   return {
     self,
     others,
+    greeted: Promise.race([first, clock.sleep(limits.peerGreetMsMax, stopping.signal)]),
     isUp: (cell) => known.get(cell)?.isUp ?? true,
     rttMs: (cell) => known.get(cell)?.rttMs ?? 0,
     skewMs: (cell) => known.get(cell)?.skewMs ?? null,

@@ -162,11 +162,15 @@ function begin(
   const offer = (topology: Topology): void => {
     state.topology = newerTopology(state.topology!, topology)
   }
+  const takeAny = async (topology: Topology) => {
+    offer(topology)
+    return []
+  }
   const cell = { incarnation: randomUuid(), isWell: true }
   const peers = createPeers({
     self: name,
     key,
-    topology: { current: () => state.topology!, offer: async (topology) => (offer(topology), []) },
+    topology: { current: () => state.topology!, offer: takeAny },
     incarnation: () => cell.incarnation,
     isWell: () => cell.isWell,
     clock: options.clockOf?.(name) ?? systemClock,

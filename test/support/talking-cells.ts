@@ -20,7 +20,10 @@ export type TalkingCells = {
   ): Promise<Answer>
   /** One goes, with its connections, and comes back with what it had. */
   leave(name: string): Promise<void>
-  comeBack(name: string): Promise<void>
+  /** `url`: on another server, which was promoted meanwhile. */
+  comeBack(name: string, url?: DatabaseUrl): Promise<void>
+  /** Another process under its name and key, on this server; whoever opens it stops it. */
+  double(name: string, url: DatabaseUrl): Promise<HttpCell>
   stop(): Promise<void>
 }
 
@@ -41,18 +44,17 @@ export async function openTalkingCells(
   const cells: Record<string, HttpCell> = {}
   const urls = new Map<string, DatabaseUrl>()
   for (const name of names) urls.set(name, geo[name] ?? (await createDatabase()))
-  const open = async (name: string): Promise<void> => {
-    cells[name] = await openHttpCell(
+  const openAt = (name: string, url: DatabaseUrl, port: number): Promise<HttpCell> =>
+    openHttpCell(
       {},
       {
-        url: urls.get(name)!,
-        name,
-        key: keys.get(name)!,
+        ...{ url, name, port, key: keys.get(name)! },
         atStart: (stored) => stored ?? topology,
-        port: ports[names.indexOf(name)]!,
         isFirst: name === names[0],
       },
     )
+  const open = async (name: string): Promise<void> => {
+    cells[name] = await openAt(name, urls.get(name)!, ports[names.indexOf(name)]!)
   }
   for (const name of names) await open(name)
   const all = Object.values(cells)
@@ -76,10 +78,12 @@ export async function openTalkingCells(
       away.add(name)
       await cells[name]!.stop()
     },
-    async comeBack(name) {
+    async comeBack(name, url) {
+      if (url) urls.set(name, url)
       await open(name)
       away.delete(name)
     },
+    double: (name, url) => openAt(name, url, 0),
     async stop() {
       await Promise.all(names.filter((name) => !away.has(name)).map((name) => cells[name]!.stop()))
     },
