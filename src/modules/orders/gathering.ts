@@ -80,13 +80,15 @@ export function lacksOf({ command }: Submission, outcome: CommandOutcome): Lack[
 const goodsIn = (errors: readonly FieldProblem[]): Lack[] =>
   errors.flatMap((error) => {
     const location = error.location as LocationCode | undefined
-    return location === undefined ? [] : lacksIn([error]).map((lack) => ({ ...lack, location }))
+    return location === undefined ? [] : lacksIn([error]).map(({ sku, need }) => ({ sku, need, location }))
   })
 
 function lacksIn(errors: readonly FieldProblem[]): Lack[] {
-  const needs = new Map<Sku, number>()
+  const lacks = new Map<string, Lack>()
   for (const { sku, requested, available } of errors) {
-    if (typeof sku === 'string') needs.set(sku as Sku, Math.max(1, Number(requested ?? 1) - Number(available ?? 0)))
+    const had = Number(available ?? 0)
+    if (typeof sku === 'string')
+      lacks.set(sku, { sku: sku as Sku, need: Math.max(1, Number(requested ?? 1) - had), had })
   }
-  return [...needs].map(([sku, need]) => ({ sku, need }))
+  return [...lacks.values()]
 }

@@ -38,8 +38,8 @@ export type AllotmentOptions = {
   onError(error: unknown): void
 }
 
-/** `need` units of a SKU are missing for something; of one place, if it has to be goods that lie there. */
-export type Lack = { sku: Sku; need: number; location?: LocationCode }
+/** `need` units of a SKU, of which there are `had`, are missing for something; of one place, if it has to be goods that lie there. */
+export type Lack = { sku: Sku; need: number; had?: number; location?: LocationCode }
 /**
  * Whether any have come, so that it may be tried again; the cells where units are that stay with their group; and whether every
  * other cell has answered.
@@ -58,6 +58,8 @@ type Want = {
   location: LocationCode | null
   evenIfGrouped: boolean
   firstAskedAt: Instant
+  /** What was here when somebody was refused, or else when it began. */
+  had: number
   got: number
   wasKept: boolean
   /** A cell did not answer, or was down and not asked. */
@@ -94,6 +96,7 @@ export function createAllotments(options: AllotmentOptions) {
     const found = { got: 0, wasKept: false, isUnheard: false, livesIn: null, ended: promise }
     const want: Want = {
       ...{ shopId, sku, key, need, wanted, location, evenIfGrouped, firstAskedAt: clock.now() },
+      had: lack.had ?? demand.availableOf(shopId, sku),
       ...found,
       end() {
         wants.delete(key)
@@ -124,8 +127,11 @@ export function createAllotments(options: AllotmentOptions) {
     await Promise.all([...joined.map(({ ended }) => ended), fetchUnits(shopId, own)])
     const all = [...own, ...joined, ...forLater]
     isCertain &&= all.every(({ isUnheard }) => !isUnheard)
-    return { came: all.some(({ got }) => got > 0), grouped: all.flatMap(({ livesIn }) => livesIn ?? []), isCertain }
+    return { came: all.some(hasCome), grouped: all.flatMap(({ livesIn }) => livesIn ?? []), isCertain }
   }
+
+  /** By an answer, or meanwhile by the giver's log, which may be faster. */
+  const hasCome = ({ shopId, sku, had, got }: Want): boolean => got > 0 || demand.availableOf(shopId, sku) > had
 
   /** Asks the cell that is likeliest to have enough, then the others, and again as long as one keeps its own for itself. */
   async function fetchUnits(shopId: ShopId, own: readonly Want[]): Promise<void> {
