@@ -88,9 +88,10 @@ export function startOthers(options: OthersOptions): Others {
   const onError = (error: unknown) => isOutOfReach(error) || options.onError(error)
   const { topology, rules } = cells
   const verifier = createPeerVerifier({ self: cell, cells: () => topology.current().cells, now: clock.now })
+  const incarnation = () => presentLife(reader.lives).incarnation
   const greeting = createPeers({
     ...{ self: cell, key, topology, rules, clock, metrics, log, latencyMs },
-    incarnation: () => presentLife(reader.lives).incarnation,
+    incarnation,
     isWell: standing.isWell,
     onClaimed: async (ours) => void (await standing.foundClaimed(ours).catch(onError)),
   })
@@ -136,7 +137,10 @@ export function startOthers(options: OthersOptions): Others {
   return {
     submit: withGathering(commands, allotments, clock.now),
     routing: { topology, peers, privateKey: key, verifier, takesNew: () => !standing.frozen, latencyMs },
-    peerRoutes: { verifier, handlers, greeted: greeting.greeted },
+    peerRoutes: {
+      ...{ verifier, handlers, greeted: greeting.greeted },
+      life: { present: incarnation, hears: peers.hears },
+    },
     several: {
       otherCells,
       sharesOf,

@@ -5,6 +5,7 @@ import type { CellName } from '../base/ids.ts'
 import { limits } from '../base/limits.ts'
 import { type Refused, refused } from '../base/result.ts'
 import { readJson, sendJson, sendRefused } from '../runtime/http.ts'
+import { lifeHeader, lifeIn } from '../runtime/peer-requests.ts'
 import { contentDigest, type PeerSender, type PeerVerifier } from '../runtime/peer-signature.ts'
 import type { PeerHandlers } from '../runtime/peers.ts'
 
@@ -14,6 +15,8 @@ export type PeerRoutesOptions = {
   elapsedMs(): number
   /** When the other cells have had a say: nothing is listened to before. */
   greeted?: Promise<unknown>
+  /** In which life of its database this cell answers, and in which the others are heard. */
+  life: { present(): string; hears(from: CellName, life: string | undefined): boolean }
   /** Of one cell, all its processes together. */
   servedMax?: number
 }
@@ -27,7 +30,7 @@ declare module 'fastify' {
 
 /** In a scope of its own, since its bodies are taken as bytes. */
 export function peerRoutes(app: FastifyInstance, options: PeerRoutesOptions): void {
-  const { verifier, handlers, elapsedMs, greeted, servedMax = limits.peerServedMax } = options
+  const { verifier, handlers, elapsedMs, life, greeted, servedMax = limits.peerServedMax } = options
   app.addHook('onReady', async () => void (await greeted))
   const served = new Map<CellName, number>()
 
@@ -63,12 +66,16 @@ export function peerRoutes(app: FastifyInstance, options: PeerRoutesOptions): vo
       if (contentDigest(body) !== sender.digest) {
         return sendRefused(reply, refused('peer_signature_invalid', 'The body is not the one that was signed.'))
       }
+      // A greeting says which life is the present one. Anything else of another is of what that cell may have forgotten.
+      const isHeard = params.message === 'greet' || life.hears(sender.from, lifeIn(request.headers))
+      if (!isHeard) return sendRefused(reply, refused('cell_claimed_twice'))
       const handler = handlers.get(params.message)
       if (!handler) return sendRefused(reply, refused('not_found'))
       const parsed = readJson(body)
       if (!parsed.ok) return sendRefused(reply, parsed)
+      const said = life.present() // before it is answered: a life that begins meanwhile does not speak for this answer
       const answer = await handler(sender.from, parsed.value, endOf(reply))
-      return sendJson(reply, 200, JSON.stringify(answer))
+      return sendJson(reply.header(lifeHeader, said), 200, JSON.stringify(answer))
     },
   )
 }

@@ -10,6 +10,8 @@ export type PeerLives = {
    * said before the newer one spoke. A new life when the old is silent is a restore or a promotion; the newer is the later to come.
    */
   saw(cell: CellName, incarnation: Uuid, saidAt: Instant): 'present' | 'late' | 'twice'
+  /** Not the life that has greeted last: what it says may be of what the cell has forgotten since. Undefined: it says none. */
+  isOther(cell: CellName, incarnation: string | undefined): boolean
 }
 
 type Life = { incarnation: Uuid; since: Instant }
@@ -17,6 +19,10 @@ type Life = { incarnation: Uuid; since: Instant }
 export function rememberPeerLives(): PeerLives {
   const byCell = new Map<CellName, Life[]>()
   return {
+    isOther(cell, incarnation) {
+      const present = byCell.get(cell)?.at(-1)
+      return present !== undefined && incarnation !== undefined && present.incarnation !== incarnation
+    },
     saw(cell, incarnation, saidAt) {
       const lives = byCell.get(cell) ?? []
       const present = lives.at(-1)

@@ -50,9 +50,15 @@ export type PeerMessage = {
   signal?: AbortSignal | undefined
 }
 
+/** The life of its database that a cell speaks in, on requests and on answers. */
+export const lifeHeader = 'holdfast-life'
+
+/** `life`: of the cell that answers. */
+export type PeerAnswer = { value: Json; life: string | undefined }
+
 export type PeerRequests = {
   /** The answer's JSON. Rejects with PeerUnreachable or PeerRefused, and with nothing else. */
-  post(message: PeerMessage): Promise<Json>
+  post(message: PeerMessage): Promise<PeerAnswer>
   close(): Promise<void>
 }
 
@@ -60,11 +66,13 @@ export type PeerRequestsOptions = {
   self: CellName
   key: KeyObject
   clock: Clock
+  /** The present life of this cell's database. */
+  incarnation(): string
   /** For development: what a round trip takes longer than the network here does, half of it each way. */
   latencyMs?: number
 }
 
-export function openPeerRequests({ self, key, clock, latencyMs = 0 }: PeerRequestsOptions): PeerRequests {
+export function openPeerRequests({ self, key, clock, incarnation, latencyMs = 0 }: PeerRequestsOptions): PeerRequests {
   const agent = new Agent({
     connections: limits.peerConnectionsMax,
     pipelining: 1,
@@ -80,12 +88,12 @@ export function openPeerRequests({ self, key, clock, latencyMs = 0 }: PeerReques
     { cell, url, message, body }: PeerMessage,
     late: AbortSignal,
     onSending: () => void,
-  ): Promise<Json> {
+  ): Promise<PeerAnswer> {
     const bytes = Buffer.from(JSON.stringify(body))
     const target = `/peer/v1/${message}`
     await oneWay(late)
     late.throwIfAborted()
-    const headers = { 'content-type': 'application/json' }
+    const headers = { 'content-type': 'application/json', [lifeHeader]: incarnation() }
     const request = { method: 'POST', target, from: self, to: cell, headers, body: bytes }
     const signed = signedHeaders(key, request, clock.now())
     const sending: Sending = {
@@ -102,7 +110,8 @@ export function openPeerRequests({ self, key, clock, latencyMs = 0 }: PeerReques
     await oneWay(late)
     late.throwIfAborted()
     const value = jsonOf(text)
-    if (answer.statusCode === 200 && value !== undefined) return value
+    const life = lifeIn(answer.headers)
+    if (answer.statusCode === 200 && value !== undefined) return { value, life }
     throw new PeerRefused(cell, answer.statusCode, codeOf(value))
   }
 
@@ -128,6 +137,12 @@ export function openPeerRequests({ self, key, clock, latencyMs = 0 }: PeerReques
     },
     close: () => agent.destroy(),
   }
+}
+
+/** Cells of the release before say none. */
+export function lifeIn(headers: Readonly<Record<string, string | string[] | undefined>>): string | undefined {
+  const life = headers[lifeHeader]
+  return life === undefined ? undefined : String(life)
 }
 
 type Sending = Dispatcher.RequestOptions & { onSending?: () => void }

@@ -40,6 +40,7 @@ const coveredHeaders = [
   'content-type',
   'holdfast-client-secret',
   'holdfast-hops',
+  'holdfast-life',
   'holdfast-placed-here',
   'holdfast-visitor',
   'idempotency-key',

@@ -40,6 +40,8 @@ export type Peers = {
   hearsNobody(ms: number): boolean
   /** The present life of its database, as it last said; null when it was not heard yet. */
   lifeOf(cell: CellName): Uuid | null
+  /** Whether what it says in this life counts; not if another life of it has greeted since. */
+  hears(cell: CellName, life: string | undefined): boolean
   /** Rejects with PeerUnreachable or PeerRefused. Whatever it asks for bears being done twice. */
   call(cell: CellName, message: string, body: Json, options: PeerCallOptions): Promise<Json>
   stop(): Promise<void>
@@ -169,10 +171,11 @@ export function createPeers(options: PeersOptions): Greeted {
     const sinceMs = clock.elapsedMs()
     const ended = signal ? AbortSignal.any([stopping.signal, signal]) : stopping.signal
     try {
-      const answer = await requests.post({ cell, url: found.url, message, body, deadlineMs, signal: ended })
+      const { value, life } = await requests.post({ cell, url: found.url, message, body, deadlineMs, signal: ended })
       answered(cell)
       peerOf(cell).late.delete(message)
-      return answer
+      if (message !== 'greet' && lives.isOther(cell, life)) throw new PeerRefused(cell, 409, 'cell_claimed_twice')
+      return value
     } catch (error) {
       if (error instanceof PeerUnreachable && error.isLate && deadlineMs >= limits.peerPatienceMsMin)
         wasLate(cell, message)
@@ -273,6 +276,7 @@ export function createPeers(options: PeersOptions): Greeted {
       const all = others()
       return all.length > 0 && all.every((cell) => peerOf(cell).heardMs < since)
     },
+    hears: (cell, life) => !lives.isOther(cell, life),
     lifeOf: (cell) => known.get(cell)?.life ?? null,
     call,
     async onGreeting(from, body) {

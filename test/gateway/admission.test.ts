@@ -111,6 +111,7 @@ it('peers are heard while the lanes are full, and no more once the server drains
   const { state, app, url } = await openDoor({
     verifier: { senderOf },
     handlers: new Map([['echo', async (_, body) => body]]),
+    life: { present: () => 'a life', hears: () => true },
   })
   const headers = { 'content-type': 'application/json' }
   const ask = () => fetch(`${url}/peer/v1/echo`, { method: 'POST', body: '1', headers })

@@ -270,6 +270,37 @@ describe('greetings', () => {
   })
 })
 
+describe('what a lost life says once a newer one has greeted', () => {
+  const isPresent = (eu: PeerCell, us: PeerCell) => eventually(() => eu.peers.lifeOf(us1) === us.incarnation)
+
+  it('is refused', async () => {
+    const [eu, us] = await openPair({ handlers: () => echo })
+    const old = us.incarnation
+    us.incarnation = randomUuid()
+    await isPresent(eu, us)
+    expect(await us.peers.call(eu1, 'echo', 1, soon)).toEqual({ from: 'us1', body: 1 })
+    us.incarnation = old
+    expect(await failure(us.peers.call(eu1, 'echo', 1, soon))).toMatchObject({ code: 'cell_claimed_twice' })
+  })
+
+  it('is not taken for an answer, though it was asked before', async () => {
+    const [arrived, asked] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+    const slow = async () => {
+      arrived.resolve()
+      await asked.promise
+      return 'of the lost life'
+    }
+    const [eu, us] = await openPair({ handlers: () => ({ slow }) })
+    await isPresent(eu, us)
+    const answer = failure(eu.peers.call(us1, 'slow', null, soon))
+    await arrived.promise
+    us.incarnation = randomUuid()
+    await isPresent(eu, us)
+    asked.resolve()
+    expect(await answer).toMatchObject({ code: 'cell_claimed_twice' })
+  })
+})
+
 describe('a request to a peer', () => {
   const send = (to: PeerCell, body: string, headers: Record<string, string>) =>
     fetch(`${to.gap.url}/peer/v1/echo`, {

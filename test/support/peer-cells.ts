@@ -107,15 +107,21 @@ async function listenFor(name: CellName) {
   return { app, key: cellKeyOf(newCellKey()) }
 }
 
+type Begun = {
+  name: CellName
+  app: FastifyInstance
+  key: KeyObject
+  state: { topology: Topology | undefined; cell: PeerCell | undefined }
+}
+
 export async function openPeerCells(options: PeerCellOptions): Promise<PeerCell[]> {
   const names = options.names as readonly CellName[]
-  const begun: { name: CellName; app: FastifyInstance; key: KeyObject; state: { topology: Topology | undefined } }[] =
-    []
+  const begun: Begun[] = []
   const made: (() => Promise<PeerCell>)[] = []
   const described: TopologyCell[] = []
   for (const name of names) {
     const { app, key } = await listenFor(name)
-    const one = { name, app, key, state: { topology: undefined as Topology | undefined } }
+    const one: Begun = { name, app, key, state: { topology: undefined, cell: undefined } }
     begun.push(one)
     const verifier = createPeerVerifier({
       self: name,
@@ -124,7 +130,11 @@ export async function openPeerCells(options: PeerCellOptions): Promise<PeerCell[
     })
     const handlers = new Map<string, PeerHandler>(Object.entries(options.handlers?.(name) ?? {}))
     const { servedMax } = options
-    const serving = { verifier, handlers, elapsedMs: systemClock.elapsedMs, ...(servedMax ? { servedMax } : {}) }
+    const life = {
+      present: () => one.state.cell!.incarnation,
+      hears: (from: CellName, said: string | undefined) => one.state.cell!.peers.hears(from, said),
+    }
+    const serving = { verifier, handlers, life, elapsedMs: systemClock.elapsedMs, ...(servedMax ? { servedMax } : {}) }
     await app.register(async (bytes) => peerRoutes(bytes, serving))
     await app.listen({ host: '127.0.0.1', port: 0 })
     const gap = await openGap((app.server.address() as AddressInfo).port)
@@ -137,7 +147,10 @@ export async function openPeerCells(options: PeerCellOptions): Promise<PeerCell[
       onIsolation: 'sell',
       standby: null,
     })
-    made.push(async () => begin(options, one, gap, handlers))
+    made.push(async () => {
+      one.state.cell = begin(options, one, gap, handlers)
+      return one.state.cell
+    })
   }
   const regions = [...new Set(names.map((name) => name.replace(/\d+$/, '')))]
   const topology: Topology = { version: 1, by: names[0]!, zones: [{ name: 'all', regions }], cells: described }
@@ -147,12 +160,7 @@ export async function openPeerCells(options: PeerCellOptions): Promise<PeerCell[
 
 function begin(
   options: PeerCellOptions,
-  {
-    name,
-    app,
-    key,
-    state,
-  }: { name: CellName; app: FastifyInstance; key: KeyObject; state: { topology: Topology | undefined } },
+  { name, app, key, state }: Begun,
   gap: Gap,
   handlers: Map<string, PeerHandler>,
 ): PeerCell {
