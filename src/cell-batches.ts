@@ -3,10 +3,10 @@
 import type { CellName } from './base/ids.ts'
 import type { Instant } from './base/time.ts'
 import { keyOf } from './modules/orders/batch-state.ts'
-import { createEngine, type EngineOptions, rowsOf } from './modules/orders/engine.ts'
-import { createPostgresStore } from './modules/orders/engine-postgres.ts'
+import { createEngine, type EngineOptions, type EngineStore, rowsOf } from './modules/orders/engine.ts'
+import { createPostgresStore, type OpenLane } from './modules/orders/engine-postgres.ts'
 import type { CommandOutcome, Submission } from './modules/orders/types.ts'
-import { type BatcherOptions, createBatcher } from './runtime/batch.ts'
+import { type BatcherOptions, type BatchTime, createBatcher } from './runtime/batch.ts'
 import type { Clock } from './runtime/clock.ts'
 import type { Config } from './runtime/config.ts'
 import { changingGate, type Gate, GateShut, gatedDatabase, startGate } from './runtime/gate.ts'
@@ -57,6 +57,9 @@ export type BatchesOptions = Pick<BatcherOptions<Submission, CommandOutcome>, 'o
   onRows?: EngineOptions['onRows']
   /** Told of every batch that may leave. `sinceMs`: when it began, on the clock that never goes back. */
   onCommitted(submissions: readonly Submission[], outcomes: readonly CommandOutcome[], sinceMs: number): void
+  /** The simulator's is in memory, and its time its own. */
+  createStore?: (openLane: OpenLane) => EngineStore & { close(): Promise<void> }
+  afterArrivals?: BatchTime['afterArrivals']
 }
 
 /** What others remember is taken over; nothing else is done while a cell is frozen. */
@@ -69,11 +72,12 @@ const selling = new Set<Submission['command']['kind']>(['place_order', 'place_ho
 export type Batches = ReturnType<typeof startBatches>
 
 export function startBatches(options: BatchesOptions) {
-  const { cell, database, config, clock, gate, standing, isIsolated, startedAt, onRows, onCommitted, ...told } = options
+  const { cell, database, config, clock, gate, standing, isIsolated, startedAt, onRows, onCommitted, ...more } = options
+  const { createStore = createPostgresStore, afterArrivals = setImmediate, ...told } = more
   const lives = new Map<number, ServerLife>()
   /** Whether what the lane runs now may be done while the cell is frozen. */
   const mending = new Map<number, boolean>()
-  const store = createPostgresStore(async (lane) => {
+  const store = createStore(async (lane) => {
     const session = await database.openSession(`lane ${lane}`)
     try {
       await standing.look() // the server may be another, which has lost something
@@ -103,7 +107,7 @@ export function startBatches(options: BatchesOptions) {
     keyOf: ({ key, command }) => (key && 'shopId' in command ? keyOf(command.shopId, key.hash) : null),
     deadlineOf: ({ deadline }) => deadline,
     failureClass,
-    time: { now: clock.now, sleep: clock.sleep, afterArrivals: setImmediate },
+    time: { now: clock.now, sleep: clock.sleep, afterArrivals },
     ...told,
   })
   return {

@@ -9,14 +9,15 @@ import type { Peers } from './runtime/peers.ts'
 import type { Standing } from './runtime/standing.ts'
 
 export type ComparisonsOptions = {
-  comparing: Comparing
+  comparing: Pick<Comparing, 'takeOver' | 'isBehind'>
   peers: Pick<Peers, 'others' | 'isUp' | 'lifeOf'>
-  standing: Standing
+  standing: Pick<Standing, 'frozen' | 'noteCompared' | 'foundSetBack'>
   log: Pick<Log, 'info'>
   onError(error: unknown): void
 }
 
-export function startComparisons({ comparing, peers, standing, log, onError }: ComparisonsOptions): Recurring {
+/** One round over all that are up; to be called again and again. */
+export function createComparisons({ comparing, peers, standing, log, onError }: ComparisonsOptions) {
   const compared = new Map<CellName, Uuid>()
 
   async function compareWith(peer: CellName): Promise<void> {
@@ -35,11 +36,10 @@ export function startComparisons({ comparing, peers, standing, log, onError }: C
     else compared.set(peer, life)
   }
 
-  return every(
-    limits.compareEveryMs,
-    async () => {
-      for (const peer of peers.others().filter(peers.isUp)) await compareWith(peer).catch(onError)
-    },
-    onError,
-  )
+  return async (): Promise<void> => {
+    for (const peer of peers.others().filter(peers.isUp)) await compareWith(peer).catch(onError)
+  }
 }
+
+export const startComparisons = (options: ComparisonsOptions): Recurring =>
+  every(limits.compareEveryMs, createComparisons(options), options.onError)

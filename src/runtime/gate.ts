@@ -150,8 +150,15 @@ export function startGate({ database, clock, onError, onChange }: GateOptions): 
     await session?.close()
   }
 
-  const watching = setInterval(look, limits.gateIdleMs)
-  const looping = loop()
+  /** A reading that hangs opens nothing, and is to shut it. */
+  async function watch(): Promise<void> {
+    while (!stopping.signal.aborted) {
+      look()
+      await clock.sleep(limits.gateIdleMs, stopping.signal)
+    }
+  }
+
+  const running = [loop(), watch()]
   return {
     pass(life) {
       if (stopping.signal.aborted || shutNow()) return Promise.reject(new GateShut('the standby is out of reach', true))
@@ -165,8 +172,7 @@ export function startGate({ database, clock, onError, onChange }: GateOptions): 
     async stop() {
       stopping.abort()
       nap.abort()
-      clearInterval(watching)
-      await looping
+      await Promise.all(running)
       refuseAll(dismissAll(state), 'the process is stopping')
     },
   }

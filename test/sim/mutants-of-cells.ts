@@ -4,6 +4,9 @@ import { edit, type Mutant } from './mutant.ts'
 const transfers = 'src/modules/stock/decide-transfers.ts'
 const meeting = 'src/modules/orders/meeting.ts'
 const transferred = 'src/modules/stock/transferred.ts'
+const comparing = 'src/modules/stock/comparing.ts'
+const batches = 'src/cell-batches.ts'
+const gateState = 'src/runtime/gate-state.ts'
 
 const inCells: Omit<Mutant, 'world'>[] = [
   {
@@ -151,6 +154,45 @@ const inCells: Omit<Mutant, 'world'>[] = [
     name: 'units that came back are not written off',
     guard: 'what is missing is written off',
     edits: [edit(transfers, '  writeOffMissing(state, row)\n', '')],
+  },
+  {
+    name: 'a frozen cell sells before it was compared',
+    guard: 'a cell that was set back is frozen',
+    edits: [
+      edit(batches, 'if (standing.frozen && !isForFrozen(submission)) throw new CellFrozen(false)\n', '\n'),
+      edit(
+        batches,
+        '      if (standing.frozen && !mending.get(lane)) throw new CellFrozen(false)\n    } catch',
+        '    } catch',
+      ),
+      edit(
+        batches,
+        '      if (standing.frozen && !mending.get(lane)) throw new CellFrozen(false)\n      const',
+        '      const',
+      ),
+    ],
+  },
+  {
+    name: 'a cell that was set back does not take over what the others have received',
+    guard: 'totals are taken over',
+    edits: [edit(comparing, 'await rememberAll(peer, receivedThere)', '{ units: 0, missing: 0 }')],
+  },
+  {
+    name: 'what a cell has sent and forgotten stays in its row',
+    guard: 'what the other has, this cell cannot have',
+    edits: [edit(transfers, '    sendFromRow(state, row, [{ to, units, allowance }])\n', '')],
+  },
+  {
+    name: 'answers leave before the standby has what they tell',
+    guard: 'the gate',
+    edits: [
+      edit(batches, 'mayLeave: gate.pass(lives.get(lane)!).then(leave)', 'mayLeave: Promise.resolve().then(leave)'),
+    ],
+  },
+  {
+    name: 'the gate takes what is written here for what the standby has',
+    guard: 'the gate compares',
+    edits: [edit(gateState, 'replicated === null || lsn > replicated', 'lsn > flushed')],
   },
 ]
 

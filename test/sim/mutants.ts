@@ -1,9 +1,10 @@
 // node test/sim/mutants.ts [--seeds 2000] [--only TEXT] [--known] [--write]: takes each guard away in turn and counts the seeds until
 // the simulator notices. Exit code 1 when a mutant lives. --write makes docs/generated/MUTANTS.md, and --known tries the seed that
 // stands there before any other.
-import { cp, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readFile, writeFile } from 'node:fs/promises'
+import { registerHooks } from 'node:module'
 import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { parseArgs } from 'node:util'
 import { runCellsSeed } from './cells/world.ts'
 import type { Mutant } from './mutant.ts'
@@ -13,39 +14,50 @@ import { runSeed } from './world.ts'
 
 const root = join(import.meta.dirname, '..', '..')
 
-/** A copy of the code without the guard. */
-async function mutated(mutant: Mutant): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'holdfast-mutant-'))
-  for (const part of ['src/base', 'src/modules', 'src/runtime', 'test/sim', 'package.json']) {
-    await cp(join(root, part), join(folder, part), { recursive: true })
+const isCode = (url: string): boolean =>
+  url.startsWith(`${pathToFileURL(root).href}/`) && !url.includes('/node_modules/') && url.includes('.ts')
+const mutantOf = (url: string | undefined): string | null => (url ? new URL(url).searchParams.get('mutant') : null)
+
+// Modules that a mutant's module imports are its own too; what is not ours is shared.
+registerHooks({
+  resolve(specifier, context, next) {
+    const found = next(specifier, context)
+    const number = mutantOf(found.url) ?? mutantOf(context.parentURL)
+    if (number === null || !isCode(found.url)) return found
+    return { ...found, url: `${found.url.split('?')[0]}?mutant=${number}` }
+  },
+  load(url, context, next) {
+    const loaded = next(url, context)
+    const number = isCode(url) ? mutantOf(url) : null
+    if (number === null) return loaded
+    return { ...loaded, source: without(mutants[Number(number)]!, url, String(loaded.source)) }
+  },
+})
+
+/** The code without the guard. */
+function without(mutant: Mutant, url: string, source: string): string {
+  const edits = mutant.edits.filter(({ file }) => new URL(url).pathname.endsWith(`/${file}`))
+  return edits.reduce((text, { from, to }) => text.replace(from, () => to), source)
+}
+
+/** An edit that matches nothing would leave the code as it is. */
+async function insistOnEdits({ name, edits }: Mutant): Promise<void> {
+  for (const { file, from } of edits) {
+    const matches = (await readFile(join(root, file), 'utf8')).split(from).length - 1
+    if (matches !== 1) throw new Error(`mutant "${name}": ${file} has ${matches} matches of: ${from}`)
   }
-  await symlink(join(root, 'node_modules'), join(folder, 'node_modules'))
-  for (const { file, from, to } of mutant.edits) {
-    const text = await readFile(join(folder, file), 'utf8')
-    const matches = text.split(from).length - 1
-    if (matches !== 1) throw new Error(`mutant "${mutant.name}": ${file} has ${matches} matches of: ${from}`)
-    await writeFile(
-      join(folder, file),
-      text.replace(from, () => to),
-    )
-  }
-  return folder
 }
 
 /** Seeds until the first violation; null when all hold. */
 async function hunt(mutant: Mutant, seedsMax: number, known: number[]) {
-  const folder = await mutated(mutant)
-  try {
-    const system = await systemFrom(folder)
-    for (let turn = -known.length; turn < seedsMax; turn++) {
-      const seed = turn < 0 ? known.at(turn)! : turn + 1
-      const { violation } = await (mutant.world === 'cells' ? runCellsSeed : runSeed)(system, seed)
-      if (violation) return { seeds: seed, violation: violation.message.split('\n')[0]! }
-    }
-    return null
-  } finally {
-    await rm(folder, { recursive: true })
+  await insistOnEdits(mutant)
+  const system = await systemFrom(root, `?mutant=${mutants.indexOf(mutant)}`)
+  for (let turn = -known.length; turn < seedsMax; turn++) {
+    const seed = turn < 0 ? known.at(turn)! : turn + 1
+    const { violation } = await (mutant.world === 'cells' ? runCellsSeed : runSeed)(system, seed)
+    if (violation) return { seeds: seed, violation: violation.message.split('\n')[0]! }
   }
+  return null
 }
 
 const page = join(root, 'docs/generated/MUTANTS.md')

@@ -5,13 +5,14 @@ import type { Prng } from '../../src/base/prng.ts'
 export type Scheduler = {
   /** True time in ms since the world began; the clocks of cells and processes are made from it. */
   now(): number
-  after(ms: number, work: () => void): void
+  /** Answers how to give it up. */
+  after(ms: number, work: () => void): () => void
   sleep(ms: number): Promise<void>
   /** Runs until nothing is left to do before `untilMs`, or a step has failed. Answers the steps taken. */
   run(untilMs: number): Promise<number>
 }
 
-type Task = { at: number; lot: number; work: () => void }
+type Task = { at: number; lot: number; work: (() => void) | null }
 
 /** `onStep` runs after every step; what it throws ends the run. */
 export function createScheduler(random: Prng, onStep: () => void): Scheduler {
@@ -20,14 +21,21 @@ export function createScheduler(random: Prng, onStep: () => void): Scheduler {
 
   const scheduler: Scheduler = {
     now: () => time,
-    after: (ms, work) => push(heap, { at: time + ms, lot: random.next(), work }),
-    sleep: (ms) => new Promise((resolve) => scheduler.after(ms, resolve)),
+    after(ms, work) {
+      const task: Task = { at: time + ms, lot: random.next(), work }
+      push(heap, task)
+      return () => {
+        task.work = null
+      }
+    },
+    sleep: (ms) => new Promise((resolve) => void scheduler.after(ms, resolve)),
     async run(untilMs) {
       let steps = 0
       while (heap.length > 0 && heap[0]!.at <= untilMs) {
-        const task = pop(heap)
-        time = task.at
-        task.work()
+        const { at, work } = pop(heap)
+        if (!work) continue
+        time = at
+        work()
         await settled()
         onStep()
         steps++

@@ -1,5 +1,7 @@
 // The code under test, as one value, so that a mutated copy of it can run in the same world.
 import { pathToFileURL } from 'node:url'
+import * as batches from '../../src/cell-batches.ts'
+import * as comparisons from '../../src/cell-comparing.ts'
 import * as engine from '../../src/modules/orders/engine.ts'
 import * as memory from '../../src/modules/orders/engine-memory.ts'
 import * as gathering from '../../src/modules/orders/gathering.ts'
@@ -12,9 +14,11 @@ import * as executor from '../../src/modules/payments/executor.ts'
 import * as prompt from '../../src/modules/payments/prompt.ts'
 import * as reconciliation from '../../src/modules/payments/reconcile.ts'
 import * as allotments from '../../src/modules/stock/allotments.ts'
+import * as comparing from '../../src/modules/stock/comparing.ts'
 import * as demand from '../../src/modules/stock/demand.ts'
 import * as transferred from '../../src/modules/stock/transferred.ts'
 import * as batch from '../../src/runtime/batch.ts'
+import * as gate from '../../src/runtime/gate.ts'
 import * as failure from '../../src/runtime/pg-failure.ts'
 import * as consumer from './consumer.ts'
 
@@ -24,6 +28,14 @@ export const systemUnderTest = {
   createMemoryStore: memory.createMemoryStore,
   createMemoryDatabase: database.createMemoryDatabase,
   putLocation: database.putLocation,
+  publish: database.publish,
+  startBatches: batches.startBatches,
+  createComparisons: comparisons.createComparisons,
+  createComparing: comparing.createComparing,
+  startGate: gate.startGate,
+  openGate: gate.openGate,
+  gatedDatabase: gate.gatedDatabase,
+  toldDatabase: gate.toldDatabase,
   createBatcher: batch.createBatcher,
   Overloaded: batch.Overloaded,
   DatabaseUnavailable: failure.DatabaseUnavailable,
@@ -49,10 +61,14 @@ export const systemUnderTest = {
 
 export type System = typeof systemUnderTest
 
-/** The same from a copy of the repository's `src` and `test/sim` under `folder`. */
-export async function systemFrom(folder: string): Promise<System> {
-  const load = (path: string) => import(pathToFileURL(`${folder}/${path}`).href)
+/** The same again from the repository at `folder`, as modules of their own that `query` tells apart. */
+export async function systemFrom(folder: string, query: string): Promise<System> {
+  const load = (path: string) => import(`${pathToFileURL(`${folder}/${path}`).href}${query}`)
   const parts = await Promise.all([
+    load('src/cell-batches.ts'),
+    load('src/cell-comparing.ts'),
+    load('src/modules/stock/comparing.ts'),
+    load('src/runtime/gate.ts'),
     load('src/modules/orders/engine.ts'),
     load('src/modules/orders/engine-memory.ts'),
     load('src/modules/orders/memory-database.ts'),

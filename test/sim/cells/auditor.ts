@@ -5,12 +5,17 @@ import type { MemoryCommit } from '../../../src/modules/orders/memory-database.t
 import type { Order } from '../../../src/modules/orders/types.ts'
 import type { StockRow, Transfer } from '../../../src/modules/stock/types.ts'
 import { Violation } from '../violation.ts'
+import type { Durable } from './durable.ts'
 import type { CellNode, CellRequest, Reply } from './node.ts'
 
-type Book = { received: number; allowance: number; hasFacts: boolean }
+/** `received` by the cell that booked it. */
+type Book = { received: Map<CellName, number>; allowance: number; hasFacts: boolean }
 
 const isElderThan = (a: { name: string; order: Order }, b: { name: string; order: Order }): boolean =>
   a.order.id < b.order.id || (a.order.id === b.order.id && a.name < b.name)
+
+const sentBy = (one?: Transfer): number => (one ? one.sentUnits + one.sentAllowance : 0)
+const receivedBy = (one?: Transfer): number => (one ? one.receivedUnits + one.receivedAllowance : 0)
 
 /** From the question whether an order stands to the end of the younger one. */
 const duplicateMsMax = 14_000
@@ -24,6 +29,10 @@ export function createCellsAuditor(cells: () => readonly CellNode[], now: () => 
   const paidWhenGone = new Set<string>()
   const givenUpAt = new Map<Uuid, number>()
   let haveMet = false
+  const everAcknowledged = new Set<Uuid>()
+  /** Orders that are gone since their cell was set back, and keys of orders whose end is forgotten. */
+  const forgotten = new Map<Uuid, 'safe' | 'unsafe'>()
+  const unsettledKeys = new Set<string>()
   let failure: Violation | null = null
   let falselyRefused = 0
   let refused = 0
@@ -40,41 +49,53 @@ export function createCellsAuditor(cells: () => readonly CellNode[], now: () => 
   }
 
   const bookOf = (sku: string): Book => {
-    const book = books.get(sku) ?? { received: 0, allowance: 0, hasFacts: false }
+    const book = books.get(sku) ?? { received: new Map(), allowance: 0, hasFacts: false }
     books.set(sku, book)
     return book
   }
-  const rowsOf = (cell: CellNode, sku: string): StockRow[] =>
-    [...cell.database.tables.rows.values()].filter((row) => row.sku === sku)
-  const transferOf = (cell: CellNode, row: StockRow | undefined, peer: CellName): Transfer | undefined =>
-    row && cell.database.tables.transfers.get(`${row.id} ${peer}`)
+  const receivedOf = ({ received }: Book): number => [...received.values()].reduce((sum, units) => sum + units, 0)
+  const cellOf = (name: CellName): CellNode => cells().find((cell) => cell.name === name)!
+  const rowsOf = ({ database }: Pick<Durable, 'database'>, sku: string): StockRow[] =>
+    [...database.tables.rows.values()].filter((row) => row.sku === sku)
+  const transferOf = (
+    { database }: Pick<Durable, 'database'>,
+    row: StockRow | undefined,
+    peer: CellName,
+  ): Transfer | undefined => row && database.tables.transfers.get(`${row.id} ${peer}`)
 
   function committed(cell: CellName, commit: MemoryCommit): void {
+    const isFrozen = cellOf(cell).durable.frozen !== undefined
     for (const { type, data } of commit.events) {
+      if (isFrozen && (type === 'order.placed' || type === 'hold.created'))
+        throw new Violation('P1', `${cell} sells while it is frozen`)
       watchPaid(type, data)
-      if (type === 'stock.adjusted') {
-        const book = bookOf(String(data.sku))
-        book.received += Number(data.delta)
-        if (data.reason !== 'received') book.hasFacts = true
-      }
-      if (type === 'stock.policy_set') {
-        const book = bookOf(String(data.sku))
-        if (Number(data.allowance) < book.allowance) book.hasFacts = true
-        book.allowance = Number(data.allowance)
-      }
+      if (type === 'stock.adjusted' || type === 'stock.policy_set') book(cell, type, data)
     }
     const placed = new Set(commit.events.flatMap(({ type, subject }) => (type === 'order.placed' ? [subject] : [])))
     for (const order of commit.orders) {
       if (!placed.has(toWireId('ord', cell, order.id))) continue
       const key = commit.keys.find((one) => one.resultId === order.id)
       if (!key) continue
-      if (haveMet && placedUnder.has(key.hash)) throw new Violation('P3', `${cell} took the key ${key.hash} again`)
+      if (haveMet && placedUnder.has(key.hash) && !unsettledKeys.has(key.hash))
+        throw new Violation('P3', `${cell} took the key ${key.hash} again`)
       placedUnder.set(key.hash, (placedUnder.get(key.hash) ?? new Set()).add(`${cell} ${order.id}`))
     }
     for (const order of commit.orders) watchDuplicate(order)
     for (const sku of new Set(commit.rows.map((row) => row.sku))) {
       compare(sku)
       compareSales(cell, commit, sku)
+    }
+  }
+
+  function book(cell: CellName, type: string, data: Record<string, unknown>): void {
+    const one = bookOf(String(data.sku))
+    if (type === 'stock.adjusted') {
+      one.received.set(cell, (one.received.get(cell) ?? 0) + Number(data.delta))
+      // What a cell that was set back sent in the time that it forgot, it books in and out again.
+      if (data.reason === 'lost') one.hasFacts = true
+    } else {
+      if (Number(data.allowance) < one.allowance) one.hasFacts = true
+      one.allowance = Number(data.allowance)
     }
   }
 
@@ -116,10 +137,11 @@ export function createCellsAuditor(cells: () => readonly CellNode[], now: () => 
   function compare(sku: string): void {
     const book = bookOf(sku)
     const sums = sumsOf(sku)
-    if (sums.onHand + sums.unitsUnderWay !== book.received)
+    const received = receivedOf(book)
+    if (sums.onHand + sums.unitsUnderWay !== received)
       throw new Violation(
         'conservation',
-        `${sku}: ${sums.onHand} on hand and ${sums.unitsUnderWay} under way of ${book.received}`,
+        `${sku}: ${sums.onHand} on hand and ${sums.unitsUnderWay} under way of ${received}`,
       )
     if (sums.allowance + sums.allowanceUnderWay !== book.allowance)
       throw new Violation(
@@ -127,10 +149,10 @@ export function createCellsAuditor(cells: () => readonly CellNode[], now: () => 
         `${sku}: allowance ${sums.allowance} and ${sums.allowanceUnderWay} under way of ${book.allowance}`,
       )
     if (book.hasFacts) return
-    if (sums.taken > book.received + book.allowance)
-      throw new Violation('P1', `${sku}: ${sums.taken} sold of ${book.received}`)
+    if (sums.taken > received + book.allowance) throw new Violation('P1', `${sku}: ${sums.taken} sold of ${received}`)
     for (const [cell, units] of sums.available)
-      if (units < 0) throw new Violation('P1', `${sku}: ${cell} sold ${-units} more than its allotment`)
+      if (units < 0 && !cellOf(cell).durable.frozen)
+        throw new Violation('P1', `${sku}: ${cell} sold ${-units} more than its allotment`)
   }
 
   function sumsOf(sku: string) {
@@ -149,29 +171,32 @@ export function createCellsAuditor(cells: () => readonly CellNode[], now: () => 
         sums.allowance += row.allowance
         sums.taken += row.reserved + row.committed + row.shipped
         const inRow = row.onHand + row.allowance - row.reserved - row.committed - row.missing
-        if (inRow < 0 && !bookOf(sku).hasFacts)
+        if (inRow < 0 && !bookOf(sku).hasFacts && !cell.durable.frozen)
           throw new Violation('P1', `${sku}: a row of ${cell.name} is ${-inRow} short`)
         available += inRow
-        addUnderWay(sums, cell, row)
       }
       sums.available.set(cell.name, available)
+      for (const taker of cells()) addUnderWay(sums, sku, cell, taker)
     }
     return sums
   }
 
   function addUnderWay(
     sums: { unitsUnderWay: number; allowanceUnderWay: number },
+    sku: string,
     giver: CellNode,
-    row: StockRow,
+    taker: CellNode,
   ): void {
-    for (const taker of cells()) {
-      const sent = transferOf(giver, row, taker.name)
-      const there = rowsOf(taker, row.sku).find(({ location }) => location === row.location)
-      const taken = transferOf(taker, there, giver.name)
+    const [from, to] = [rowsOf(giver, sku), rowsOf(taker, sku)]
+    for (const location of new Set([...from, ...to].map((row) => row.location))) {
+      const at = (rows: StockRow[]) => rows.find((row) => row.location === location)
+      const sent = transferOf(giver, at(from), taker.name)
+      const taken = transferOf(taker, at(to), giver.name)
       const units = (sent?.sentUnits ?? 0) - (taken?.receivedUnits ?? 0)
       const allowance = (sent?.sentAllowance ?? 0) - (taken?.receivedAllowance ?? 0)
-      if (units < 0 || allowance < 0)
-        throw new Violation('conservation', `${row.sku}: ${taker.name} took ${-units} more than ${giver.name} sent`)
+      // Frozen, it does not know yet what it has sent; what it has beyond is for nobody.
+      if ((units < 0 || allowance < 0) && !giver.durable.frozen)
+        throw new Violation('conservation', `${sku}: ${taker.name} took ${-units} more than ${giver.name} sent`)
       sums.unitsUnderWay += units
       sums.allowanceUnderWay += allowance
     }
@@ -181,18 +206,14 @@ export function createCellsAuditor(cells: () => readonly CellNode[], now: () => 
   function answered(request: CellRequest, reply: Reply): void {
     if (reply.kind === 'refused') refused++
     if (reply.kind !== 'accepted' || reply.id === null || request.command.kind !== 'place_order') return
-    const home = cells().find(({ name }) => name === reply.cell)!
-    const order = home.database.tables.orders.get(reply.id)
-    if (!order) throw new Violation('P2', `${reply.id} was acknowledged and is not in ${reply.cell}`)
+    if (forgotten.get(reply.id) === 'unsafe') return
+    if (!cellOf(reply.cell).database.tables.orders.has(reply.id))
+      throw new Violation('P2', `${reply.id} was acknowledged and is not in ${reply.cell}`)
+    everAcknowledged.add(reply.id)
     if (request.home === null) return
     const before = acknowledged.get(request.key)
     acknowledged.set(request.key, { id: reply.id, cell: reply.cell, request })
-    if (
-      cells()
-        .find(({ name }) => name === request.home)!
-        .wasClosed()
-    )
-      return // judged when all have met
+    if (cellOf(request.home).wasClosed()) return // judged when all have met
     if (reply.cell !== request.home) throw new Violation('P3', `a key of ${request.home} was taken by ${reply.cell}`)
     if (before && before.id !== reply.id)
       throw new Violation('P3', `key ${request.key} made ${before.id} and ${reply.id}`)
@@ -209,6 +230,50 @@ export function createCellsAuditor(cells: () => readonly CellNode[], now: () => 
           throw new Violation('ends', `${sku}: ${other} keeps ${units} that are missing in ${cell}`)
       }
     }
+  }
+
+  /**
+   * P2 and what follows of it. A `geo` cell that goes on from its standby has lost nothing that had left it. Any other may have
+   * lost what it had acknowledged; of what it had sent and cannot know, it may be short.
+   */
+  function setBack(name: CellName, before: Durable, isSafe: boolean): void {
+    const cell = cellOf(name)
+    const { orders, events } = cell.database.tables
+    for (const [id, order] of before.database.tables.orders) {
+      if (isSafe && everAcknowledged.has(id) && !orders.has(id))
+        throw new Violation('P2', `${id} was acknowledged and is lost with the region of ${name}`)
+      if (orders.get(id) === order) continue
+      if (!orders.has(id)) forgotten.set(id, isSafe ? 'safe' : 'unsafe')
+      if (orders.get(id)?.status !== 'cancelled') givenUpAt.delete(id)
+      for (const [key, placed] of placedUnder) {
+        if (!placed.has(`${name} ${id}`)) continue
+        unsettledKeys.add(key)
+        if (!orders.has(id)) placed.delete(`${name} ${id}`)
+      }
+    }
+    for (const [key, { id }] of acknowledged) if (forgotten.has(id)) acknowledged.delete(key)
+    const isPolicies = before.database.tables.events.some(({ type }) => type === 'stock.policy_set')
+    for (const [sku, one] of books) {
+      one.received.delete(name)
+      if (isPolicies) one.allowance = 0
+      if (isShortOf(cell, before, sku)) one.hasFacts = true
+    }
+    for (const { type, data } of events)
+      if (type === 'stock.adjusted' || type === 'stock.policy_set') book(name, type, data)
+  }
+
+  /** What it sent in the time that is forgotten may be reserved or sold here again. */
+  function isShortOf(cell: CellNode, before: Durable, sku: string): boolean {
+    return rowsOf(before, sku).some((row) => {
+      const now = rowsOf(cell, sku).find(({ location }) => location === row.location)
+      let free = now ? now.onHand + now.allowance - now.reserved - now.committed - now.missing : 0
+      for (const { name } of cells()) {
+        const [then, known] = [transferOf(before, row, name), transferOf(cell, now, name)]
+        free -= sentBy(then) - sentBy(known)
+        free += receivedBy(then) - receivedBy(known)
+      }
+      return free < 0
+    })
   }
 
   /** When everything has met: one order a key stands, and none gave way to one that comes behind it. */
@@ -237,6 +302,7 @@ export function createCellsAuditor(cells: () => readonly CellNode[], now: () => 
     const others = orders.filter((one) => !gone.includes(one))
     const standing = others.filter(({ order }) => order.status !== 'cancelled')
     if (standing.length > 1) throw new Violation('P3', `key ${key} has ${standing.length} orders that stand`)
+    if (unsettledKeys.has(key)) return
     if (others.length === 0) throw new Violation('P3', `key ${key}: every order gave way to another`)
     for (const { name, order } of gone) {
       const other = orders.find((one) => one.name === order.life!.supersededBy)
@@ -251,6 +317,7 @@ export function createCellsAuditor(cells: () => readonly CellNode[], now: () => 
 
   return {
     committed: watch(committed),
+    setBack: watch(setBack),
     answered: watch(answered),
     finish: watch(finish),
     found: watch((violation: Violation) => {
@@ -263,7 +330,10 @@ export function createCellsAuditor(cells: () => readonly CellNode[], now: () => 
     /** What was placed once, and not where its key says. */
     takenElsewhere: () =>
       [...acknowledged.values()]
-        .filter(({ cell, request }) => cell !== request.home && placedUnder.get(request.key)?.size === 1)
+        .filter(
+          ({ cell, request }) =>
+            cell !== request.home && placedUnder.get(request.key)?.size === 1 && !unsettledKeys.has(request.key),
+        )
         .map(({ request }) => request),
     sumsOf,
     checkOwed: watch(checkOwed),

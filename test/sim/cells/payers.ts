@@ -34,7 +34,9 @@ export function createPayers(
       const id = uuidV7(instant(scheduler.now()), own.bytes(10))
       const payment = { id, provider: 'test', method: '' }
       await carryOut(cell, { kind: 'start_payment', shopId, orderId, ifVersion: null, payment }, own)
-      const { total } = cell.database.tables.orders.get(orderId)!
+      const order = cell.database.tables.orders.get(orderId)
+      if (!order) return // lost with its region
+      const { total } = order
       const fate = own.pick<readonly Says[]>(fates)
       for (const says of fate) {
         await hesitates()

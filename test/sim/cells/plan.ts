@@ -26,6 +26,14 @@ export type CellsPlan = {
   /** Odds per second, for each cell, that it takes nothing new for a while, and keys that name it are taken by others. */
   closes: number
   sessionLost: number
+  /** Odds that a cell is `geo`; of any cell, per second, that its region is lost; and that it goes on from a backup. */
+  geo: number
+  disasters: number
+  restores: number
+  /** Between a commit and its arrival at the standby; of a cell that is not `geo` nobody waits for it. */
+  lagMsMax: number
+  /** Odds per second that nothing comes to a standby for a while. */
+  stalls: number
   clockJumps: number
   /** Odds that a client names the home of its key; the others' keys may be taken twice. */
   namedKeys: number
@@ -65,6 +73,11 @@ export function makeCellsPlan(random: Prng): CellsPlan {
     crashes: odds(0.5, 0.6),
     closes: odds(0.5, 0.5),
     sessionLost: odds(0.6, 0.01),
+    geo: odds(0.5, 1),
+    disasters: odds(0.6, 0.4),
+    restores: odds(0.5, 0.6),
+    lagMsMax: random.pick([5, 50, 500, 5_000]),
+    stalls: odds(0.5, 0.4),
     clockJumps: odds(0.6, 0.5),
     namedKeys: random.next(),
     wanders: odds(0.3, 1),

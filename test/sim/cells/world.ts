@@ -8,7 +8,7 @@ import { createScheduler, type Scheduler } from '../scheduler.ts'
 import type { System } from '../system.ts'
 import { Violation } from '../violation.ts'
 import { createCellsAuditor } from './auditor.ts'
-import { type CellNode, type CellRequest, createCellNode, locationsOf, type Reply, shopId } from './node.ts'
+import { type CellNode, type CellRequest, type CellsWorld, createCellNode, type Reply } from './node.ts'
 import { createPayers } from './payers.ts'
 import { type CellsPlan, makeCellsPlan } from './plan.ts'
 import { createWideArea, type WideArea } from './wide-area.ts'
@@ -26,6 +26,10 @@ const workMsMax = 120_000
 const patienceMs = 6_000
 /** Keys that were taken elsewhere, each tried again at its home. */
 const retriedMax = 20
+const downMsMin = 15_000
+const backMsMax = 60_000
+/** Of one cell. */
+const lossesMax = 2
 
 export async function runCellsSeed(system: System, seed: number, trace?: (line: string) => void): Promise<CellsReport> {
   const random = prng(seed)
@@ -45,22 +49,22 @@ export async function runCellsSeed(system: System, seed: number, trace?: (line: 
     (_, at) => `${['eu', 'us', 'ap'][at % 3]}${1 + Math.floor(at / 3)}` as CellName,
   )
   const network = createWideArea(scheduler, random.fork(), plan, names)
-  const world = {
-    ...{ system, scheduler, plan, network, names, trace: say },
-    cellAt: (name: CellName) => nodes[names.indexOf(name)]!,
-    committed(cell: CellName, commit: Parameters<typeof auditor.committed>[1]) {
+  const world: CellsWorld = {
+    ...{ system, scheduler, plan, network, trace: say },
+    cellAt: (name) => nodes[names.indexOf(name)]!,
+    othersOf: (name) => names.filter((one) => one !== name),
+    isActive: () => true,
+    whenKnown: (name, work) => names.filter((one) => one !== name).forEach(work),
+    setBack: (name, before, isSafe) => auditor.setBack(name, before, isSafe),
+    committed(cell, commit) {
       commits++
       auditor.committed(cell, commit)
       payers.heard(cell, commit)
     },
-    failed: (error: unknown) => auditor.found(new Violation('ends', String((error as Error).stack ?? error))),
+    failed: (error) => auditor.found(new Violation('ends', String((error as Error).stack ?? error))),
   }
   const payers = createPayers(plan, random.fork(), world)
   const nodes: CellNode[] = names.map((name) => createCellNode(world, name, random.fork()))
-  for (const { database } of nodes) {
-    for (const [priority, code] of locationsOf(plan).entries())
-      system.putLocation(database, shopId, code, { priority, country: null, lat: null, lon: null })
-  }
   let accepted = 0
   const placed: PlacedOrder[] = []
   const work = createCellsWorkload(plan, names, placed)
@@ -125,12 +129,18 @@ async function live(run: Run, random: Prng): Promise<number> {
   network.heal()
   // The last cut and restart are over, and the last message that was late has come.
   const lastMs = Math.max(plan.cutMsMax, plan.late > 0 ? plan.lateMsMax : 0)
-  return steps + (await scheduler.run(scheduler.now() + lastMs + 3_000))
+  steps += await scheduler.run(scheduler.now() + lastMs + 3_000)
+  for (let seconds = 0; nodes.some((cell) => !cell.process().isUp || cell.durable.frozen); seconds++) {
+    if (seconds > backMsMax / 1_000) throw new Violation('ends', 'a cell that was lost never sells again')
+    steps += await scheduler.run(scheduler.now() + 1_000)
+  }
+  return steps
 }
 
 /** A cell is cut off, dies, or has its clock set, now and then. */
 async function trouble(run: Run, cell: CellNode, random: Prng, isHealed: () => boolean): Promise<void> {
   const { scheduler, plan, network } = run
+  let losses = 0
   while (!isHealed()) {
     await scheduler.sleep(1_000 * random.next())
     if (isHealed()) return
@@ -143,6 +153,9 @@ async function trouble(run: Run, cell: CellNode, random: Prng, isHealed: () => b
       run.say(() => `${cell.name} is back`)
     }
     if (random.chance(plan.clockJumps / 2)) cell.clock.jump(random.pick([-60_000, -1_000, 500, 5_000, 120_000]))
+    if (random.chance(plan.stalls / 2)) cell.stall(random.next() * 4_000)
+    if (random.chance(0.2)) cell.backUp()
+    if (losses < lossesMax && random.chance(plan.disasters / 2) && (await loseRegion(run, cell, random))) losses++
     if (!random.chance(plan.crashes / 2)) continue
     cell.kill()
     await scheduler.sleep(random.next() * 2_000)
@@ -164,6 +177,21 @@ async function closings(
     await scheduler.sleep(random.next() * plan.cutMsMax)
     cell.close(false)
   }
+}
+
+/** What was on its way when a region was lost has come or been given up before anybody has its standby or backup serve. */
+async function loseRegion({ scheduler, plan }: Run, cell: CellNode, random: Prng): Promise<boolean> {
+  if (random.chance(0.5)) {
+    cell.stall(20_000)
+    await scheduler.sleep(random.next() * 3_000)
+  }
+  if (!cell.lose(random.chance(plan.restores))) return false
+  await scheduler.sleep(downMsMin + 10_000 * random.next())
+  cell.restart()
+  await scheduler.sleep(5_000 * random.next())
+  cell.buildStandby()
+  while (!cell.reconcile()) await scheduler.sleep(1_000)
+  return true
 }
 
 /** Goods arrive at the homes of their places: main's is the first cell, east's the second. They are split at once. */
@@ -193,6 +221,7 @@ async function submitAt(run: Run, cell: CellNode, command: Command): Promise<voi
     while (!isDone) {
       const reply = await Promise.race([cell.process().handle(request, 0), scheduler.sleep(2_000).then(() => null)])
       isDone = reply !== null && reply.kind !== 'unavailable'
+      await scheduler.sleep(20) // the gate of a cell that begins is shut
     }
   }
   void again()
