@@ -1,4 +1,4 @@
-// node test/sim/mutants.ts [--seeds 2000] [--only TEXT] [--known] [--write]: takes each guard away in turn and counts the seeds until
+// node test/sim/mutants.ts [--seeds 2000] [--only TEXT] [--world cells] [--known] [--write]: takes each guard away in turn and counts the seeds until
 // the simulator notices. Exit code 1 when a mutant lives. --write makes docs/generated/MUTANTS.md, and --known tries the seed that
 // stands there before any other.
 import { readFile, writeFile } from 'node:fs/promises'
@@ -72,6 +72,7 @@ const { values } = parseArgs({
   options: {
     seeds: { type: 'string', default: '2000' },
     only: { type: 'string', default: '' },
+    world: { type: 'string', default: '' },
     known: { type: 'boolean', default: false },
     write: { type: 'boolean', default: false },
   },
@@ -80,7 +81,9 @@ const { values } = parseArgs({
 const rows: string[] = []
 let living = 0
 const known = values.known ? await knownSeeds() : new Map<string, number>()
-for (const mutant of mutants.filter((one) => one.name.includes(values.only))) {
+for (const mutant of mutants.filter(
+  (one) => one.name.includes(values.only) && (values.world === '' || (one.world ?? 'cell') === values.world),
+)) {
   const seed = known.get(mutant.name)
   const found = await hunt(mutant, Number(values.seeds), seed === undefined ? [] : [seed])
   if (!found) living++
@@ -96,7 +99,7 @@ if (values.write) {
   const head = [
     '# Mutants',
     '',
-    'Made by `node test/sim/mutants.ts --write`. Each guard is taken out of a copy of the code, and the simulator runs seeds',
+    'Made by `node test/sim/mutants.ts --write`. Each guard is taken out of the code as it is loaded, and the simulator runs seeds',
     'until its auditor notices. The last column is the promise it saw broken.',
     '',
     '| guard | without it | found by seed | seen as |',

@@ -34,8 +34,6 @@ export function createCellsAuditor(cells: () => readonly CellNode[], now: () => 
   const forgotten = new Map<Uuid, 'safe' | 'unsafe'>()
   const unsettledKeys = new Set<string>()
   let failure: Violation | null = null
-  let falselyRefused = 0
-  let refused = 0
 
   function watch<A extends unknown[]>(judge: (...args: A) => void): (...args: A) => void {
     return (...args) => {
@@ -204,7 +202,6 @@ export function createCellsAuditor(cells: () => readonly CellNode[], now: () => 
 
   /** P2 and P3 of an answer that a client got. */
   function answered(request: CellRequest, reply: Reply): void {
-    if (reply.kind === 'refused') refused++
     if (reply.kind !== 'accepted' || reply.id === null || request.command.kind !== 'place_order') return
     if (forgotten.get(reply.id) === 'unsafe') return
     if (!cellOf(reply.cell).database.tables.orders.has(reply.id))
@@ -339,8 +336,6 @@ export function createCellsAuditor(cells: () => readonly CellNode[], now: () => 
     checkOwed: watch(checkOwed),
     isOwed: (sku: string) => cells().some((cell) => rowsOf(cell, sku).some(({ missing }) => missing > 0)),
     isShort: (sku: string) => bookOf(sku).hasFacts,
-    countFalselyRefused: () => void falselyRefused++,
-    counts: () => ({ refused, falselyRefused }),
     violation: () => failure,
   }
 }

@@ -52,10 +52,34 @@ export type CellsPlan = {
   policies: number
 }
 
+/** Most worlds have a bit of everything; a third are small, and about one thing, so that a guard that is gone is missed soon. */
 export function makeCellsPlan(random: Prng): CellsPlan {
+  const plan = anyPlan(random)
+  const about = random.pick(['anything', 'anything', 'anything', 'anything', 'keys', 'counts'] as const)
+  if (about === 'anything') return plan
+  const small = { cells: 3, clientsPerCell: 2, intentsPerClient: random.between(4, 8), skus: 1, lateMsMax: 2_000 }
+  const quiet = { cutMsMax: 3_000, crashes: 0, disasters: 0, stalls: 0, closes: 0, geo: 0, thinkMsMax: 300 }
+  Object.assign(plan, small, quiet, about === 'keys' ? aboutKeys(random) : aboutCounts(random))
+  return plan
+}
+
+/** Many keys are taken twice, and their orders are paid or given up while they meet. */
+const aboutKeys = (random: Prng) => ({
+  ...{ opening: 30, holds: 0, losses: 0, policies: 0, cancels: random.next() * 0.4 },
+  ...{ namedKeys: random.pick([0, 0, 0.5]), wanders: 1, unanswered: 0.5, payers: random.pick([0, 1, 1]) },
+  ...{ cuts: 0.5, late: 0.2, latencyMsMax: random.pick([20, 150]) },
+})
+
+/** Some of what is counted on is not there. */
+const aboutCounts = (random: Prng) => ({
+  ...{ opening: random.between(3, 12), losses: 0.4, receipts: 0.1, policies: 0, cancels: 0.3, holds: 0.2 },
+  ...{ namedKeys: 1, wanders: 0, payers: 0, cuts: random.pick([0, 0.3]), locations: random.between(1, 2) },
+})
+
+function anyPlan(random: Prng): CellsPlan {
   const odds = (off: number, max: number): number => (random.chance(off) ? 0 : random.next() * max)
   return {
-    cells: random.chance(0.93) ? random.between(3, 5) : random.between(6, 20),
+    cells: random.chance(0.95) ? random.between(3, 5) : random.between(6, 20),
     clientsPerCell: random.between(1, 3),
     intentsPerClient: random.between(3, 10),
     skus: random.between(1, 3),
@@ -66,14 +90,14 @@ export function makeCellsPlan(random: Prng): CellsPlan {
     lost: odds(0.4, 0.2),
     doubled: odds(0.4, 0.3),
     late: odds(0.4, 0.2),
-    lateMsMax: random.pick([100, 2_000, 2_000, 60_000]),
+    lateMsMax: random.pick([100, 100, 500, 2_000, 2_000, 2_000, 2_000, 60_000]),
     cuts: odds(0.4, 0.6),
     oneWay: random.next(),
-    cutMsMax: random.pick([300, 3_000, 15_000, 40_000]),
+    cutMsMax: random.pick([300, 1_000, 3_000, 3_000, 3_000, 5_000, 15_000, 40_000]),
     crashes: odds(0.5, 0.6),
     closes: odds(0.5, 0.5),
     sessionLost: odds(0.6, 0.01),
-    geo: odds(0.5, 1),
+    geo: odds(0.6, 1),
     disasters: odds(0.6, 0.4),
     restores: odds(0.5, 0.6),
     lagMsMax: random.pick([5, 50, 500, 5_000]),

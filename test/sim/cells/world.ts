@@ -19,7 +19,6 @@ export type CellsReport = {
   steps: number
   commits: number
   accepted: number
-  refused: number
 }
 
 const workMsMax = 120_000
@@ -80,10 +79,10 @@ export async function runCellsSeed(system: System, seed: number, trace?: (line: 
     auditor.finish()
     const violation = auditor.violation()
     if (violation) throw violation
-    return { violation: null, steps, commits, accepted, refused: auditor.counts().refused }
+    return { violation: null, steps, commits, accepted }
   } catch (error) {
     const violation = error instanceof Violation ? error : new Violation('ends', String((error as Error).stack))
-    return { violation, steps, commits, accepted, refused: auditor.counts().refused }
+    return { violation, steps, commits, accepted }
   }
 }
 
