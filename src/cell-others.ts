@@ -12,6 +12,7 @@ import type { Routing } from './gateway/forwarding.ts'
 import type { PeerRoutesOptions } from './gateway/peers.ts'
 import { duplicateHandler, engineForOthers, standingHandler } from './modules/orders/from-others.ts'
 import { withGathering } from './modules/orders/gathering.ts'
+import { betweenBatches } from './modules/orders/key-tables.ts'
 import { createOrderReader } from './modules/orders/reads.ts'
 import type { Commands } from './modules/orders/service.ts'
 import { shopReplicas } from './modules/shops/replica.ts'
@@ -25,12 +26,12 @@ import { handOverUnits } from './modules/stock/handing-over.ts'
 import { openOtherCells } from './modules/stock/other-cells.ts'
 import { readOwing } from './modules/stock/reads.ts'
 import { stockReplicas } from './modules/stock/replica.ts'
-import { trackConfirmed, transferSumsHandler, unsettledWith } from './modules/stock/transfer-sums.ts'
+import { forgetLeaving, trackConfirmed, transferSumsHandler, unsettledWith } from './modules/stock/transfer-sums.ts'
 import type { StockRow } from './modules/stock/types.ts'
 import type { PostgresBusOptions } from './runtime/bus-postgres.ts'
 import type { Clock } from './runtime/clock.ts'
 import type { Config } from './runtime/config.ts'
-import { every } from './runtime/every.ts'
+import { every, type Recurring } from './runtime/every.ts'
 import { presentLife } from './runtime/incarnation.ts'
 import type { Log } from './runtime/log.ts'
 import type { LogReader } from './runtime/logreader.ts'
@@ -117,7 +118,10 @@ export function startOthers(options: OthersOptions): Others {
     ['ask', allotments.answerAsk],
     ['levels', (_, body) => otherCells.answerLevels(body)],
     ['credit', otherCells.answerCredit],
-    ['transfer-sums', transferSumsHandler(told, topology)],
+    [
+      'transfer-sums',
+      transferSumsHandler({ told, topology, betweenBatches: (work) => betweenBatches(database, work) }),
+    ],
     ['totals', comparing.answerTotals],
     ['standing', standingHandler(createOrderReader(told))],
     ['duplicate', duplicateHandler(cell, engine, peers)],
@@ -127,11 +131,13 @@ export function startOthers(options: OthersOptions): Others {
   const begun = readOwing(database).then((owing) => owing.forEach(allotments.saw), onError)
   const { sharesOf } = allotments
   const handing = { cell, database, peers, sharesOf, deliver: otherCells.deliver, handOver: engine.send }
+  const leaving = followLeaving({ topology, database, onError })
   const handOver = () => handOverUnits(handing)
   const unlessFrozen = (work: () => unknown) => async () => void (standing.frozen || (await work()))
   const chores = [
     every(limits.owedEveryMs, unlessFrozen(allotments.askForOwed), onError),
     every(limits.handOverEveryMs, unlessFrozen(handOver), onError),
+    leaving,
   ]
 
   return {
@@ -142,8 +148,7 @@ export function startOthers(options: OthersOptions): Others {
       life: { present: incarnation, hears: peers.hears },
     },
     several: {
-      otherCells,
-      sharesOf,
+      ...{ otherCells, sharesOf },
       firstCell: () => firstCell(topology.current()),
       isAlone: () => peers.others().length === 0,
       isCell: (name) => stateOf(name as CellName) !== 'removed',
@@ -165,3 +170,22 @@ export function startOthers(options: OthersOptions): Others {
     },
   }
 }
+
+/** Cells that were about to leave and are active again are sent units at once; looked for again, should that have failed. */
+function followLeaving({
+  topology,
+  database,
+  onError,
+}: Pick<OthersOptions, 'database' | 'onError'> & Following): Recurring {
+  const forget = () => forgetLeaving(database, topology.current())
+  const chore = every(limits.handOverEveryMs, forget, onError)
+  const stopListening = topology.onChange(() => void forget().catch(onError))
+  return {
+    async stop() {
+      stopListening()
+      await chore.stop()
+    },
+  }
+}
+
+type Following = Pick<CellTopology, 'topology'>

@@ -3,9 +3,11 @@ import type { CellName } from '../../src/base/ids.ts'
 import type { Topology, TopologyCell, topologyJson } from '../../src/base/topology.ts'
 import { topologyAtStart } from '../../src/base/topology-start.ts'
 import { findPorts } from '../../src/cli/ports.ts'
+import { systemClock } from '../../src/runtime/clock.ts'
 import { termsOf } from '../../src/runtime/config.ts'
 import type { DatabaseUrl } from '../../src/runtime/database-url.ts'
 import { cellKeyOf, newCellKey, publicKeyOf } from '../../src/runtime/peer-keys.ts'
+import { signedHeaders } from '../../src/runtime/peer-signature.ts'
 import { eventually } from './eventually.ts'
 import { type Answer, type HttpCell, openHttpCell } from './http-cell.ts'
 import { createDatabase } from './postgres.ts'
@@ -24,6 +26,8 @@ export type TalkingCells = {
   comeBack(name: string, url?: DatabaseUrl): Promise<void>
   /** Another process under its name and key, on this server; whoever opens it stops it. */
   double(name: string, url: DatabaseUrl): Promise<HttpCell>
+  /** What the cell would say to another, as it would sign it. */
+  say(from: string, to: string, message: string, body: unknown): Promise<Answer>
   stop(): Promise<void>
 }
 
@@ -84,6 +88,14 @@ export async function openTalkingCells(
       away.delete(name)
     },
     double: (name, url) => openAt(name, url, 0),
+    say(from, to, message, body) {
+      const [target, text] = [`/peer/v1/${message}`, JSON.stringify(body)]
+      const headers = { 'content-type': 'application/json' }
+      const parties = { from: from as CellName, to: to as CellName }
+      const request = { method: 'POST', target, ...parties, headers, body: Buffer.from(text) }
+      const signed = signedHeaders(keys.get(from)!, request, systemClock.now())
+      return cells[to]!.call('POST', target, { body: text, headers: signed, key: null, as: null })
+    },
     async stop() {
       await Promise.all(names.filter((name) => !away.has(name)).map((name) => cells[name]!.stop()))
     },

@@ -44,6 +44,7 @@ export function emptyState(cell: CellName, now: Instant): BatchState {
     holds: new Map(),
     policies: new Map(),
     transfers: new Map(),
+    leaving: new Set(),
     dirtyRows: new Set(),
     newHolds: [],
     dirtyHolds: new Set(),

@@ -338,6 +338,7 @@ function lookUp(tables: MemoryTables, wanted: Footprint): LookUp {
     }),
     policies: wanted.policies.flatMap(({ shopId, sku }) => tables.policies.get(skuKey(shopId, sku)) ?? []),
     transfers: wanted.transfers.flatMap(({ shopId, sku }) => transfersOf(tables, skuKey(shopId, sku))),
+    leaving: wanted.transfers.length > 0 ? [...tables.leaving] : [],
   }
 }
 

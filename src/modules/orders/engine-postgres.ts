@@ -160,11 +160,12 @@ async function checkNoneAdded<T extends { rows: StockRow[] }>(
 
 async function lookUp(session: Session, footprint: Footprint): Promise<LookUp> {
   const { keys, references, policies, transfers } = footprint
-  const [keyRecords, referenceRecords, policyRecords, transferRecords] = await Promise.all([
+  const [keyRecords, referenceRecords, policyRecords, transferRecords, leaving] = await Promise.all([
     keys.length > 0 ? orders.lookUpKeys(session, keys) : [],
     references.length > 0 ? orders.lookUpReferences(session, references) : [],
     policies.length > 0 ? stock.readPolicies(session, policies) : [],
     transfers.length > 0 ? stock.readTransfers(session, transfers) : [],
+    transfers.length > 0 ? stock.readLeaving(session) : [],
   ])
   return {
     keys: keyRecords.map(orders.keyRowOf),
@@ -175,6 +176,7 @@ async function lookUp(session: Session, footprint: Footprint): Promise<LookUp> {
     })),
     policies: policyRecords.map(stock.policyOf),
     transfers: transferRecords.map(stock.transferOf),
+    leaving: leaving.map(({ peer }) => peer),
   }
 }
 

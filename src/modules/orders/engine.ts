@@ -30,6 +30,8 @@ export type LookUp = {
   references: { shopId: ShopId; reference: string; orderId: Uuid }[]
   policies: Policy[]
   transfers: Transfer[]
+  /** Cells that are sent nothing any more; looked up with the totals of transfers. */
+  leaving: CellName[]
 }
 
 /** One open transaction. Calls are issued in this order, without need to await the one before, and run in it. */
@@ -294,6 +296,7 @@ function loadState(cell: CellName, now: Instant, loaded: Loaded): BatchState {
     state.references.set(referenceKey(shopId, reference), orderId)
   }
   for (const policy of loaded.found.policies) state.policies.set(skuKey(policy.shopId, policy.sku), policy)
+  state.leaving = new Set(loaded.found.leaving)
   state.transfers = Map.groupBy(loaded.found.transfers, ({ row }) => row)
   return state
 }

@@ -22,6 +22,16 @@ export const findKey = (
     return (await lookUpKeys(session, [{ shopId, hash }])).map(keyRowOf)[0]
   })
 
+/** What it changes is seen by every batch that begins to look things up, and by none that did before: those have ended. */
+export const betweenBatches = (
+  database: Pick<Database, 'transaction'>,
+  work: (session: Session) => Promise<unknown>,
+): Promise<void> =>
+  database.transaction(async (session) => {
+    await session.run(lockKeysSql)
+    await work(session)
+  })
+
 const generationSql = `
   select generation, started_at <= clock_timestamp() - $1 * interval '1 millisecond' as over from orders.key_generation`
 const nextGenerationSql = 'update orders.key_generation set generation = $1, started_at = clock_timestamp()'

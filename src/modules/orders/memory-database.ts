@@ -1,6 +1,6 @@
 // The memory store's database: the committed tables, and how a COMMIT makes one transaction's changes visible at once.
 import { present } from '../../base/assert.ts'
-import type { LocationCode, ShopId, Uuid } from '../../base/ids.ts'
+import type { CellName, LocationCode, ShopId, Uuid } from '../../base/ids.ts'
 import type { Instant } from '../../base/time.ts'
 import { type EngineEvent, skuKey, transferKey } from '../stock/decide.ts'
 import type { Hold, Policy, Site, StockRow, StockRowId, Transfer } from '../stock/types.ts'
@@ -41,6 +41,7 @@ export type MemoryTables = {
   policies: Map<string, Policy>
   /** By `transferKey`. */
   transfers: Map<string, Transfer>
+  leaving: Set<CellName>
   locations: Map<string, Site>
   /** In the order of their numbers. */
   events: LoggedEvent[]
@@ -75,6 +76,7 @@ export function createMemoryDatabase(options: {
       parts: new Map(),
       policies: new Map(),
       transfers: new Map(),
+      leaving: new Set(),
       locations: new Map(),
       events: [],
       rowIds: new Map(),

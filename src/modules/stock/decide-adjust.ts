@@ -5,7 +5,7 @@ import { limits } from '../../base/limits.ts'
 import { accepted, type FieldProblem, type Outcome, type Refused, refused } from '../../base/result.ts'
 import type { Instant } from '../../base/time.ts'
 import { type Applied, adjustedEvent, announceShort, type StockState, skuKey } from './decide.ts'
-import { sendFromRow, unitsElsewhere } from './decide-transfers.ts'
+import { sendFromRow, sharesOfStaying, unitsElsewhere } from './decide-transfers.ts'
 import { isSoldIn, sharesUnder, splitUnits } from './escrow.ts'
 import { availableInRow, shortOf } from './sourcing.ts'
 import type {
@@ -66,7 +66,7 @@ type Split = { row: StockRow; units: number; shares: readonly CellShare[] }
 function splitReceived(state: StockState, { row, units, shares }: Split): void {
   const policy = state.policies.get(skuKey(row.shopId, row.sku))
   if (row.tracking === 'none' || (policy && policy.group !== null && isSoldIn(policy, state.cell))) return
-  const takers = sharesUnder(policy, shares)
+  const takers = sharesUnder(policy, sharesOfStaying(state, shares))
   if (takers.length === 0) return
   const free = Math.min(units, Math.max(0, availableInRow(row)))
   const parts = splitUnits(free, takers)

@@ -7,6 +7,7 @@ import { isSoldIn, newInTotal, sharesUnder, splitUnits, unitsToGive } from './es
 import { availableInRow, availableOf } from './sourcing.ts'
 import type {
   Ask,
+  CellShare,
   HandOverUnits,
   Received,
   ReceiveUnits,
@@ -28,7 +29,7 @@ export function decideSendUnits(state: StockState, command: SendUnits): Outcome<
   // Goods of a place are for what was sold or counted, wherever that was; nothing else goes where it must not be sold.
   const isSoldThere = ask.location !== null || isSoldIn(policy, to)
   const given =
-    nothing.tracking === 'none' || !isSoldThere
+    nothing.tracking === 'none' || !isSoldThere || state.leaving.has(to)
       ? 0
       : giveUnits(state, rows, { to, ask, units: unitsToGive(freeOf(rows, ask), ask, own) })
   const totals = rows.map((row) => totalOf(row, transferOf(state, row, to)))
@@ -86,7 +87,8 @@ const goodsFree = (row: StockRow): number => {
 
 /** Nothing stays but what is reserved, bought, or backs what was sold beyond what is there. */
 export function decideHandOver(state: StockState, command: HandOverUnits): Outcome<Sent> {
-  const { shares, isLeaving } = command
+  const { isLeaving } = command
+  const shares = sharesOfStaying(state, command.shares)
   const { rows, policy, nothing } = partHere(state, command)
   if (!rows) return accepted(nothing)
   const allowed = sharesUnder(policy, shares)
@@ -108,6 +110,10 @@ export function decideHandOver(state: StockState, command: HandOverUnits): Outco
   }
   return accepted({ ...nothing, given, left: availableOf(rows) })
 }
+
+/** Shares were weighed before the command was queued. */
+export const sharesOfStaying = ({ leaving }: StockState, shares: readonly CellShare[]): readonly CellShare[] =>
+  shares.filter(({ cell }) => !leaving.has(cell))
 
 type Parcel = { to: CellName; units: number; allowance: number }
 

@@ -44,6 +44,8 @@ export type StockState = {
   policies: Map<string, Policy>
   /** Of the rows that this batch adjusts, sends from or receives to. */
   transfers: Map<StockRowId, Transfer[]>
+  /** Cells that have nothing left, and are sent nothing that was meant for them before. */
+  leaving: ReadonlySet<CellName>
   // What the batch will write
   dirtyRows: Set<StockRow>
   newHolds: Hold[]

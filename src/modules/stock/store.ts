@@ -324,6 +324,10 @@ export const transferOf = (record: TransferRecord): Transfer => ({
 export const readTransfers = (session: Pick<Session, 'run'>, of: readonly ShopSku[]) =>
   session.run<TransferRecord>(readTransfersSql, shopSkus(of))
 
+/** Read behind the lock that all batches share: who is marked waits for those that have not seen it. */
+export const readLeaving = (session: Pick<Session, 'run'>) =>
+  session.run<{ peer: CellName }>('select peer from stock.leaving')
+
 export const writeTransfers = (session: Session, transfers: readonly Transfer[]) =>
   session.run(writeTransfersSql, [
     bareArray(transfers.map(({ row }) => row)),

@@ -5,11 +5,16 @@ import { Compile } from 'typebox/compile'
 import type { CellName, ShopId } from '../../base/ids.ts'
 import type { Json } from '../../base/json.ts'
 import { limits } from '../../base/limits.ts'
-import { oneOf } from '../../base/schemas.ts'
+import { refused } from '../../base/result.ts'
+import { closed, oneOf } from '../../base/schemas.ts'
 import { type CellState, cellNamed, cellStates, type Topology } from '../../base/topology.ts'
+import { RefusedRequest } from '../../runtime/http.ts'
 import type { Database } from '../../runtime/pg.ts'
+import type { Session } from '../../runtime/pg-session.ts'
+import { textArray } from '../../runtime/pg-values.ts'
 import type { UnitPeers } from './allotments.ts'
 import type { Confirmed } from './audit.ts'
+import { readLeaving } from './store.ts'
 
 type Reader = Pick<Database, 'query'>
 
@@ -42,26 +47,57 @@ const sumsSql = `
     sum(t.received_units)::bigint as received_units, sum(t.received_allowance)::bigint as received_allowance
   from stock.transfers t join stock.rows r on r.id = t.row_id where t.peer = $1 group by 1 order by 1`
 
-/** The handler of the message `transfer-sums`. `database`: as others may be told of it. */
-export const transferSumsHandler =
-  (database: Reader, topology: { current(): Topology }) =>
-  async (from: CellName): Promise<Json> => ({
-    state: cellNamed(topology.current(), from)!.state,
-    shops: await database.query<Sums>(sumsSql, [from]),
-  })
+const SumsMessage = closed({ leaving: Type.Optional(Type.Boolean()) })
+const checkMessage = Compile(SumsMessage)
 
-async function ask(peers: Pick<UnitPeers, 'call'>, peer: CellName): Promise<{ state: CellState; shops: Sums[] }> {
-  const answer = await peers.call(peer, 'transfer-sums', {}, { deadlineMs: limits.askMsMax })
+type SumsOptions = {
+  /** As others may be told of it. */
+  told: Reader
+  topology: { current(): Topology }
+  /** Runs when the batches before it have ended, and is seen by those after. */
+  betweenBatches(work: (session: Session) => Promise<unknown>): Promise<void>
+}
+
+/**
+ * The handler of the message `transfer-sums`. To one that drains and has nothing left nothing is sent from then on: not what it
+ * asked for before, nor its part of what was being split. So the sums that it is told are the last.
+ */
+export const transferSumsHandler =
+  ({ told, topology, betweenBatches }: SumsOptions) =>
+  async (from: CellName, body: Json): Promise<Json> => {
+    if (!checkMessage.Check(body)) throw new RefusedRequest(refused('invalid_body', 'It asks for no sums.'))
+    const { state } = cellNamed(topology.current(), from)!
+    const isMarked = async () => (await readLeaving({ run: told.query })).some(({ peer }) => peer === from)
+    if (body.leaving && state === 'draining' && !(await isMarked()))
+      await betweenBatches((session) => session.run(addLeavingSql, [from]))
+    return { state, shops: await told.query<Sums>(sumsSql, [from]) }
+  }
+
+const addLeavingSql = 'insert into stock.leaving (peer) values ($1) on conflict do nothing'
+const forgetLeavingSql = 'delete from stock.leaving where peer = any ($1::text[])'
+
+/** Those that are active again are sent units again; to be called now and then. */
+export async function forgetLeaving(database: Pick<Database, 'query' | 'transaction'>, topology: Topology) {
+  const marked = await readLeaving({ run: database.query })
+  const back = marked.map(({ peer }) => peer).filter((peer) => cellNamed(topology, peer)?.state === 'active')
+  if (back.length === 0) return
+  await database.transaction(async (session) => void (await session.run(forgetLeavingSql, [textArray(back)])))
+}
+
+type Told = { state: CellState; shops: Sums[] }
+
+async function ask(peers: Pick<UnitPeers, 'call'>, peer: CellName, body: { leaving?: true }): Promise<Told> {
+  const answer = await peers.call(peer, 'transfer-sums', body, { deadlineMs: limits.askMsMax })
   if (!checkSums.Check(answer)) throw new Error(`${peer} answered a question for sums with something else`)
-  return answer as { state: CellState; shops: Sums[] }
+  return answer as Told
 }
 
 type Between = { database: Reader; peers: Pick<UnitPeers, 'call' | 'others'> }
 
-/** What keeps a draining cell from leaving: a peer that does not know that it drains, or between whom and it something is under way. */
+/** What keeps a draining cell of which nothing is left from leaving: a peer that does not know that it drains, or between whom and it something is under way. */
 export async function unsettledWith({ database, peers }: Between): Promise<string | null> {
   for (const peer of peers.others()) {
-    const theirs = await ask(peers, peer).catch(() => null)
+    const theirs = await ask(peers, peer, { leaving: true }).catch(() => null)
     if (!theirs) return `The cell ${peer} cannot be asked what it has received.`
     if (theirs.state !== 'draining') return `The cell ${peer} has not heard yet that this one drains.`
     // Read after the other has answered: from then on it sends nothing here, and what is sent from here is not there.
@@ -93,7 +129,7 @@ export function trackConfirmed(peers: Pick<UnitPeers, 'call' | 'others' | 'isUp'
     const up = known.filter(peers.isUp)
     await Promise.all(
       up.map((peer) =>
-        ask(peers, peer).then(
+        ask(peers, peer, {}).then(
           ({ shops }) => void told.set(peer, shops),
           () => {},
         ),

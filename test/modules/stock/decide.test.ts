@@ -1,12 +1,13 @@
 // Decisions on stock alone: who may leave what short, counts and their time, policies, and how units are handed to lines.
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { LocationCode, ShopId, Sku } from '../../../src/base/ids.ts'
+import type { CellName, LocationCode, ShopId, Sku } from '../../../src/base/ids.ts'
 import { limits } from '../../../src/base/limits.ts'
 import { addMs } from '../../../src/base/time.ts'
 import { decideBatch } from '../../../src/modules/orders/decide.ts'
 import { allotToLines, takeUnits } from '../../../src/modules/stock/decide.ts'
 import { decideAdjustStock, decideSetPolicy } from '../../../src/modules/stock/decide-adjust.ts'
+import { decideHandOver, decideSendUnits } from '../../../src/modules/stock/decide-transfers.ts'
 import { availableInRow, shortOf } from '../../../src/modules/stock/sourcing.ts'
 import type { Adjustment, Allocation, StockRowId } from '../../../src/modules/stock/types.ts'
 import { freshState, orderOf, submit } from '../orders/decide-given.ts'
@@ -188,4 +189,28 @@ describe('units of a SKU in several lines', () => {
     )
     expect(() => takeUnits(allocationsOf([1]), 2)).toThrow('fewer units allocated')
   })
+})
+
+test('a cell that leaves is sent nothing that was meant for it before', () => {
+  const us1 = 'us1' as CellName
+  const shares = [freshState().cell, us1].map((cell) => ({ cell, weight: 1 }))
+  const sentTo = (leaving: CellName[]) => {
+    const state = freshState()
+    state.leaving = new Set(leaving)
+    const receipt = adjust({ delta: 8 }, 'received')
+    decideAdjustStock(state, { ...receipt, adjustments: [{ ...receipt.adjustments[0]!, shares }] })
+    decideHandOver(state, {
+      kind: 'hand_over_units',
+      shopId,
+      sku: 'A' as Sku,
+      shares: shares.slice(1),
+      isLeaving: true,
+    })
+    const ask = { need: 1, wanted: 0, rate: 0, available: 0, location: null, evenIfGrouped: false }
+    const own = { rate: 0, safety: 0, isElder: false }
+    decideSendUnits(state, { kind: 'send_units', shopId, sku: 'A' as Sku, to: us1, ask, own })
+    return [...state.transfers.values()].flat().reduce((sum, { sentUnits }) => sum + sentUnits, 0)
+  }
+  expect(sentTo([])).toBe(18)
+  expect(sentTo([us1])).toBe(0)
 })

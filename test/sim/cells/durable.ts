@@ -38,7 +38,7 @@ export function copyOf(durable: Durable, createDatabase: () => MemoryDatabase): 
       ? [...table]
       : table instanceof Map
         ? new Map<unknown, unknown>(table)
-        : new Set(table)
+        : new Set<unknown>(table)
     Object.assign(database.tables, { [name]: copy })
   }
   return { ...durable, database, positions: new Map(durable.positions) }
