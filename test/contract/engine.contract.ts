@@ -290,9 +290,9 @@ export function engineContract(storeName: string, open: () => Promise<EngineBenc
       test('units of an expired hold are there for the very next command', async () => {
         const a = sku()
         await given({ [a]: 2 })
-        const hold = await held({ [a]: 2 }, 40)
+        const hold = await held({ [a]: 2 }, 500)
         expect(told(await run(placeOrder({ [a]: 2 })))).toEqual(['insufficient_stock'])
-        await bench.elapse(50)
+        await bench.elapse(550)
         expect(told(await run(placeOrder({ [a]: 2 })))).toEqual(['order'])
         expect(told(await run(extend(hold.id, 1_000), placeOrder({ [a]: 1 }, { holdId: hold.id })))).toEqual([
           'hold_expired',
