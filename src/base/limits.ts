@@ -321,6 +321,7 @@ export const limits = {
   peerGreetEveryMs: 500,
   peerGreetMsMax: 1_000, // half the world away, a connection and a question take 700
   peerGreetingsMax: 3, // under way at once, so that a peer that is silent is known to be so after two of them: 1.5 s
+  peerStartMs: 10_000, // a peer that was never heard is not told to be down any sooner
   isolatedMs: 1_500, // nobody was heard for so long: three greetings of each
   peerFailuresMax: 2, // in a row; then it is down
   peerPatienceMsMin: 200, // who waits for less says nothing of the peer when it is late

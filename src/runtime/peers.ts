@@ -69,6 +69,8 @@ export type PeersOptions = GreetingOptions & {
 
 type Peer = {
   isUp: boolean
+  /** And no word yet that it is back. */
+  isToldDown: boolean
   /** In a row. */
   failures: number
   rttMs: number
@@ -90,6 +92,7 @@ type Peer = {
 
 const unknownPeer = (): Peer => ({
   isUp: true,
+  isToldDown: false,
   failures: 0,
   rttMs: 0,
   skewMs: null,
@@ -115,6 +118,7 @@ export function createPeers(options: PeersOptions): Greeted {
   const requests = openPeerRequests(options)
   const known = new Map<CellName, Peer>()
   const stopping = new AbortController()
+  const startedMs = clock.elapsedMs()
   const report = reportsTo(options)
   const lives = rememberPeerLives()
   const adopt = topologyAdopter(options, (cell) => peerOf(cell).heardMs > clock.elapsedMs() - limits.isolatedMs)
@@ -152,17 +156,28 @@ export function createPeers(options: PeersOptions): Greeted {
     const peer = peerOf(cell)
     if (peer.isUp === isUp) return
     peer.isUp = isUp
-    report.turned(cell, isUp, why)
+    tell(cell, why)
     if (isUp) return
     peer.calls.abort()
     peer.calls = new AbortController()
+  }
+
+  /** Cells that start together are down to each other for a moment, which is no news. */
+  function tell(cell: CellName, why: string): void {
+    const peer = peerOf(cell)
+    const isStarting = peer.heardAt === null && clock.elapsedMs() < startedMs + limits.peerStartMs
+    if (peer.isUp !== peer.isToldDown || (isStarting && !peer.isUp)) return
+    peer.isToldDown = !peer.isUp
+    report.turned(cell, peer.isUp, why)
   }
 
   /** A call in a hurry says nothing of the peer, nor does one that was slow while others were answered. */
   function failed(cell: CellName, error: PeerUnreachable, call: { deadlineMs: number; sinceMs: number }): void {
     const peer = peerOf(cell)
     if (peer.answeredMs > call.sinceMs || (error.isLate && call.deadlineMs < limits.peerGreetMsMax)) return
-    if (++peer.failures >= limits.peerFailuresMax) setUp(cell, false, error.message)
+    if (++peer.failures < limits.peerFailuresMax) return
+    setUp(cell, false, error.message)
+    tell(cell, error.message)
   }
 
   async function send(cell: CellName, message: string, body: Json, { deadlineMs, signal }: PeerCallOptions) {
