@@ -183,6 +183,29 @@ const inCells: Omit<Mutant, 'world'>[] = [
     edits: [edit(transfers, '    sendFromRow(state, row, [{ to, units, allowance }])\n', '')],
   },
   {
+    name: 'a cell that drains keeps what it has',
+    guard: 'who leaves hands over',
+    edits: [
+      edit(
+        'src/modules/stock/handing-over.ts',
+        'const sent = await Promise.all(commands.map(handOver))',
+        'return true',
+      ),
+    ],
+  },
+  {
+    name: 'a cell leaves while units are under way',
+    guard: 'both sides of every pair have the same sums',
+    edits: [
+      edit('src/modules/stock/transfer-sums.ts', 'if (!isSettled(ours, theirs.shops)) return', 'if (false) return'),
+    ],
+  },
+  {
+    name: 'what is sold out lives where it was sold',
+    guard: 'no group lives in two cells',
+    edits: [edit(transfers, ' && availableOf(rows) > 0)', ')')],
+  },
+  {
     name: 'answers leave before the standby has what they tell',
     guard: 'the gate',
     edits: [

@@ -16,6 +16,8 @@ import * as reconciliation from '../../src/modules/payments/reconcile.ts'
 import * as allotments from '../../src/modules/stock/allotments.ts'
 import * as comparing from '../../src/modules/stock/comparing.ts'
 import * as demand from '../../src/modules/stock/demand.ts'
+import * as handingOver from '../../src/modules/stock/handing-over.ts'
+import * as transferSums from '../../src/modules/stock/transfer-sums.ts'
 import * as transferred from '../../src/modules/stock/transferred.ts'
 import * as batch from '../../src/runtime/batch.ts'
 import * as gate from '../../src/runtime/gate.ts'
@@ -30,6 +32,9 @@ export const systemUnderTest = {
   putLocation: database.putLocation,
   publish: database.publish,
   startBatches: batches.startBatches,
+  handOverUnits: handingOver.handOverUnits,
+  transferSumsHandler: transferSums.transferSumsHandler,
+  unsettledWith: transferSums.unsettledWith,
   createComparisons: comparisons.createComparisons,
   createComparing: comparing.createComparing,
   startGate: gate.startGate,
@@ -68,6 +73,8 @@ export async function systemFrom(folder: string, query: string): Promise<System>
     load('src/cell-batches.ts'),
     load('src/cell-comparing.ts'),
     load('src/modules/stock/comparing.ts'),
+    load('src/modules/stock/handing-over.ts'),
+    load('src/modules/stock/transfer-sums.ts'),
     load('src/runtime/gate.ts'),
     load('src/modules/orders/engine.ts'),
     load('src/modules/orders/engine-memory.ts'),

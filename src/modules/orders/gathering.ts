@@ -38,12 +38,15 @@ export function withGathering(
       if (home !== undefined) {
         // An exchange is decided where its first order is.
         const isWhole = submission.command.kind !== 'exchange_order' && grouped.length === skusOf(submission).size
-        if (isWhole && grouped.every((one) => one === home)) throw new LivesElsewhere(home)
-        evenIfGrouped = true // an order over groups of several cells, or over a group and other goods
+        if (isWhole && !isPartHere(outcome) && grouped.every((one) => one === home)) throw new LivesElsewhere(home)
+        evenIfGrouped = true // an order over groups of several cells, over a group and other goods, or over one that is parted
       }
     }
   }
 }
+
+const isPartHere = (outcome: CommandOutcome): boolean =>
+  !outcome.ok && (outcome.errors ?? []).some(({ available }) => Number(available ?? 0) > 0)
 
 /** That a SKU does not exist, or that units cannot be written off, is said only when every cell has said so. */
 const uncertain = ({ command }: Submission, outcome: CommandOutcome): CommandOutcome =>

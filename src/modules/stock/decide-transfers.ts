@@ -25,7 +25,9 @@ export function decideSendUnits(state: StockState, command: SendUnits): Outcome<
   const { to, ask, own } = command
   const { rows, policy, nothing } = partHere(state, command)
   if (!rows) return accepted(nothing)
-  if (policy && policy.group !== null && !ask.evenIfGrouped) return accepted({ ...nothing, livesHere: true })
+  // What is sold out lives nowhere: two cells that name each other would send its buyers to and fro.
+  if (policy && policy.group !== null && !ask.evenIfGrouped && availableOf(rows) > 0)
+    return accepted({ ...nothing, livesHere: true })
   // Goods of a place are for what was sold or counted, wherever that was; nothing else goes where it must not be sold.
   const isSoldThere = ask.location !== null || isSoldIn(policy, to)
   const given =

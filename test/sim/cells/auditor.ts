@@ -1,6 +1,6 @@
 // The independent auditor of many cells. After every COMMIT anywhere it adds up what all cells hold and what is under way, from their
 // tables, and compares it with what was ever received: units are neither made nor lost, whatever messages do.
-import { type CellName, parseWireId, toWireId, type Uuid } from '../../../src/base/ids.ts'
+import { type CellName, parseWireId, type Sku, toWireId, type Uuid } from '../../../src/base/ids.ts'
 import type { MemoryCommit } from '../../../src/modules/orders/memory-database.ts'
 import type { Order } from '../../../src/modules/orders/types.ts'
 import type { StockRow, Transfer } from '../../../src/modules/stock/types.ts'
@@ -20,13 +20,28 @@ const receivedBy = (one?: Transfer): number => (one ? one.receivedUnits + one.re
 /** From the question whether an order stands to the end of the younger one. */
 const duplicateMsMax = 14_000
 
-export function createCellsAuditor(cells: () => readonly CellNode[], now: () => number) {
+function fail(violation: Violation): never {
+  throw violation
+}
+
+const receivedOf = ({ received }: Book): number => [...received.values()].reduce((sum, units) => sum + units, 0)
+const rowsOf = ({ database }: Pick<Durable, 'database'>, sku: string): StockRow[] =>
+  [...database.tables.rows.values()].filter((row) => row.sku === sku)
+const transferOf = (
+  { database }: Pick<Durable, 'database'>,
+  row: StockRow | undefined,
+  peer: CellName,
+): Transfer | undefined => row && database.tables.transfers.get(`${row.id} ${peer}`)
+
+export function createCellsAuditor(
+  cells: () => readonly CellNode[],
+  { now, isGrouped }: { now(): number; isGrouped(sku: Sku): boolean },
+) {
   const books = new Map<string, Book>()
   const acknowledged = new Map<string, { id: Uuid; cell: CellName; request: CellRequest }>()
   const placedUnder = new Map<string, Set<string>>()
   /** Orders that money was ever set aside or taken for, or that were confirmed; and those of them that gave way when it had been. */
-  const paid = new Set<string>()
-  const paidWhenGone = new Set<string>()
+  const [paid, paidWhenGone] = [new Set<string>(), new Set<string>()]
   const givenUpAt = new Map<Uuid, number>()
   let haveMet = false
   const everAcknowledged = new Set<Uuid>()
@@ -51,16 +66,7 @@ export function createCellsAuditor(cells: () => readonly CellNode[], now: () => 
     books.set(sku, book)
     return book
   }
-  const receivedOf = ({ received }: Book): number => [...received.values()].reduce((sum, units) => sum + units, 0)
   const cellOf = (name: CellName): CellNode => cells().find((cell) => cell.name === name)!
-  const rowsOf = ({ database }: Pick<Durable, 'database'>, sku: string): StockRow[] =>
-    [...database.tables.rows.values()].filter((row) => row.sku === sku)
-  const transferOf = (
-    { database }: Pick<Durable, 'database'>,
-    row: StockRow | undefined,
-    peer: CellName,
-  ): Transfer | undefined => row && database.tables.transfers.get(`${row.id} ${peer}`)
-
   function committed(cell: CellName, commit: MemoryCommit): void {
     const isFrozen = cellOf(cell).durable.frozen !== undefined
     for (const { type, data } of commit.events) {
@@ -210,7 +216,8 @@ export function createCellsAuditor(cells: () => readonly CellNode[], now: () => 
     if (request.home === null) return
     const before = acknowledged.get(request.key)
     acknowledged.set(request.key, { id: reply.id, cell: reply.cell, request })
-    if (cellOf(request.home).wasClosed()) return // judged when all have met
+    const lines = request.command.lines
+    if (cellOf(request.home).wasClosed() || lines.some(({ sku }) => isGrouped(sku))) return // judged when all have met
     if (reply.cell !== request.home) throw new Violation('P3', `a key of ${request.home} was taken by ${reply.cell}`)
     if (before && before.id !== reply.id)
       throw new Violation('P3', `key ${request.key} made ${before.id} and ${reply.id}`)
@@ -218,15 +225,22 @@ export function createCellsAuditor(cells: () => readonly CellNode[], now: () => 
 
   /** Units that a count did not find are given back by whoever has some of that place. */
   function checkOwed(sku: string): void {
+    const kept = keptFrom(sku)
+    if (kept)
+      throw new Violation('ends', `${sku}: ${kept.by} keeps ${kept.units} that are missing in ${kept.missingIn}`)
+  }
+
+  function keptFrom(sku: string): { by: CellName; units: number; missingIn: CellName } | undefined {
     const rows = cells().flatMap((cell) => rowsOf(cell, sku).map((row) => ({ cell: cell.name, row })))
     for (const { cell, row } of rows.filter((one) => one.row.missing > 0)) {
       const free = rows.filter((one) => one.cell !== cell && one.row.location === row.location)
       for (const { cell: other, row: there } of free) {
-        const units = there.onHand - there.reserved - there.committed - there.missing
-        if (Math.min(units, sumsOf(sku).available.get(other)!) > 0)
-          throw new Violation('ends', `${sku}: ${other} keeps ${units} that are missing in ${cell}`)
+        const goods = there.onHand - there.reserved - there.committed - there.missing
+        const units = Math.min(goods, sumsOf(sku).available.get(other)!)
+        if (units > 0) return { by: other, units, missingIn: cell }
       }
     }
+    return undefined
   }
 
   /**
@@ -273,6 +287,26 @@ export function createCellsAuditor(cells: () => readonly CellNode[], now: () => 
     })
   }
 
+  /** Who is removed takes nothing along, nor is anything under way from or to it. */
+  function left(cell: CellNode): void {
+    for (const row of cell.database.tables.rows.values())
+      if (row.onHand !== 0 || row.allowance !== 0 || row.reserved !== 0 || row.committed !== 0)
+        throw new Violation('conservation', `${cell.name} is removed with units of ${row.sku}`)
+    for (const sku of books.keys()) {
+      for (const other of cells()) {
+        for (const [giver, taker] of [
+          [cell, other],
+          [other, cell],
+        ] as const) {
+          const sums = { unitsUnderWay: 0, allowanceUnderWay: 0 }
+          addUnderWay(sums, sku, giver, taker)
+          if (sums.unitsUnderWay + sums.allowanceUnderWay > 0)
+            throw new Violation('conservation', `${cell.name} is removed while ${sku} is under way with ${other.name}`)
+        }
+      }
+    }
+  }
+
   /** When everything has met: one order a key stands, and none gave way to one that comes behind it. */
   function finish(): void {
     for (const { id, cell } of acknowledged.values()) {
@@ -313,13 +347,8 @@ export function createCellsAuditor(cells: () => readonly CellNode[], now: () => 
   }
 
   return {
-    committed: watch(committed),
-    setBack: watch(setBack),
-    answered: watch(answered),
-    finish: watch(finish),
-    found: watch((violation: Violation) => {
-      throw violation
-    }),
+    ...{ committed: watch(committed), setBack: watch(setBack), left: watch(left) },
+    ...{ answered: watch(answered), finish: watch(finish), found: watch(fail) },
     /** From now on no key is taken twice: whoever is asked with it knows of it. */
     haveMet: () => {
       haveMet = true
@@ -334,7 +363,7 @@ export function createCellsAuditor(cells: () => readonly CellNode[], now: () => 
         .map(({ request }) => request),
     sumsOf,
     checkOwed: watch(checkOwed),
-    isOwed: (sku: string) => cells().some((cell) => rowsOf(cell, sku).some(({ missing }) => missing > 0)),
+    isKept: (sku: string) => keptFrom(sku) !== undefined,
     isShort: (sku: string) => bookOf(sku).hasFacts,
     violation: () => failure,
   }

@@ -1,10 +1,11 @@
 // One cell among several: what of it survives, a process that dies and comes back, and a region that is lost and goes on from a
 // standby or a backup, as much as those have.
-import type { CellName, LocationCode, ShopId, Uuid } from '../../../src/base/ids.ts'
+import type { CellName, LocationCode, ShopId, Sku, Uuid } from '../../../src/base/ids.ts'
 import type { Json } from '../../../src/base/json.ts'
 import type { Prng } from '../../../src/base/prng.ts'
 import type { MemoryCommit, MemoryDatabase } from '../../../src/modules/orders/memory-database.ts'
 import type { Command } from '../../../src/modules/orders/types.ts'
+import type { Policy } from '../../../src/modules/stock/types.ts'
 import type { Scheduler } from '../scheduler.ts'
 import { createSkewedClock } from '../skewed-clock.ts'
 import type { System } from '../system.ts'
@@ -18,7 +19,8 @@ import {
   frozenFor,
   type Standby,
 } from './durable.ts'
-import type { CellsPlan } from './plan.ts'
+import type { Members } from './members.ts'
+import { type CellsPlan, groupedSkus } from './plan.ts'
 import { startProcess } from './process.ts'
 import type { WideArea } from './wide-area.ts'
 
@@ -41,8 +43,7 @@ export type CellsWorld = {
   plan: CellsPlan
   network: WideArea
   cellAt(name: CellName): CellNode
-  othersOf(name: CellName): readonly CellName[]
-  isActive(name: CellName): boolean
+  members: Members
   /** Calls for each other cell, those that are there and those that will be. */
   whenKnown(name: CellName, work: (peer: CellName) => void): void
   committed(cell: CellName, commit: MemoryCommit): void
@@ -58,6 +59,8 @@ export type Process = {
   message(from: CellName, name: string, body: Json): Promise<Json>
   /** False: it was not, or nobody knows. */
   carryOut(command: Command): Promise<boolean>
+  /** What keeps a cell that drains from leaving, as far as others know of it; null when nothing does. */
+  unsettled(): Promise<string | null>
   kill(): void
 }
 
@@ -80,6 +83,7 @@ export function createCellNode(world: CellsWorld, name: CellName, random: Prng) 
   }
   for (const [priority, code] of locationsOf(plan).entries())
     system.putLocation(durable.database, shopId, code, { priority, country: null, lat: null, lon: null })
+  for (const sku of groupedSkus(plan)) durable.database.tables.policies.set(`${shopId} ${sku}`, policyOfGroup(sku))
   let lsn = 0
   let standby: Standby | null = null
   let backup: Durable | null = null
@@ -152,6 +156,7 @@ export function createCellNode(world: CellsWorld, name: CellName, random: Prng) 
       wasClosed ||= closed
     },
     restart(): void {
+      if (world.members.isRemoved(name)) return
       trace(() => `${name} starts again`)
       process = start()
     },
@@ -167,7 +172,7 @@ export function createCellNode(world: CellsWorld, name: CellName, random: Prng) 
     /** The region is lost, with all that is nowhere else. False when nothing is. */
     lose(isFromBackup: boolean): boolean {
       const found = isFromBackup ? backup && copyOf(backup, createDatabase) : standby?.promote()
-      if (!found) return false
+      if (!found || world.members.isRemoved(name)) return false
       trace(() => `${name} is lost; what its ${isFromBackup ? 'backup' : 'standby'} has is left`)
       process.kill()
       const isSafe = isGeo && !isFromBackup
@@ -178,6 +183,7 @@ export function createCellNode(world: CellsWorld, name: CellName, random: Prng) 
       if (!isSafe) durable.frozen = frozenFor(isFromBackup ? 'system' : 'timeline', scheduler.now())
       wasClosed ||= !isSafe
       standby = null
+      backup = null // of a life whose end the others may have compared with already
       listening.length = 0
       world.setBack(name, before, isSafe)
       return true
@@ -187,7 +193,7 @@ export function createCellNode(world: CellsWorld, name: CellName, random: Prng) 
     reconcile(): boolean {
       const { frozen } = durable
       if (!frozen) return true
-      if (!world.othersOf(name).every((peer) => frozen.compared.includes(peer))) return false
+      if (!world.members.othersOf(name).every((peer) => frozen.compared.includes(peer))) return false
       trace(() => `${name} sells again`)
       durable.frozen = undefined
       record((one) => {
@@ -197,6 +203,11 @@ export function createCellNode(world: CellsWorld, name: CellName, random: Prng) 
     },
   }
 }
+
+const policyOfGroup = (sku: Sku): Policy => ({
+  ...{ shopId, sku, tracking: 'counted', allowance: 0, regions: null, group: 'G' },
+  ...{ version: 1, writtenBy: 'eu1' as CellName, elsewhere: 0 },
+})
 
 export const locationsOf = (plan: CellsPlan): LocationCode[] =>
   ['main', 'east'].slice(0, plan.locations) as LocationCode[]

@@ -36,7 +36,7 @@ export function createSimPeers({ world, name, whileUp, isNotNow }: Ground) {
       network.send(name, to, () => {
         const target = world.cellAt(to).process()
         if (!target.isUp) return
-        void answerOf(target, message, text).then((answer) => {
+        void answerOf(to, target, message, text).then((answer) => {
           const back = JSON.stringify({ ...answer, life: world.cellAt(to).durable.life })
           if (target.isUp) network.send(to, name, () => arrive(back))
         })
@@ -44,7 +44,8 @@ export function createSimPeers({ world, name, whileUp, isNotNow }: Ground) {
     })
   }
 
-  async function answerOf(target: Process, message: string, text: string): Promise<{ value?: Json }> {
+  async function answerOf(to: CellName, target: Process, message: string, text: string): Promise<{ value?: Json }> {
+    if (!world.members.isThere(to, name)) return {} // it has not heard of this cell yet, or that it is gone
     try {
       return { value: await target.message(name, message, JSON.parse(text) as Json) }
     } catch (error) {
@@ -72,9 +73,10 @@ export function createSimPeers({ world, name, whileUp, isNotNow }: Ground) {
   }
 
   return {
-    others: () => world.othersOf(name),
-    isActive: (cell: CellName) => world.isActive(cell),
+    others: () => world.members.othersOf(name),
+    isActive: (cell: CellName) => world.members.isActive(name, cell),
     isUp,
+    stateOf: (cell: CellName) => world.members.stateOf(name, cell),
     /** It did not answer lately, or was never heard. */
     isMissed: (cell: CellName) => !lives.has(cell) || (misses.get(cell) ?? 0) > 0,
     rttMs: (cell: CellName) => 2 * network.oneWayMs(name, cell),

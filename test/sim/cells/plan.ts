@@ -1,5 +1,6 @@
 // What one seed of many cells is about: how many cells, how far apart, and which faults strike how often. Each fault is off in many
 // seeds and heavy in some.
+import type { Sku } from '../../../src/base/ids.ts'
 import type { Prng } from '../../../src/base/prng.ts'
 
 export type CellsPlan = {
@@ -25,6 +26,11 @@ export type CellsPlan = {
   crashes: number
   /** Odds per second, for each cell, that it takes nothing new for a while, and keys that name it are taken by others. */
   closes: number
+  /** Cells that join while clients buy, and that drain and leave. */
+  joins: number
+  leaves: number
+  /** Of the SKUs, the first two are one group. */
+  isGrouped: boolean
   sessionLost: number
   /** Odds that a cell is `geo`; of any cell, per second, that its region is lost; and that it goes on from a backup. */
   geo: number
@@ -55,13 +61,47 @@ export type CellsPlan = {
 /** Most worlds have a bit of everything; a third are small, and about one thing, so that a guard that is gone is missed soon. */
 export function makeCellsPlan(random: Prng): CellsPlan {
   const plan = anyPlan(random)
-  const about = random.pick(['anything', 'anything', 'anything', 'anything', 'keys', 'counts'] as const)
+  const about = random.pick([
+    ...Array(8).fill('anything'),
+    'keys',
+    'keys',
+    'counts',
+    'counts',
+    'members',
+    'groups',
+  ] as About[])
   if (about === 'anything') return plan
   const small = { cells: 3, clientsPerCell: 2, intentsPerClient: random.between(4, 8), skus: 1, lateMsMax: 2_000 }
   const quiet = { cutMsMax: 3_000, crashes: 0, disasters: 0, stalls: 0, closes: 0, geo: 0, thinkMsMax: 300 }
-  Object.assign(plan, small, quiet, about === 'keys' ? aboutKeys(random) : aboutCounts(random))
+  Object.assign(plan, small, quiet, ofWhat[about](random))
   return plan
 }
+
+/** Cells join and leave. What a cell gave to one that is gone cannot be compared: none loses its region here. */
+const aboutMembers = (random: Prng) => ({
+  ...{
+    cells: random.between(3, 4),
+    joins: random.between(0, 1),
+    leaves: random.chance(0.8) ? 1 : 0,
+    opening: random.between(3, 20),
+  },
+  ...{
+    clientsPerCell: 3,
+    intentsPerClient: 20,
+    namedKeys: 0.2,
+    cancels: 0.4,
+    holds: 0.3,
+    policies: 0,
+    receipts: random.pick([0, 0.3]),
+  },
+  ...{ latencyMsMax: 150, lost: random.pick([0, 0.2]), late: 0.4, lateMsMax: random.pick([500, 2_000, 5_000]) },
+})
+
+/** Seats of one event: bought together, or with something else. */
+const aboutGroups = (random: Prng) => ({
+  ...{ isGrouped: true, skus: random.between(2, 3), locations: 1, allowance: 0, policies: 0, losses: 0, receipts: 0 },
+  ...{ opening: random.between(3, 12), clientsPerCell: 3, cuts: random.pick([0, 0.3]), crashes: random.pick([0, 0.2]) },
+})
 
 /** Many keys are taken twice, and their orders are paid or given up while they meet. */
 const aboutKeys = (random: Prng) => ({
@@ -75,6 +115,9 @@ const aboutCounts = (random: Prng) => ({
   ...{ opening: random.between(3, 12), losses: 0.4, receipts: 0.1, policies: 0, cancels: 0.3, holds: 0.2 },
   ...{ namedKeys: 1, wanders: 0, payers: 0, cuts: random.pick([0, 0.3]), locations: random.between(1, 2) },
 })
+
+const ofWhat = { keys: aboutKeys, counts: aboutCounts, members: aboutMembers, groups: aboutGroups }
+type About = keyof typeof ofWhat | 'anything'
 
 function anyPlan(random: Prng): CellsPlan {
   const odds = (off: number, max: number): number => (random.chance(off) ? 0 : random.next() * max)
@@ -96,6 +139,9 @@ function anyPlan(random: Prng): CellsPlan {
     cutMsMax: random.pick([300, 1_000, 3_000, 3_000, 3_000, 5_000, 15_000, 40_000]),
     crashes: odds(0.5, 0.6),
     closes: odds(0.5, 0.5),
+    joins: 0,
+    leaves: 0,
+    isGrouped: false,
     sessionLost: odds(0.6, 0.01),
     geo: odds(0.6, 1),
     disasters: odds(0.6, 0.4),
@@ -115,3 +161,5 @@ function anyPlan(random: Prng): CellsPlan {
     policies: odds(0.7, 0.2),
   }
 }
+
+export const groupedSkus = ({ isGrouped }: CellsPlan): Sku[] => (isGrouped ? ['S-0' as Sku, 'S-1' as Sku] : [])

@@ -5,10 +5,12 @@ import type { Json } from '../../../src/base/json.ts'
 import { limits } from '../../../src/base/limits.ts'
 import type { Prng } from '../../../src/base/prng.ts'
 import { addMs, type Instant } from '../../../src/base/time.ts'
+import type { Topology } from '../../../src/base/topology.ts'
 import type { Pause } from '../../../src/modules/orders/engine-memory.ts'
 import type { LoggedEvent, MemoryDatabase } from '../../../src/modules/orders/memory-database.ts'
 import type { Standing as OrderStanding } from '../../../src/modules/orders/money.ts'
 import type { Command, CommandOutcome, IdempotencyKey, Submission, Value } from '../../../src/modules/orders/types.ts'
+import type { CellShare } from '../../../src/modules/stock/types.ts'
 import type { Clock } from '../../../src/runtime/clock.ts'
 import type { LogEvent } from '../../../src/runtime/event-log.ts'
 import type { Gate } from '../../../src/runtime/gate.ts'
@@ -102,10 +104,14 @@ function startParts(ground: Ground) {
     return whileUp(value)
   }
   const store = system.createMemoryStore(durable.database, pauses(ground))
+  let sessions: ReturnType<typeof storeWithSessions>
   const batches = system.startBatches({
     ...{ cell: name, database: sql, clock, gate, standing, isIsolated: () => false, config: { lanes: 1 } },
     startedAt: tables.events.at(-1)?.at ?? clock.now(),
-    createStore: (openLane) => storeWithSessions(store, openLane, system.DatabaseUnavailable),
+    createStore: (openLane) => {
+      sessions = storeWithSessions(store, openLane, system.DatabaseUnavailable)
+      return sessions
+    },
     afterArrivals: (work) => world.scheduler.after(0, () => isUp() && work()),
     onRows: (rows) => isUp() && allotments.saw(rows),
     onCommitted() {},
@@ -139,15 +145,33 @@ function startParts(ground: Ground) {
   const gathering = system.withGathering(batches, allotments, clock.now)
   const handle = handlerOf(ground, peers, (command, key) => gathering(submissionOf(command, key)).then(whileUp))
   const log = { info() {} }
+  const { sharesOf } = allotments
+  // They read it in this cell's log.
+  const handing = { cell: name, database: sql, peers, sharesOf, deliver: async () => {}, handOver: engine.send }
   startChores(ground, {
     sweep: () => submit({ kind: 'expire_due', limit: limits.sweepBatchMax }).catch(onError),
     askForOwed: async () => void (standing.frozen || allotments.askForOwed()),
     compare: system.createComparisons({ comparing, peers, standing, log, onError }),
+    handOver: () => system.handOverUnits(handing).catch(onError),
     greet: (peer) => peers.call(peer, 'greet', {}, { deadlineMs: 1_000 }),
     peers,
   })
   for (const rows of Map.groupBy(tables.rows.values(), ({ sku }) => sku).values()) allotments.saw(rows)
   world.whenKnown(name, (peer) => void follow(ground, peer, { peers, engine, standing, meeting }))
+
+  const topology = {
+    current: () =>
+      ({ cells: [...peers.others(), name].map((one) => ({ name: one, state: peers.stateOf(one) })) }) as Topology,
+  }
+  /** A cut off transaction is one too, as long as the server has it. */
+  async function betweenBatches(work: (session: Session) => Promise<unknown>): Promise<void> {
+    while (sessions.running() > 0 || durable.database.writers.size > 0) await clock.sleep(0.1)
+    const run = async (_: string, [peer]: readonly unknown[]) =>
+      ground.write(({ database }) => database.tables.leaving.add(peer as CellName))
+    await work({ run } as unknown as Session)
+    await asTold(undefined)
+  }
+  const transferSums = system.transferSumsHandler({ told, topology, betweenBatches })
 
   async function message(from: CellName, kind: string, body: Json): Promise<Json> {
     const of = body as unknown as Message
@@ -156,6 +180,8 @@ function startParts(ground: Ground) {
         return allotments.answerAsk(from, body)
       case 'totals':
         return comparing.answerTotals(from, body)
+      case 'transfer-sums':
+        return transferSums(from, body)
       case 'forward':
         return (await handle(of.request, of.hops)) as unknown as Json
       case 'duplicate':
@@ -184,12 +210,13 @@ function startParts(ground: Ground) {
         },
       )
     },
+    unsettled: () => system.unsettledWith({ database: sql, peers }).then(whileUp),
     close: store.close,
   }
 }
 
 type Engine = {
-  send(command: Command & { kind: 'send_units' }): Promise<Extract<Value, { kind: 'sent' }>['sent']>
+  send(command: Command & { kind: 'send_units' | 'hand_over_units' }): Promise<Extract<Value, { kind: 'sent' }>['sent']>
   receive(command: Command & { kind: 'receive_units' }): Promise<Extract<Value, { kind: 'received' }>['received']>
   remember(command: Command & { kind: 'remember_sent' }): Promise<Extract<Value, { kind: 'remembered' }>['remembered']>
   supersede(command: Command & { kind: 'supersede_order' }): Promise<Extract<Value, { kind: 'order' }>['order']>
@@ -215,15 +242,20 @@ function storeWithSessions(
   Lost: typeof import('../../../src/runtime/pg-failure.ts').DatabaseUnavailable,
 ) {
   const open = new Set<number>()
+  let running = 0
   return {
+    running: () => running,
     async transaction<T>(lane: number, work: Parameters<typeof store.transaction<T>>[1]): Promise<T> {
       if (!open.has(lane)) await openLane(lane)
       open.add(lane)
+      running++
       try {
         return await store.transaction(lane, work)
       } catch (error) {
         if (error instanceof Lost) open.delete(lane)
         throw error
+      } finally {
+        running--
       }
     },
     close: async () => store.close(),
@@ -270,12 +302,16 @@ type Chores = {
   sweep(): Promise<unknown>
   askForOwed(): Promise<void>
   compare(): Promise<void>
+  handOver(): Promise<unknown>
   greet(peer: CellName): Promise<unknown>
   peers: SimPeers
 }
 
 /** All that is done now and then, by one clock: an idle cell costs few steps. */
-function startChores({ durable, clock }: Ground, { sweep, askForOwed, compare, greet, peers }: Chores): void {
+function startChores(
+  { name, durable, clock }: Ground,
+  { sweep, askForOwed, compare, handOver, greet, peers }: Chores,
+): void {
   const alone = (work: () => Promise<unknown>): (() => void) => {
     let isBusy = false
     return () => {
@@ -286,13 +322,14 @@ function startChores({ durable, clock }: Ground, { sweep, askForOwed, compare, g
       })
     }
   }
-  const [sweeping, asking, comparing] = [alone(sweep), alone(askForOwed), alone(compare)]
+  const [sweeping, asking, comparing, handing] = [sweep, askForOwed, compare, handOver].map(alone)
   const rounds = async (): Promise<void> => {
     for (let round = 1; ; round++) {
       await clock.sleep(limits.sweepEveryMs)
-      if (isAnythingDue(durable.database, clock.now())) sweeping() // a look that finds nothing changes nothing
-      if (round % 4 === 0) asking()
-      if (round % 4 === 2) comparing()
+      if (isAnythingDue(durable.database, clock.now())) sweeping!() // a look that finds nothing changes nothing
+      if (round % 4 === 0) asking!()
+      if (round % 4 === 2) comparing!()
+      if (round % 4 === 3 && !durable.frozen && !peers.isActive(name)) handing!()
       if (round % 2 === 0) for (const peer of peers.others()) if (peers.isMissed(peer)) void greet(peer).catch(() => {})
     }
   }
@@ -366,10 +403,12 @@ const asLogEvent = (event: LoggedEvent): LogEvent => ({
 
 /** A request of a client, or of another cell that sends it on. */
 function handlerOf(
-  { world: { system }, name, durable, takesNew, clock, random, isNotNow }: Ground,
+  { world: { system, members }, name, durable, takesNew, clock, random, isNotNow }: Ground,
   peers: SimPeers,
   gather: (command: Command, key: IdempotencyKey) => Promise<CommandOutcome>,
 ) {
+  const { stateOf } = members
+
   async function forward(to: CellName, request: CellRequest, hops: number): Promise<Reply> {
     if (hops >= 2) return { kind: 'unavailable' }
     const sent: CellRequest = to === request.home ? request : { ...request, isPlacedHere: true }
@@ -383,7 +422,7 @@ function handlerOf(
 
   /** Where it is to be carried out, and from there on. */
   function homeOf({ command, key, home, isPlacedHere }: CellRequest): CellName {
-    if (home === null || isPlacedHere) return name
+    if (home === null || isPlacedHere || stateOf(name, home) === 'removed') return name
     if (home !== name || takesNew() || command.kind !== 'place_order') return home
     const known = durable.database.tables.keys.get(`${shopId} ${key}`)
     return known ? (known.takenBy ?? name) : random.pick(peers.others())
@@ -397,7 +436,7 @@ function handlerOf(
   return async function handle(request: CellRequest, hops: number): Promise<Reply> {
     const there = homeOf(request)
     if (there !== name) return forward(there, request, hops)
-    const command = withIds(name, request, clock.now(), random)
+    const command = withShares(name, peers, withIds(name, request, clock.now(), random))
     const key = { hash: request.key, request: request.hash }
     try {
       const first = await gather(command, key)
@@ -414,6 +453,16 @@ function handlerOf(
       throw error
     }
   }
+}
+
+/** What is received is split over those who do not leave. */
+function withShares(name: CellName, { isActive }: SimPeers, command: Command): Command {
+  if (command.kind !== 'adjust_stock') return command
+  const isThere = ({ cell }: CellShare): boolean => cell === name || isActive(cell)
+  const adjustments = command.adjustments.map((one) =>
+    one.shares ? { ...one, shares: one.shares.filter(isThere) } : one,
+  )
+  return { ...command, adjustments }
 }
 
 const isForWant = (outcome: CommandOutcome): boolean => !outcome.ok && outcome.code === 'insufficient_stock'

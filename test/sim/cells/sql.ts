@@ -11,6 +11,7 @@ export function memorySql(tablesOf: () => MemoryTables): Database['query'] {
   const answers: [string, (params: readonly Param[]) => unknown[]][] = [
     ['sum(t.sent_units)', ([peer]) => sumsWith(tablesOf(), peer as CellName)],
     ['limit $5', ([peer, ...after]) => totalsWith(tablesOf(), peer as CellName).filter((one) => isBehind(one, after))],
+    ['select peer from stock.leaving', () => [...tablesOf().leaving].map((peer) => ({ peer }))],
     // Of more places than were asked for: who asks looks for those.
     ['from unnest($2::integer[]', ([peer]) => totalsWith(tablesOf(), peer as CellName)],
     ['from stock.policies p join stock.rows', () => []], // no policy here names regions

@@ -44,7 +44,10 @@ export function createCellsWorkload(plan: CellsPlan, names: readonly CellName[],
     const isNamed = random.chance(plan.namedKeys)
     const home = isNamed ? (random.chance(0.8) ? near : random.pick(names)) : null
     const quantity = random.chance(0.8) ? 1 : random.between(2, 6)
-    return request(random, orderOf(sku, quantity, isNamed && random.chance(0.5) ? 'none' : null), home)
+    const other = plan.isGrouped && random.chance(0.5) ? random.pick(skusOf(plan).filter((one) => one !== sku)) : null
+    const order = orderOf(sku, quantity, isNamed && random.chance(0.5) ? 'none' : null)
+    if (!other || order.kind !== 'place_order') return request(random, order, home)
+    return request(random, { ...order, lines: [...order.lines, lineOf(other, 1)] }, home)
   }
 
   function intent(random: Prng, near: CellName): CellRequest {
@@ -74,10 +77,14 @@ const holdOf = (sku: Sku, quantity: number, ttlMs: number): Command => ({
   lines: [{ sku, quantity }],
 })
 
+const lineOf = (sku: Sku, quantity: number) => ({
+  ...{ sku, quantity, unitPrice: null },
+  amount: (100 * quantity) as MinorUnits,
+})
+
 export function orderOf(sku: Sku, quantity: number, provider: 'none' | null): Command {
-  const line = { sku, quantity, unitPrice: null, amount: (100 * quantity) as MinorUnits }
   return {
-    ...{ kind: 'place_order', shopId, orderId: blankId, currency: 'EUR' as Currency, lines: [line] },
+    ...{ kind: 'place_order', shopId, orderId: blankId, currency: 'EUR' as Currency, lines: [lineOf(sku, quantity)] },
     ...{ holdId: null, customer: null, reference: null, provider, payment: null, review: null, placedAt: null },
     terms: { ...defaultTerms, reservationMs: 7 * 24 * 60 * 60_000 },
     ...{ personal: null, annotations: null },

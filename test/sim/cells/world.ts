@@ -8,9 +8,11 @@ import { createScheduler, type Scheduler } from '../scheduler.ts'
 import type { System } from '../system.ts'
 import { Violation } from '../violation.ts'
 import { createCellsAuditor } from './auditor.ts'
+import { changeMembers, liveIn } from './comings.ts'
+import { createMembers, type Members } from './members.ts'
 import { type CellNode, type CellRequest, type CellsWorld, createCellNode, type Reply } from './node.ts'
 import { createPayers } from './payers.ts'
-import { type CellsPlan, makeCellsPlan } from './plan.ts'
+import { type CellsPlan, groupedSkus, makeCellsPlan } from './plan.ts'
 import { createWideArea, type WideArea } from './wide-area.ts'
 import { createCellsWorkload, orderOf, type PlacedOrder, policyOf, skusOf } from './workload.ts'
 
@@ -34,26 +36,28 @@ export async function runCellsSeed(system: System, seed: number, trace?: (line: 
   const random = prng(seed)
   const plan = makeCellsPlan(random.fork())
   let commits = 0
-  const auditor = createCellsAuditor(
-    () => nodes,
-    () => scheduler.now(),
-  )
+  const auditor = createCellsAuditor(() => nodes, {
+    now: () => scheduler.now(),
+    isGrouped: (sku) => groupedSkus(plan).includes(sku),
+  })
   const scheduler: Scheduler = createScheduler(random.fork(), () => {
     const violation = auditor.violation()
     if (violation) throw violation
   })
   const say = trace ? (line: () => string) => trace(`${scheduler.now().toFixed(2)} ${line()}`) : () => {}
-  const names = Array.from(
-    { length: plan.cells },
-    (_, at) => `${['eu', 'us', 'ap'][at % 3]}${1 + Math.floor(at / 3)}` as CellName,
-  )
-  const network = createWideArea(scheduler, random.fork(), plan, names)
+  const names = Array.from({ length: plan.cells }, (_, at) => cellNameOf(at))
+  const joining = Array.from({ length: plan.joins }, (_, at) => cellNameOf(plan.cells + at))
+  const network = createWideArea(scheduler, random.fork(), plan, [...names, ...joining])
+  const members = createMembers(names, () => scheduler.now(), random.fork())
+  const ever = [...names]
+  const known: { name: CellName; work(peer: CellName): void }[] = []
   const world: CellsWorld = {
-    ...{ system, scheduler, plan, network, trace: say },
-    cellAt: (name) => nodes[names.indexOf(name)]!,
-    othersOf: (name) => names.filter((one) => one !== name),
-    isActive: () => true,
-    whenKnown: (name, work) => names.filter((one) => one !== name).forEach(work),
+    ...{ system, scheduler, plan, network, members, trace: say },
+    cellAt: (name) => nodes.find((node) => node.name === name)!,
+    whenKnown(name, work) {
+      known.push({ name, work })
+      for (const other of ever) if (other !== name) work(other)
+    },
     setBack: (name, before, isSafe) => auditor.setBack(name, before, isSafe),
     committed(cell, commit) {
       commits++
@@ -67,11 +71,19 @@ export async function runCellsSeed(system: System, seed: number, trace?: (line: 
   let accepted = 0
   const placed: PlacedOrder[] = []
   const work = createCellsWorkload(plan, names, placed)
+  function join(name: CellName): CellNode {
+    members.add(name)
+    ever.push(name)
+    const node = createCellNode(world, name, random.fork())
+    nodes.push(node)
+    for (const one of known) if (one.name !== name) one.work(name)
+    return node
+  }
   const onAccepted = ({ command }: CellRequest, { id, cell }: Reply & { kind: 'accepted' }) => {
     accepted++
     if (command.kind === 'place_order' && id !== null) placed.push({ id, cell })
   }
-  const run = { system, scheduler, plan, network, nodes, auditor, say, work, onAccepted }
+  const run: Run = { scheduler, plan, network, members, nodes, joining, join, auditor, say, work, onAccepted }
   let steps = 0
   try {
     steps = await live(run, random)
@@ -86,12 +98,17 @@ export async function runCellsSeed(system: System, seed: number, trace?: (line: 
   }
 }
 
-type Run = {
-  system: System
+const cellNameOf = (at: number): CellName => `${['eu', 'us', 'ap'][at % 3]}${1 + Math.floor(at / 3)}` as CellName
+
+export type Run = {
   scheduler: Scheduler
   plan: CellsPlan
   network: WideArea
+  members: Members
   nodes: readonly CellNode[]
+  /** Names of cells that come later, and how one comes. */
+  joining: readonly CellName[]
+  join(name: CellName): CellNode
   auditor: ReturnType<typeof createCellsAuditor>
   say(line: () => string): void
   work: ReturnType<typeof createCellsWorkload>
@@ -111,11 +128,13 @@ async function live(run: Run, random: Prng): Promise<number> {
     }
     running--
   }
-  for (const cell of nodes) {
+  const begin = (cell: CellNode): void => {
     for (let number = 0; number < plan.clientsPerCell; number++) void client(cell, random.fork())
     void trouble(run, cell, random.fork(), () => isHealed)
     void closings(run, cell, random.fork(), () => isHealed)
   }
+  nodes.forEach(begin)
+  const changes = changeMembers(run, random.fork(), begin)
   for (let until = scheduler.now() + 100; running > 0; until += 100) {
     if (until > workMsMax * 3) throw new Violation('ends', 'the clients never came to an end')
     if (!isHealed && until > workMsMax) {
@@ -129,12 +148,15 @@ async function live(run: Run, random: Prng): Promise<number> {
   // The last cut and restart are over, and the last message that was late has come.
   const lastMs = Math.max(plan.cutMsMax, plan.late > 0 ? plan.lateMsMax : 0)
   steps += await scheduler.run(scheduler.now() + lastMs + 3_000)
-  for (let seconds = 0; nodes.some((cell) => !cell.process().isUp || cell.durable.frozen); seconds++) {
-    if (seconds > backMsMax / 1_000) throw new Violation('ends', 'a cell that was lost never sells again')
+  for (let seconds = 0; changes.areUnderWay() || liveIn(run).some(isAway); seconds++) {
+    if (seconds > backMsMax / 1_000)
+      throw new Violation('ends', 'a cell that was lost never sells again, or one that drains never leaves')
     steps += await scheduler.run(scheduler.now() + 1_000)
   }
   return steps
 }
+
+const isAway = (cell: CellNode): boolean => !cell.process().isUp || cell.durable.frozen !== undefined
 
 /** A cell is cut off, dies, or has its clock set, now and then. */
 async function trouble(run: Run, cell: CellNode, random: Prng, isHealed: () => boolean): Promise<void> {
@@ -229,9 +251,10 @@ async function submitAt(run: Run, cell: CellNode, command: Command): Promise<voi
 
 /** A client sends again until it is answered; one that wanders tries another cell. */
 async function pursue(run: Run, near: CellNode, request: CellRequest, random: Prng): Promise<Reply | null> {
-  const { scheduler, plan, nodes } = run
+  const { scheduler, plan } = run
   for (let attempt = 0; attempt < 60; attempt++) {
-    const cell = attempt > 0 && random.chance(plan.wanders) ? random.pick(nodes) : near
+    const isElsewhere = run.members.isRemoved(near.name) || (attempt > 0 && random.chance(plan.wanders))
+    const cell = isElsewhere ? random.pick(liveIn(run)) : near
     const isHeard = !random.chance(plan.unanswered)
     const answer = callCell(run, cell, request).then((reply) => (isHeard ? reply : null))
     const reply = await Promise.race([answer, scheduler.sleep(patienceMs).then(() => null)])
@@ -259,14 +282,17 @@ async function callCell({ auditor }: Run, cell: CellNode, request: CellRequest):
  * and no further; and a cell that is cut off sells what it has.
  */
 async function settle(run: Run, random: Prng): Promise<number> {
-  const { scheduler, auditor, plan, nodes, network } = run
+  const { scheduler, auditor, plan, network } = run
+  const nodes = liveIn(run)
   plan.sessionLost = 0 // a giver that lost the answer to its COMMIT does not know that it has given, and a buyer may be refused
   let steps = await scheduler.run(scheduler.now() + 10_000)
   // Who asked in vain before units became free asks again after a pause.
-  if (skusOf(plan).some(auditor.isOwed)) steps += await scheduler.run(scheduler.now() + limits.owedPauseMsMax)
+  for (let waitedMs = 0; waitedMs < 2 * limits.owedPauseMsMax; waitedMs += 5_000)
+    if (skusOf(plan).some(auditor.isKept)) steps += await scheduler.run(scheduler.now() + 5_000)
   auditor.haveMet()
   for (const request of auditor.takenElsewhere().slice(0, retriedMax)) {
-    const home = nodes.find(({ name }) => name === request.home)!
+    const home = nodes.find(({ name }) => name === request.home)
+    if (!home) continue
     steps += await expectAnswer(run, home, request, 'accepted', 'P3')
     steps += await expectAnswer(run, home, { ...request, hash: 'another' }, 'refused', 'P3')
   }
