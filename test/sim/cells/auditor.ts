@@ -263,11 +263,13 @@ export function createCellsAuditor(
       }
     }
     for (const [key, { id }] of acknowledged) if (forgotten.has(id)) acknowledged.delete(key)
+    // What two cells that were set back have both forgotten, one may have sold and the other have again.
+    const isWithAnother = cells().some((other) => other !== cell && other.durable.frozen)
     const isPolicies = before.database.tables.events.some(({ type }) => type === 'stock.policy_set')
     for (const [sku, one] of books) {
       one.received.delete(name)
       if (isPolicies) one.allowance = 0
-      if (isShortOf(cell, before, sku)) one.hasFacts = true
+      if (isWithAnother || isShortOf(cell, before, sku)) one.hasFacts = true
     }
     for (const { type, data } of events)
       if (type === 'stock.adjusted' || type === 'stock.policy_set') book(name, type, data)
