@@ -344,7 +344,7 @@ export const errorTable = {
     503,
     'The cell hears no other, and sells nothing until it does; nothing was done',
     true,
-    'Wait Retry-After, then send it again with the same key, or order from another cell.',
+    'Wait Retry-After, then send it again with the same key.',
     'Look at the network between the cells; holdfast cells set NAME --on-isolation sell lets it go on alone.',
   ),
   cell_unreachable: kind(

@@ -104,15 +104,17 @@ async function pageOf(
 ): Promise<CellPage | Refused | undefined> {
   const query = new URLSearchParams({ limit: String(limit), ...(types ? { types } : {}), ...(after ? { after } : {}) })
   const answer = await elsewhere.fetchJson(request, cell, `/v1/events?${query}`, limits.eventsOfAllMsMax)
-  if (answer?.status === 410) return refused('position_expired', `In the cell ${cell}.`)
-  if (answer?.status === 400) return refused('cursor_invalid', `In the cell ${cell}.`)
-  if (answer?.status !== 200) return undefined // also a key that it does not know yet
+  const code = answer && answer.status !== 200 ? codeIn(answer.text) : undefined
+  if (code === 'position_expired' || code === 'cursor_invalid') return refused(code, `In the cell ${cell}.`)
+  if (answer?.status !== 200) return undefined // also a key that it does not know yet, or a cell that has just left
   const { data, next_position: nextPosition } = JSON.parse(answer.text) as {
     data: { time: string }[]
     next_position: string
   }
   return { cell, events: data.map((event) => ({ time: event.time, text: JSON.stringify(event) })), nextPosition }
 }
+
+const codeIn = (text: string): unknown => (JSON.parse(text) as { code?: unknown }).code
 
 /**
  * The oldest first, as far as clocks agree; those of one cell stay in their order. Where not every cell's page has room, as with

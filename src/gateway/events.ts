@@ -51,7 +51,10 @@ export const components = {
   }),
 }
 
-export function eventRoutes(app: FastifyInstance, { cell, guard, events, elsewhere }: EventRoutesOptions): void {
+type Following = Pick<EventRoutesOptions, 'cell' | 'events' | 'elsewhere'>
+
+export function eventRoutes(app: FastifyInstance, options: EventRoutesOptions): void {
+  const { cell, guard, events } = options
   let streams = 0
   app.get<{ Querystring: EventsQuery }>(
     '/v1/events',
@@ -81,19 +84,14 @@ export function eventRoutes(app: FastifyInstance, { cell, guard, events, elsewhe
       const after = isStream ? String(request.headers['last-event-id'] ?? query.after ?? '') : query.after
       if (isStream && streams >= limits.streamsMax)
         return sendRefused(reply.header('retry-after', '1'), refused('overloaded'))
-      if (isStream && !isOfAll) {
+      if (isStream) {
         streams++
-        return follow({ cell, events }, reply, { ...wanted, after: after! }).finally(() => streams--)
+        const stream = isOfAll ? followAll : follow
+        return stream(options, request, reply, { ...wanted, after: after! }).finally(() => streams--)
       }
       if (isOfAll) {
-        const options = { cell, events, elsewhere }
         const page = await pageOfAll(options, request, { ...wanted, after, limit: query.limit })
-        if (!page.ok) return sendRefused(reply, page)
-        if (!isStream) return sendJson(reply, 200, pageJson(page.value))
-        streams++
-        const signal = endOf(reply)
-        const texts = streamOfAll(options, request, { ...wanted, first: page.value, after, signal })
-        return send(reply, cell, texts, signal).finally(() => streams--)
+        return page.ok ? sendJson(reply, 200, pageJson(page.value)) : sendRefused(reply, page)
       }
       const found = await events.page({ ...wanted, after: query.after, limit: query.limit ?? limits.listLimitDefault })
       if (!found.ok) return sendRefused(reply, found)
@@ -113,7 +111,8 @@ type Wanted = { shopId: ShopId; types: Exclude<ReturnType<typeof parseTypes>, 'i
 
 /** Streams until the caller leaves, the server drains, or the log ends it; the caller then resumes where it was. */
 async function follow(
-  { cell, events }: Pick<EventRoutesOptions, 'cell' | 'events'>,
+  { cell, events }: Following,
+  _request: FastifyRequest,
   reply: FastifyReply,
   wanted: Wanted,
 ): Promise<FastifyReply | undefined> {
@@ -121,6 +120,19 @@ async function follow(
   const pages = await events.follow(wanted, signal)
   if (!pages.ok) return sendRefused(reply, pages)
   return send(reply, cell, textsOf(pages.value, { cell, events }), signal)
+}
+
+async function followAll(
+  options: Following,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  wanted: Wanted,
+): Promise<FastifyReply | undefined> {
+  const first = await pageOfAll(options, request, { ...wanted, limit: undefined })
+  if (!first.ok) return sendRefused(reply, first)
+  const signal = endOf(reply)
+  const texts = streamOfAll(options, request, { ...wanted, first: first.value, signal })
+  return send(reply, options.cell, texts, signal)
 }
 
 /** Aborts when the caller leaves or the server drains. */

@@ -185,7 +185,7 @@ async function deliverOrGiveUp(
     return seq
   } catch (error) {
     const [event] = page.events
-    if (!event || one.ended.aborted || !isOfEvent(error)) throw error
+    if (!event || one.ended.aborted || !isOfEvent(error, one.consumer)) throw error
     if (page.events.length > 1) {
       options.onError(one.consumer.name, error)
       one.chunk = Math.floor(page.events.length / 2)
@@ -199,13 +199,18 @@ async function deliverOrGiveUp(
   }
 }
 
-/** Whether an event is at fault, and not the database, a crowd or another cell, which pass. */
-const isOfEvent = (error: unknown): boolean =>
-  !(error instanceof DatabaseUnavailable || error instanceof Overloaded || error instanceof PeerUnreachable) &&
-  !(error instanceof PeerRefused && !saysNoForEver.has(error.code)) &&
-  failureClass(error) === 'fail'
+/**
+ * Whether an event is at fault, and not the database, a crowd or another cell, which pass. What a cell refuses for now, as while it is
+ * frozen, may last: an event that is tried again by itself stands aside for it, so that the rest goes on.
+ */
+const isOfEvent = (error: unknown, { retryAsideMs }: Consumer): boolean => {
+  if (error instanceof DatabaseUnavailable || error instanceof Overloaded || error instanceof PeerUnreachable)
+    return false
+  if (error instanceof PeerRefused) return retryAsideMs !== undefined || saysNoForEver.has(error.code)
+  return failureClass(error) === 'fail'
+}
 
-/** To what it was asked; all else it refuses is for now, as while it is frozen or its clock goes wrong. */
+/** To what it was asked; all else that it refuses is for now. */
 const saysNoForEver: ReadonlySet<string> = new Set(['invalid_body', 'not_found'])
 
 /** Applies the page and moves on. */
@@ -276,7 +281,7 @@ async function retryAsked({ database, reader, onError }: PostgresBusOptions, one
     ready: async (event: LogEvent) => ready?.([event], one.ended),
   }
   for (let more = true; more && !one.ended.aborted; ) {
-    const tried = await retryOne(database, application, isOfEvent)
+    const tried = await retryOne(database, application, (error) => isOfEvent(error, one.consumer))
     more = tried.more
     if (tried.applied.length > 0) one.consumer.applied?.(tried.applied)
     if (tried.failure) onError(name, tried.failure.error)

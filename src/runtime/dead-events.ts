@@ -149,7 +149,7 @@ type Tried = { more: boolean; applied: readonly LogEvent[]; failure?: { event: D
 
 /**
  * Applies the first event of a subject whose retry was asked for. When it fails again, nothing of that subject is asked for
- * any more.
+ * any more, or that event alone where each stands for itself.
  */
 export async function retryOne(
   database: Pick<Database, 'query' | 'transaction'>,

@@ -270,6 +270,8 @@ export function busContract(name: string, open: () => Promise<BusHarness>): void
       const each: Consumer = {
         ...{ ...consumer(), isRepeatable: true, retryAsideMs: 100 },
         async ready(events) {
+          if (events.some((event) => event.subjectVersion === 4 && isPoison(event)))
+            throw new PeerRefused('us1' as CellName, 503, 'cell_frozen') // which may last
           if (events.some(isPoison)) throw new Error('not yet')
         },
       }

@@ -201,7 +201,7 @@ export function engineContract(storeName: string, open: () => Promise<EngineBenc
               kind: 'remember_key',
               shopId: there.shopId,
               orderId: there.orderId,
-              takenBy: 'us1' as CellName,
+              takenBy: 'e2u1' as CellName, // digits may stand anywhere in a name
             },
             key,
           )
@@ -209,7 +209,7 @@ export function engineContract(storeName: string, open: () => Promise<EngineBenc
         const earlier = {
           ok: true,
           replayed: true,
-          value: { kind: 'earlier', resultId: there.orderId, takenBy: 'us1' },
+          value: { kind: 'earlier', resultId: there.orderId, takenBy: 'e2u1' },
         }
         expect(await run(remember(taken), submission(placeOrder({ [a]: 1 }), taken))).toMatchObject([earlier, earlier])
         const other = { ...taken, request: newKey().request }

@@ -526,7 +526,7 @@ export interface paths {
         get?: never;
         /**
          * The policies of up to 1,000 SKUs, as those of all seats of an event
-         * @description Each as by PUT /v1/stock/{sku}/policy, whatever its version. Not all or nothing: after anything but 200 send all of them again.
+         * @description Each as by PUT /v1/stock/{sku}/policy, whatever its version; no SKU twice. Not all or nothing: after anything but 200 send all of them again.
          */
         put: operations["setStockPolicies"];
         post?: never;

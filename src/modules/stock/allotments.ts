@@ -148,6 +148,7 @@ export function createAllotments(options: AllotmentOptions) {
         if (!own.some((want) => isLacking(want) && want.wasKept)) break
       }
     } catch (error) {
+      for (const want of own) want.isUnheard = true
       options.onError(error)
     } finally {
       for (const want of own) {

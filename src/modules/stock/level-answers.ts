@@ -18,15 +18,25 @@ export function ownPart(
       sent: sentUnits,
       received: receivedUnits,
     }))
-  return { cell, sku, tracking, asOf, rows: rows.map((row) => ({ ...row, transfers: between(row) })) }
+  return { cell, sku, tracking, asOf, rows: rows.map((row) => withTransfers(row, between(row))) }
 }
+
+type RowOfLevel = CellLevel['rows'][number]
+
+export const withTransfers = <Row extends Omit<RowOfLevel, 'transfers' | 'netSent'>>(
+  row: Row,
+  transfers: RowOfLevel['transfers'],
+) => ({ ...row, transfers, netSent: netOf(transfers) })
+
+const netOf = (transfers: RowOfLevel['transfers']): number =>
+  transfers.reduce((units, { sent, received }) => units + sent - received, 0)
 
 type Rows = CellLevel['rows']
 
 /** Units as told outside: what is not counted never runs out, and reads as the largest count there is. */
 const told = (units: number): number => Math.max(0, Math.min(units, limits.unitsMax))
 
-const sum = (rows: Rows, units: (row: Rows[number]) => number): number =>
+const sum = (rows: Rows, units: (row: RowOfLevel) => number): number =>
   rows.reduce((total, row) => total + units(row), 0)
 
 /** Negative when short. */
@@ -93,20 +103,18 @@ export function levelAnswer(parts: readonly CellLevel[]) {
 
 /**
  * Units of a location that are with other cells or under way. The parts were read at different moments, so that what is under way
- * between two of them may be negative: added up as it is, nothing is counted twice.
+ * between two of them may be negative: added up as it is, nothing is counted twice. What went to a cell that has left is where that
+ * cell has sent it, or sold.
  */
 export function unitsElsewhereAt(parts: readonly CellLevel[], own: CellName, location: LocationCode): Elsewhere {
   const rowsIn = (isOwn: boolean) =>
     parts
       .filter(({ cell }) => (cell === own) === isOwn)
       .flatMap(({ rows }) => rows.filter((row) => row.location === location))
-  const sent = netSent(rowsIn(true))
   const lying = sum(rowsIn(false), ({ onHand, missing }) => onHand - missing)
-  return { units: lying + sent + netSent(rowsIn(false)), sent }
+  const underWay = sum([...rowsIn(true), ...rowsIn(false)], ({ transfers }) => netOf(transfers))
+  return { units: lying + underWay, sent: sum(rowsIn(true), ({ netSent }) => netSent) }
 }
-
-const netSent = (rows: Rows): number =>
-  sum(rows, ({ transfers }) => transfers.reduce((units, { sent, received }) => units + sent - received, 0))
 
 /** One line an adjustment, each with its SKU as it is now. */
 export function adjustedAnswer(

@@ -13,7 +13,7 @@ import type { Database } from '../../runtime/pg.ts'
 import type { UnitPeers } from './allotments.ts'
 import { skuKey } from './decide.ts'
 import { totalOf } from './decide-transfers.ts'
-import { ownPart } from './level-answers.ts'
+import { ownPart, withTransfers } from './level-answers.ts'
 import { CreditMessage, LevelsAnswer, LevelsMessage } from './peer-words.ts'
 import { readRows, readTransfers, transferOf } from './store.ts'
 import type { CellLevel, ReceiveUnits } from './types.ts'
@@ -220,6 +220,7 @@ function together(work: (shopId: ShopId, skus: readonly Sku[]) => Promise<CellLe
   })
 }
 
+/** `netSent` stays what it is. */
 const betweenThose = (cells: ReadonlySet<CellName>, part: CellLevel): CellLevel => ({
   ...part,
   rows: part.rows.map((row) => ({ ...row, transfers: row.transfers.filter((one) => cells.has(one.cell)) })),
@@ -238,8 +239,10 @@ function wireLevel({ sku, tracking, rows }: CellLevel) {
 const levelOfWire = ({ sku, tracking, rows }: LevelsAnswer['levels'][number]): Omit<CellLevel, 'cell' | 'asOf'> => ({
   sku: sku as Sku,
   tracking,
-  rows: rows.map(({ location, on_hand: onHand, transfers, ...counters }) => ({
-    ...{ location: location as LocationCode, onHand, ...counters },
-    transfers: transfers.map(({ cell, sent, received }) => ({ cell: cell as CellName, sent, received })),
-  })),
+  rows: rows.map(({ location, on_hand: onHand, transfers, ...counters }) =>
+    withTransfers(
+      { location: location as LocationCode, onHand, ...counters },
+      transfers.map(({ cell, sent, received }) => ({ cell: cell as CellName, sent, received })),
+    ),
+  ),
 })

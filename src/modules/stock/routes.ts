@@ -11,6 +11,7 @@ import {
   uuidV7,
 } from '../../base/ids.ts'
 import { limits } from '../../base/limits.ts'
+import { refusedField } from '../../base/problem.ts'
 import { refused } from '../../base/result.ts'
 import { ref } from '../../base/schemas.ts'
 import type { Instant } from '../../base/time.ts'
@@ -209,7 +210,7 @@ function policiesRoute(app: FastifyInstance, options: StockRoutesOptions): void 
         operationId: 'setStockPolicies',
         summary: `The policies of up to ${limits.policiesMax.toLocaleString('en')} SKUs, as those of all seats of an event`,
         description:
-          'Each as by PUT /v1/stock/{sku}/policy, whatever its version. Not all or nothing: after anything but 200 send all of them again.',
+          'Each as by PUT /v1/stock/{sku}/policy, whatever its version; no SKU twice. Not all or nothing: after anything but 200 send all of them again.',
         tags: ['stock'],
         body: schemas.PoliciesBody,
         answers: { 200: ref('PolicyList') },
@@ -217,6 +218,9 @@ function policiesRoute(app: FastifyInstance, options: StockRoutesOptions): void 
     },
     async (request, reply) => {
       const { principal, body } = request
+      const skus = new Set<string>()
+      const repeated = body.policies.findIndex(({ sku }) => skus.size === skus.add(sku).size)
+      if (repeated >= 0) return sendRefused(reply, refusedField('invalid_body', `/policies/${repeated}/sku`))
       const home = await homeOfPolicies(options, principal.shopId)
       if (home !== undefined) return several!.elsewhere.forwardJson(request, reply, home, body)
       const outcomes = await Promise.all(

@@ -200,6 +200,8 @@ export type CellLevel = {
   rows: (Pick<StockRow, 'location' | 'onHand' | 'reserved' | 'committed' | 'allowance' | 'missing'> & {
     /** Units that ever went to the other cell, and came from it. */
     transfers: { cell: CellName; sent: number; received: number }[]
+    /** What all of them sent and did not receive, those with cells included that have left since. */
+    netSent: number
   })[]
 }
 
