@@ -92,8 +92,8 @@ export function startOthers(options: OthersOptions): Others {
   const incarnation = () => presentLife(reader.lives).incarnation
   const greeting = createPeers({
     ...{ self: cell, key, topology, rules, clock, metrics, log, latencyMs },
-    incarnation,
-    isWell: standing.isWell,
+    ...{ incarnation, isWell: standing.isWell },
+    ancestors: () => reader.lives.slice(0, -1).map((life) => life.incarnation),
     onClaimed: async (ours) => void (await standing.foundClaimed(ours).catch(onError)),
   })
   const stateOf = (name: CellName) => cellNamed(topology.current(), name)?.state ?? 'removed'
@@ -133,7 +133,7 @@ export function startOthers(options: OthersOptions): Others {
   const handing = { cell, database, peers, sharesOf, deliver: otherCells.deliver, handOver: engine.send }
   const leaving = followLeaving({ topology, database, onError })
   const handOver = () => handOverUnits(handing)
-  const unlessFrozen = (work: () => unknown) => async () => void (standing.frozen || (await work()))
+  const unlessFrozen = onceGreeted(greeting.greeted, standing)
   const chores = [
     every(limits.owedEveryMs, unlessFrozen(allotments.askForOwed), onError),
     every(limits.handOverEveryMs, unlessFrozen(handOver), onError),
@@ -170,6 +170,13 @@ export function startOthers(options: OthersOptions): Others {
     },
   }
 }
+
+/** An old primary that comes back knows what it is before it sends anything. */
+const onceGreeted =
+  (greeted: Promise<unknown>, standing: Pick<Standing, 'frozen'>) => (work: () => unknown) => async () => {
+    await greeted
+    if (!standing.frozen) await work()
+  }
 
 /** Cells that were about to leave and are active again are sent units at once; looked for again, should that have failed. */
 function followLeaving({

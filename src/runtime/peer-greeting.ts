@@ -1,9 +1,10 @@
-// What cells say to each other every half second: which life of its database the speaker is and whether it answers, what time it
+// What cells say to each other every half second: which life of its database the speaker is, after which, and whether it answers, what time it
 // is there, and which topology it has. When two have different ones both say theirs whole, and the newer is kept on both sides.
 import { hash } from 'node:crypto'
 import type { CellName, Uuid } from '../base/ids.ts'
 import type { Json } from '../base/json.ts'
-import { type Instant, instant } from '../base/time.ts'
+import { limits } from '../base/limits.ts'
+import { instant } from '../base/time.ts'
 import {
   canonicalTopology,
   checkTopology,
@@ -15,11 +16,10 @@ import {
 import { removedBy } from '../base/topology-following.ts'
 import type { Clock } from './clock.ts'
 import type { Log } from './log.ts'
+import type { SaidLife } from './peer-lives.ts'
 
 /** `topology` is the wire form, not checked yet; absent while the two have the same. */
-export type Greeting = {
-  incarnation: Uuid
-  now: Instant
+export type Greeting = SaidLife & {
   isWell: boolean
   topologyHash: string
   topology: Json | undefined
@@ -31,6 +31,8 @@ export type GreetingOptions = {
   rules?: TopologyRules
   /** The present life of this cell's database. */
   incarnation(): Uuid
+  /** Those before it, oldest first. */
+  ancestors(): readonly Uuid[]
   /** Whether that answers. */
   isWell(): boolean
   clock: Pick<Clock, 'now'>
@@ -48,10 +50,12 @@ export function hashOfTopology(topology: Topology): string {
   return made
 }
 
-export function greetingJson({ topology, incarnation, isWell, clock }: GreetingOptions, isWhole: boolean): Json {
+export function greetingJson(options: GreetingOptions, isWhole: boolean): Json {
+  const { topology, incarnation, ancestors, isWell, clock } = options
   const current = topology.current()
   return {
     incarnation: incarnation(),
+    ancestors: ancestors().slice(-limits.peerLivesRememberedMax),
     now: clock.now(),
     well: isWell(),
     topology_version: current.version,
@@ -60,12 +64,22 @@ export function greetingJson({ topology, incarnation, isWell, clock }: GreetingO
   }
 }
 
+const isText = (value: Json): value is string => typeof value === 'string'
+
 /** Undefined when it is none. What a later version says besides is left out. */
 export function readGreeting(value: Json): Greeting | undefined {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined
   const { incarnation, now, well, topology_hash: topologyHash, topology } = value
   if (typeof incarnation !== 'string' || typeof now !== 'number' || typeof topologyHash !== 'string') return undefined
-  return { incarnation: incarnation as Uuid, now: instant(now), isWell: well !== false, topologyHash, topology }
+  const ancestors = Array.isArray(value.ancestors) ? value.ancestors.filter(isText) : []
+  return {
+    incarnation: incarnation as Uuid,
+    ancestors: ancestors.slice(-limits.peerLivesRememberedMax) as Uuid[],
+    now: instant(now),
+    isWell: well !== false,
+    topologyHash,
+    topology,
+  }
 }
 
 /**

@@ -217,8 +217,9 @@ export function createPeers(options: PeersOptions): Greeted {
   }
 
   /** Whether the cell is to be heard; what another life of it says is told to the operator. */
-  function isOfOneCell(cell: CellName, { incarnation, now }: Greeting): boolean {
-    const heard = lives.saw(cell, incarnation, now)
+  function isOfOneCell(cell: CellName, said: Greeting): boolean {
+    const { incarnation } = said
+    const heard = lives.saw(cell, said)
     const isTwice = heard === 'twice'
     if (isTwice) report.claimedTwice(cell, incarnation)
     if (heard === 'present') peerOf(cell).life = incarnation

@@ -1,6 +1,7 @@
 // Two databases that claim one cell, on two real servers: the standby was promoted, and the old primary comes back with a process on
 // it that has the cell's key. It takes nothing, and the other cells refuse it. `npm run drill -- fencing` does it with real processes.
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { thaw } from '../../src/runtime/standing.ts'
 import { eventually } from '../support/eventually.ts'
 import { type Answer, type HttpCell, orderBody, receive } from '../support/http-cell.ts'
 import { type Replicated, startReplicated } from '../support/replicated.ts'
@@ -67,4 +68,26 @@ test('that of a local cell is told so before it listens, where another cell has 
   const old = await returned()
   expect(await reasonsOf(old)).toContain('frozen')
   expect(await codes(old)).not.toContain('taken')
+})
+
+test('and where that other cell began after the promotion, and has never heard of the old one', async () => {
+  expect((await talking.setTerms('eu1', { durability: 'local', standby: null })).status).toBe(200)
+  await promote()
+  await talking.comeBack('eu1', servers.standby.url)
+  const promoted = talking.cells.eu1!
+  await thaw(promoted.database) // as holdfast reconcile ends it
+  await eventually(async () => !(await reasonsOf(promoted)).includes('frozen'), 10_000)
+  await talking.leave('us1')
+  await talking.comeBack('us1')
+  const us1 = talking.cells.us1!
+  await eventually(async () => {
+    const { data } = (await us1.call('GET', '/v1/cells')).json
+    return data.find((one: { name: string }) => one.name === 'eu1').reachable
+  }, 10_000)
+
+  const old = await returned()
+  expect(await reasonsOf(old)).toContain('frozen')
+  expect(await codes(old)).not.toContain('taken')
+  expect(await reasonsOf(promoted)).not.toContain('frozen')
+  expect(await codes(promoted)).toEqual(['taken'])
 })

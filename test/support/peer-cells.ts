@@ -77,6 +77,8 @@ export type PeerCell = {
   offer(topology: Topology): void
   /** As restored, promoted or copied. */
   incarnation: Uuid
+  /** The lives of its database before. */
+  ancestors: Uuid[]
   /** Whether its database answers. */
   isWell: boolean
   metricsText(): Promise<string>
@@ -174,12 +176,13 @@ function begin(
     offer(topology)
     return []
   }
-  const cell = { incarnation: randomUuid(), isWell: true }
+  const cell = { incarnation: randomUuid(), ancestors: [] as Uuid[], isWell: true }
   const peers = createPeers({
     self: name,
     key,
     topology: { current: () => state.topology!, offer: takeAny },
     incarnation: () => cell.incarnation,
+    ancestors: () => cell.ancestors,
     isWell: () => cell.isWell,
     clock: options.clockOf?.(name) ?? systemClock,
     metrics,
