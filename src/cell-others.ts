@@ -161,7 +161,8 @@ export function startOthers(options: OthersOptions): Others {
     whyNotEmptied: async () =>
       standing.frozen
         ? 'The cell is frozen: what it has is not known before it is reconciled.'
-        : ((await cells.whyNotEmptied()) ?? (await unsettledWith({ database, peers }))),
+        : ((await cells.whyNotEmptied()) ??
+          (await unsettledWith({ database, peers, whatIsLeft: cells.whyNotEmptied }))),
     confirmed: trackConfirmed(peers),
     async stop() {
       await Promise.all([begun, comparisons.stop(), ...chores.map((chore) => chore.stop())])

@@ -197,7 +197,7 @@ const inCells: Omit<Mutant, 'world'>[] = [
     name: 'a cell leaves while units are under way',
     guard: 'both sides of every pair have the same sums',
     edits: [
-      edit('src/modules/stock/transfer-sums.ts', 'if (!isSettled(ours, theirs.shops)) return', 'if (false) return'),
+      edit('src/modules/stock/transfer-sums.ts', '!isSettled(ours.get(peer)!', 'false && !isSettled(ours.get(peer)!'),
     ],
   },
   {

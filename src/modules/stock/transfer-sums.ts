@@ -43,9 +43,17 @@ type Sums = {
 }
 
 const sumsSql = `
-  select r.shop_id, sum(t.sent_units)::bigint as sent_units, sum(t.sent_allowance)::bigint as sent_allowance,
+  select t.peer, r.shop_id, sum(t.sent_units)::bigint as sent_units, sum(t.sent_allowance)::bigint as sent_allowance,
     sum(t.received_units)::bigint as received_units, sum(t.received_allowance)::bigint as received_allowance
-  from stock.transfers t join stock.rows r on r.id = t.row_id where t.peer = $1 group by 1 order by 1`
+  from stock.transfers t join stock.rows r on r.id = t.row_id where t.peer = any ($1::text[])
+  group by 1, 2 order by 1, 2`
+
+/** By peer, all at one moment. */
+async function readSums(database: Reader, peers: readonly CellName[]): Promise<Map<CellName, Sums[]>> {
+  const rows = await database.query<Sums & { peer: CellName }>(sumsSql, [textArray(peers)])
+  const byPeer = Map.groupBy(rows, ({ peer }) => peer)
+  return new Map(peers.map((one) => [one, (byPeer.get(one) ?? []).map(({ peer: _, ...sums }) => sums)]))
+}
 
 const SumsMessage = closed({ leaving: Type.Optional(Type.Boolean()) })
 const checkMessage = Compile(SumsMessage)
@@ -70,7 +78,7 @@ export const transferSumsHandler =
     const isMarked = async () => (await readLeaving({ run: told.query })).some(({ peer }) => peer === from)
     if (body.leaving && state === 'draining' && !(await isMarked()))
       await betweenBatches((session) => session.run(addLeavingSql, [from]))
-    return { state, shops: await told.query<Sums>(sumsSql, [from]) }
+    return { state, shops: (await readSums(told, [from])).get(from)! }
   }
 
 const addLeavingSql = 'insert into stock.leaving (peer) values ($1) on conflict do nothing'
@@ -92,19 +100,32 @@ async function ask(peers: Pick<UnitPeers, 'call'>, peer: CellName, body: { leavi
   return answer as Told
 }
 
-type Between = { database: Reader; peers: Pick<UnitPeers, 'call' | 'others'> }
+type Leaving = {
+  database: Reader
+  peers: Pick<UnitPeers, 'call' | 'others'>
+  /** What of the cell itself is left. */
+  whatIsLeft(): Promise<string | null>
+}
 
-/** What keeps a draining cell of which nothing is left from leaving: a peer that does not know that it drains, or between whom and it something is under way. */
-export async function unsettledWith({ database, peers }: Between): Promise<string | null> {
-  for (const peer of peers.others()) {
+/**
+ * What keeps a draining cell of which nothing is left from leaving: a peer that does not know that it drains, or between whom and
+ * it something is under way. When all have answered none of them sends it anything more; what came meanwhile is here then, or on
+ * its way to another, whose answer knows nothing of it: so it is looked first what is left, and then at all sums at one moment.
+ */
+export async function unsettledWith({ database, peers, whatIsLeft }: Leaving): Promise<string | null> {
+  const others = peers.others()
+  const told = new Map<CellName, Told>()
+  for (const peer of others) {
     const theirs = await ask(peers, peer, { leaving: true }).catch(() => null)
     if (!theirs) return `The cell ${peer} cannot be asked what it has received.`
     if (theirs.state !== 'draining') return `The cell ${peer} has not heard yet that this one drains.`
-    // Read after the other has answered: from then on it sends nothing here, and what is sent from here is not there.
-    const ours = await database.query<Sums>(sumsSql, [peer])
-    if (!isSettled(ours, theirs.shops)) return `Units between here and the cell ${peer} are under way.`
+    told.set(peer, theirs)
   }
-  return null
+  const left = await whatIsLeft()
+  if (left !== null) return left
+  const ours = await readSums(database, others)
+  const unsettled = others.find((peer) => !isSettled(ours.get(peer)!, told.get(peer)!.shops))
+  return unsettled === undefined ? null : `Units between here and the cell ${unsettled} are under way.`
 }
 
 function isSettled(ours: readonly Sums[], theirs: readonly Sums[]): boolean {

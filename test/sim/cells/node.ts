@@ -60,7 +60,7 @@ export type Process = {
   /** False: it was not, or nobody knows. */
   carryOut(command: Command): Promise<boolean>
   /** What keeps a cell that drains from leaving, as far as others know of it; null when nothing does. */
-  unsettled(): Promise<string | null>
+  unsettled(whatIsLeft: () => Promise<string | null>): Promise<string | null>
   kill(): void
 }
 

@@ -210,7 +210,8 @@ function startParts(ground: Ground) {
         },
       )
     },
-    unsettled: () => system.unsettledWith({ database: sql, peers }).then(whileUp),
+    unsettled: (whatIsLeft: () => Promise<string | null>) =>
+      system.unsettledWith({ database: sql, peers, whatIsLeft }).then(whileUp),
     close: store.close,
   }
 }

@@ -9,7 +9,7 @@ type Param = unknown
 /** `tablesOf`: as they are when the statement runs. */
 export function memorySql(tablesOf: () => MemoryTables): Database['query'] {
   const answers: [string, (params: readonly Param[]) => unknown[]][] = [
-    ['sum(t.sent_units)', ([peer]) => sumsWith(tablesOf(), peer as CellName)],
+    ['sum(t.sent_units)', ([peers]) => cellsIn(peers).flatMap((peer) => sumsWith(tablesOf(), peer))],
     ['limit $5', ([peer, ...after]) => totalsWith(tablesOf(), peer as CellName).filter((one) => isBehind(one, after))],
     ['select peer from stock.leaving', () => [...tablesOf().leaving].map((peer) => ({ peer }))],
     // Of more places than were asked for: who asks looks for those.
@@ -23,6 +23,9 @@ export function memorySql(tablesOf: () => MemoryTables): Database['query'] {
     return answer[1](params) as never
   }
 }
+
+/** Of an array as PostgreSQL takes it. */
+const cellsIn = (param: Param): CellName[] => (String(param).match(/[a-z0-9]+/g) ?? []).map((name) => name as CellName)
 
 const withPlace = (tables: MemoryTables, transfer: Transfer) => ({ ...transfer, place: tables.rows.get(transfer.row)! })
 
@@ -50,7 +53,7 @@ function sumsWith(tables: MemoryTables, peer: CellName) {
   if (totals.length === 0) return []
   const sent = { sent_units: sum('sent_units'), sent_allowance: sum('sent_allowance') }
   const received = { received_units: sum('received_units'), received_allowance: sum('received_allowance') }
-  return [{ shop_id: totals[0]!.shop_id, ...sent, ...received }]
+  return [{ peer, shop_id: totals[0]!.shop_id, ...sent, ...received }]
 }
 
 const isFree = (row: StockRow): boolean =>
