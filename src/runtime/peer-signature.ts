@@ -31,7 +31,8 @@ type Signed = {
 
 /**
  * Covered where they are there, so that none can be changed, added or taken away. `traceparent` is not among them: proxies that
- * trace change it, and it changes nothing of what is done.
+ * trace change it, and it changes nothing of what is done. Others may be covered besides, as by a release that knows more of them. A
+ * header that clients send already is signed by one release before the next demands it.
  */
 const coveredHeaders = [
   'authorization',
@@ -100,9 +101,9 @@ export function signedHeaders(key: KeyObject, { body, ...request }: PeerRequest,
   }
 }
 
-/** Both ends are ours, so that there is one way to write it. */
+/** Both ends are ours, so that there is one way to write it, but for what is covered, and in which order. */
 const inputPattern =
-  /^holdfast=(\([^()]*\))(;created=(\d{1,12});nonce="([A-Za-z0-9_-]{16})";keyid="([a-z0-9]+)";tag="holdfast-peer")$/
+  /^holdfast=\(("[a-z0-9@-]+"(?: "[a-z0-9@-]+")*)\)(;created=(\d{1,12});nonce="([A-Za-z0-9_-]{16})";keyid="([a-z0-9]+)";tag="holdfast-peer")$/
 const signaturePattern = /^holdfast=:([A-Za-z0-9+/]{86}==):$/
 
 export type ReceivedRequest = {
@@ -147,7 +148,7 @@ export function createPeerVerifier(options: PeerVerifierOptions): PeerVerifier {
       const found = signatureOf(request)
       if (!found)
         return refused('peer_signature_invalid', 'The headers of a peer’s signature are missing or malformed.')
-      const { signed, created, nonce, parameters, signature } = found
+      const { signed, components, created, nonce, parameters, signature } = found
       const sender = cells().find(({ name, state }) => name === signed.from && state !== 'removed')
       if (!sender) return refused('peer_unknown')
       if (signed.to !== self) return refused('peer_wrong_receiver')
@@ -156,7 +157,7 @@ export function createPeerVerifier(options: PeerVerifierOptions): PeerVerifier {
         return refused('peer_clock_skewed', `It was signed ${second - created} s before the clock here.`)
       }
       const key = keyOf(sender.publicKey)
-      const base = Buffer.from(signatureBase(componentsOf(signed), parameters), 'latin1')
+      const base = Buffer.from(signatureBase(components, parameters), 'latin1')
       if (!key || !verify(null, base, key, signature)) return refused('peer_signature_invalid')
       if (!nonces.isNew(`${signed.from} ${nonce}`, created, second)) return refused('peer_replayed')
       const digest = signed.headers['content-digest']
@@ -165,7 +166,14 @@ export function createPeerVerifier(options: PeerVerifierOptions): PeerVerifier {
   }
 }
 
-type Found = { signed: Signed; created: number; nonce: string; parameters: string; signature: Buffer }
+type Found = {
+  signed: Signed
+  components: Components
+  created: number
+  nonce: string
+  parameters: string
+  signature: Buffer
+}
 
 /** What the headers say, if they cover all that they must. */
 function signatureOf({ method, target, headers }: ReceivedRequest): Found | undefined {
@@ -177,6 +185,18 @@ function signatureOf({ method, target, headers }: ReceivedRequest): Found | unde
   const signature = Buffer.from(encoded, 'base64')
   if (signature.toString('base64') !== encoded) return undefined // other bits at its end say the same bytes
   const signed: Signed = { method, target, from, to: text('holdfast-to'), headers }
-  if (covered !== coveredIn(componentsOf(signed))) return undefined
-  return { signed, created: Number(created), nonce, parameters, signature }
+  const components = componentsNamed(covered.slice(1, -1).split('" "'), signed)
+  return components && { signed, components, created: Number(created), nonce, parameters, signature }
 }
+
+/** Undefined unless each of `names` is there, once, and all are among them that this release demands. */
+function componentsNamed(names: readonly string[], signed: Signed): Components | undefined {
+  const demanded = new Map(componentsOf(signed))
+  const named = new Map(names.map((name) => [name, demanded.get(name) ?? headerOf(signed, name)]))
+  if (named.size !== names.length || ![...demanded.keys()].every((name) => named.has(name))) return undefined
+  const components = [...named].flatMap(([name, value]) => (value === undefined ? [] : [[name, value] as const]))
+  return components.length === names.length ? components : undefined
+}
+
+const headerOf = ({ headers }: Signed, name: string): string | undefined =>
+  Object.hasOwn(headers, name) && headers[name] !== undefined ? String(headers[name]) : undefined

@@ -132,6 +132,52 @@ describe('a request of a peer', () => {
     for (const name of ['traceparent', 'x-forwarded-for', 'user-agent']) expect(withHeader(name, 'x')).toBe('taken')
   })
 
+  describe('of a release that covers something else', () => {
+    /** As it would sign it: what it names, in its order. */
+    const signedOver = (names: string[], added: Record<string, string> = {}): ReceivedRequest => {
+      const sent = received()
+      const all: Record<string, string> = { ...(sent.headers as Record<string, string>), ...added }
+      const derived: Record<string, string> = { '@method': sent.method, '@path': sent.target, '@query': '?' }
+      const input = all['signature-input']!
+      const parameters = input.slice(input.indexOf(')') + 1)
+      const components = names.map((name) => [name, derived[name] ?? all[name] ?? ''] as const)
+      const signature = sign(null, Buffer.from(signatureBase(components, parameters), 'latin1'), keys.us1)
+      const covered = `(${names.map((name) => `"${name}"`).join(' ')})`
+      const signing = {
+        'signature-input': `holdfast=${covered}${parameters}`,
+        signature: `holdfast=:${signature.toString('base64')}:`,
+      }
+      return { ...sent, headers: { ...all, ...signing } }
+    }
+    const parties = ['holdfast-from', 'holdfast-to']
+    const ours = ['@method', '@path', '@query', 'content-digest', 'content-type', 'idempotency-key', ...parties]
+    const isTaken = (names: string[], added?: Record<string, string>) =>
+      codeOf(verifierAt().senderOf(signedOver(names, added)))
+
+    it('is taken with a header more, and in another order', () => {
+      expect(isTaken([...ours, 'holdfast-later'], { 'holdfast-later': 'x' })).toBe('taken')
+      expect(isTaken(ours.toReversed())).toBe('taken')
+    })
+
+    it('is refused without one of those that count here', () => {
+      for (const left of ours) expect(isTaken(ours.filter((name) => name !== left))).toBe('peer_signature_invalid')
+      expect(isTaken(ours, { prefer: 'wait=2' })).toBe('peer_signature_invalid')
+    })
+
+    it('is refused when it names what is not there, or one twice', () => {
+      const wrong = ['holdfast-later', 'constructor', '@authority', 'content-type']
+      for (const more of wrong) expect(isTaken([...ours, more])).toBe('peer_signature_invalid')
+    })
+
+    it('covers what it names: changed, added to or taken away it is refused', () => {
+      const sent = signedOver([...ours, 'holdfast-later'], { 'holdfast-later': 'x' })
+      for (const value of ['y', undefined]) {
+        const changed = { ...sent, headers: { ...sent.headers, 'holdfast-later': value } }
+        expect(codeOf(verifierAt().senderOf(changed))).toBe('peer_signature_invalid')
+      }
+    })
+  })
+
   it.each([
     ['of a cell that nobody knows', 'peer_unknown', () => received({ ...request, from: 'xx1' as CellName })],
     ['that another cell signed', 'peer_signature_invalid', () => received(request, keys.ap1)],
