@@ -24,7 +24,7 @@ export type FollowingOptions = { self: CellName; rules?: TopologyRules }
 export function whatFollows(before: Topology, offered: Topology, { self, rules = {} }: FollowingOptions): Following {
   const problems = [...versionProblems(before, offered), ...cellProblems(before, offered, self)]
   if (problems.length > 0) return problems
-  const cells = withOurs(before, offered, self)
+  const cells = withOurs(before, offered)
   if (cells === offered.cells) return { kind: 'as_it_is' }
   const merged: Topology = {
     ...offered,
@@ -58,6 +58,8 @@ function versionProblems({ version }: Topology, offered: Topology): TopologyProb
 function cellProblems(before: Topology, offered: Topology, self: CellName): TopologyProblem[] {
   if (!cellNamed(offered, self))
     return [{ pointer: '/cells', code: 'cell_unknown', detail: `It knows no ${self}: it is another system’s.` }]
+  const lowered = loweringProblems(before, offered, self)
+  if (lowered.length > 0) return lowered
   return offered.cells.flatMap(({ name, publicKey }, at) => {
     const earlier = cellNamed(before, name)
     if (!earlier || earlier.publicKey === publicKey) return []
@@ -66,18 +68,23 @@ function cellProblems(before: Topology, offered: Topology, self: CellName): Topo
 }
 
 /**
- * The cells of `offered` itself where nothing of ours is lost by it: a name that it does not have, one that was removed here, or that this
- * cell waits for its standby. An old primary that is told that the one after it need not wait would else answer alone.
+ * That this cell need not wait for its standby any more is said in its own database first, where its processes read it before anybody
+ * else tells them. Whoever hears it elsewhere first is an old primary: it would answer alone. It makes no version of its own of it
+ * either, which the others would take, and by which the present primary would wait for a standby again that it does not have.
  */
-function withOurs(before: Topology, offered: Topology, self: CellName): TopologyCell[] {
+function loweringProblems(before: Topology, offered: Topology, self: CellName): TopologyProblem[] {
+  const own = loweredBy(before, offered).find(({ name, state }) => name === self && state !== 'removed')
+  if (!own) return []
+  const at = offered.cells.indexOf(own)
+  const detail = `It makes ${self} local, and its own database says geo: only there may that be said.`
+  return [{ pointer: `/cells/${at}/durability`, code: 'lowered_elsewhere', detail }]
+}
+
+/** The cells of `offered` itself where nothing of ours is lost by it: a name that it does not have, or one that was removed here. */
+function withOurs(before: Topology, offered: Topology): TopologyCell[] {
   const cells = offered.cells.map((cell) => {
     const ours = cellNamed(before, cell.name)
-    if (!ours) return cell
-    if (ours.state === 'removed') return isSameCell(ours, cell) ? cell : ours
-    const isLowered = cell.name === self && ours.durability === 'geo' && cell.durability === 'local'
-    return isLowered && cell.state !== 'removed'
-      ? { ...cell, durability: ours.durability, standby: ours.standby }
-      : cell
+    return ours?.state === 'removed' && !isSameCell(ours, cell) ? ours : cell
   })
   const missing = before.cells.filter(({ name }) => !cellNamed(offered, name))
   const isChanged = missing.length > 0 || cells.some((cell, at) => cell !== offered.cells[at])

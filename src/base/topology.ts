@@ -60,6 +60,7 @@ export type TopologyProblemCode =
   | 'not_draining'
   | 'key_changed'
   | 'not_emptied'
+  | 'lowered_elsewhere'
 
 /** `httpAnywhere`: cells may call each other without TLS beyond loopback, as in a private network. */
 export type TopologyRules = {

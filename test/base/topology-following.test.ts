@@ -55,6 +55,24 @@ describe('is refused', () => {
     ],
   ])('%s', (_, offered, problem) => expect(why(offered)).toContain(problem))
 
+  test('that this cell need not wait for its standby any more: only its own database may say so, and the others follow it', () => {
+    const offered = later({ eu1: { durability: 'local', standby: null } })
+    expect(why(offered)).toEqual(['/cells/0/durability lowered_elsewhere'])
+    expect(follows(offered, threeCells(), us1)).toEqual({ kind: 'as_it_is' })
+    const more = later(
+      { eu1: { durability: 'local', standby: null } },
+      {
+        cells: [
+          cellOf('eu1', 1, { durability: 'local', standby: null }),
+          ...threeCells().cells.slice(1),
+          cellOf('us2', 5),
+        ],
+      },
+    )
+    const ours = later({}, { by: eu1, cells: [...threeCells().cells, cellOf('eu2', 4)] })
+    expect(why(more, ours)).toEqual(['/cells/0/durability lowered_elsewhere']) // nor is a version made that has both
+  })
+
   test('what cannot be put together: a new cell of ours at the address of a new one of theirs', () => {
     const ours = later({}, { by: eu1, cells: [...threeCells().cells, cellOf('eu2', 4)] })
     const theirs = later({}, { cells: [...threeCells().cells, cellOf('us2', 5, { url: 'https://eu2.example.com' })] })
@@ -87,12 +105,6 @@ describe('loses nothing of ours, and the next version has both', () => {
   test('when a cell that was removed is there again in it', () => {
     const gone = later({ ap1: { state: 'removed' } }, { by: eu1 })
     expect(states(merged(later({ ap1: { state: 'draining' } }), gone))).toContain('ap1 removed')
-  })
-
-  test('when it says that this cell need not wait for its standby any more: only its own database may', () => {
-    const offered = later({ eu1: { durability: 'local', standby: null } })
-    expect(cellNamed(merged(offered), eu1)).toEqual(cellNamed(threeCells(), eu1))
-    expect(follows(offered, threeCells(), us1)).toEqual({ kind: 'as_it_is' })
   })
 
   test('and when both sides do it at once, both come to the same', () => {
