@@ -2,6 +2,7 @@
 // its answers, and whoever acts on what it committed, wait until that may leave the cell.
 import type { CellName } from './base/ids.ts'
 import type { Instant } from './base/time.ts'
+import { mayBeOpen, type PromisesOptions } from './cell-promises.ts'
 import { keyOf } from './modules/orders/batch-state.ts'
 import { createEngine, type EngineOptions, type EngineStore, rowsOf } from './modules/orders/engine.ts'
 import { createPostgresStore, type OpenLane } from './modules/orders/engine-postgres.ts'
@@ -23,11 +24,11 @@ export type CellGateOptions = {
   metrics: Metrics
   log: Pick<Log, 'info' | 'error'>
   onError: (error: unknown) => void
-}
+} & Pick<PromisesOptions, 'cell' | 'topology'>
 
 /** The gate, open until it is set, and the database as everything uses it that tells others what it has written. */
-export function openCellGate({ database, clock, metrics, log, onError }: CellGateOptions) {
-  const gate = changingGate(() =>
+export function openCellGate({ cell, topology, database, clock, metrics, log, onError }: CellGateOptions) {
+  const begin = () =>
     startGate({
       database,
       clock,
@@ -36,8 +37,8 @@ export function openCellGate({ database, clock, metrics, log, onError }: CellGat
         isShut
           ? log.error('the standby is out of reach: nothing new is taken until it is back')
           : log.info('the standby has what was committed: the gate is open'),
-    }),
-  )
+    })
+  const gate = changingGate({ begin, mayBeOpen: () => mayBeOpen(topology, cell), look: topology.look })
   metrics.gaugeOf('holdfast_gate_shut', '1 while the standby is out of reach', () => (gate.isShut ? 1 : 0))
   return { gate, gated: gatedDatabase(database, gate) }
 }

@@ -9,7 +9,7 @@ import { firstCell } from './base/topology.ts'
 import { openCellGate, startBatches } from './cell-batches.ts'
 import { type Others, startOthers } from './cell-others.ts'
 import { openProviders, startCellPayments } from './cell-payments.ts'
-import { keepPromises, ownTerms, watchIsolation } from './cell-promises.ts'
+import { keepPromises, watchIsolation } from './cell-promises.ts'
 import { startCellTopology } from './cell-topology.ts'
 import { startCellWebhooks } from './cell-webhooks.ts'
 import { createApp, drainApp } from './gateway/app.ts'
@@ -116,16 +116,16 @@ async function openGround(deps: CellDeps) {
   const { lives, findShop, startedAt } = await prepare(own, cell, { clock, isFirst })
   const metrics = openMetrics({ fixed: { cell }, process: true })
   const standing = await keepStanding({
-    ...{ database: own, durability: ownTerms(cells.topology, cell).durability, clock, onError: warn(log, 'standing') },
+    ...{ database: own, clock, onError: warn(log, 'standing') },
     onChange: (frozen) =>
       frozen
         ? log.error({ why: frozen.why }, 'frozen: it may have gone back, and sells nothing until holdfast reconcile')
         : log.info('it sells again'),
   })
   metrics.gaugeOf('holdfast_frozen', '1 while it waits to be reconciled', () => (standing.frozen ? 1 : 0))
-  const gating = { database: own, clock, metrics, log, onError: warn(log, 'gate') }
+  const gating = { cell, topology: cells.topology, database: own, clock, metrics, log, onError: warn(log, 'gate') }
   const { gate, gated: database } = openCellGate(gating)
-  const keeping = { cell, topology: cells.topology, database: own, gate, standing }
+  const keeping = { cell, topology: cells.topology, database: own, clock, gate, standing }
   const promises = await keepPromises({ ...keeping, onError: warn(log, 'what the topology says') })
   const reading = { database: own, gate, lives, now: clock.elapsedMs, onError: warn(log, 'log reader') }
   const reader = await startLogReader(reading)

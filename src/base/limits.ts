@@ -106,6 +106,7 @@ export const limits = {
   zoneRegionsMax: 64,
   cellUrlCharactersMax: 200,
   topologyPollMs: 1_000, // until the other processes of a cell know
+  topologyTrustedMs: 5_000, // a process whose last look is older answers on its word no more before it has looked again
   cellCommandMsMax: 10_000, // for a command about the topology to be answered
   topologyVersionsAheadMax: 10_000, // that a peer has changed it since this cell was last heard
   topologyVersionMax: 999_999_999, // as many digits as an ETag of ours has

@@ -53,15 +53,27 @@ export const openGate: Gate = {
 /** One that is put up and taken away while the cell runs. Who waits when it is taken away is told to ask again. */
 export type ChangingGate = Gate & { set(isWanted: boolean): Promise<void> }
 
-export function changingGate(begin: () => Gate): ChangingGate {
+export type ChangingGateOptions = {
+  begin(): Gate
+  /** That it need not wait is known as of just now. Where it is not, nothing leaves before `look`. */
+  mayBeOpen(): boolean
+  look(): Promise<void>
+}
+
+export function changingGate({ begin, mayBeOpen, look }: ChangingGateOptions): ChangingGate {
   let gate = openGate
+  const isUnsure = () => gate.isOpen && !mayBeOpen()
   return {
-    pass: (life) => gate.pass(life),
+    async pass(life) {
+      if (isUnsure()) await look().catch(() => {})
+      if (isUnsure()) throw new GateShut('whether it is to wait for a standby is not known', true)
+      await gate.pass(life)
+    },
     get isShut() {
       return gate.isShut
     },
     get isOpen() {
-      return gate.isOpen
+      return gate.isOpen && mayBeOpen()
     },
     async set(isWanted) {
       if (isWanted === !gate.isOpen) return

@@ -4,7 +4,7 @@
 import type { CellName } from '../base/ids.ts'
 import { limits } from '../base/limits.ts'
 import type { Instant } from '../base/time.ts'
-import type { Durability } from '../base/topology.ts'
+import type { Durability, Topology } from '../base/topology.ts'
 import type { Clock } from './clock.ts'
 import { every } from './every.ts'
 import { declareRestored, ensureIncarnation } from './incarnation.ts'
@@ -56,8 +56,11 @@ export type Standing = {
   isWell(): boolean
   /** To be awaited on every new session that commands run on: another server may have taken over. */
   look(): Promise<void>
-  /** Marks the database with what the cell promises from now on, by which its copies know whether they lack something. */
-  promise(durability: Durability): Promise<void>
+  /**
+   * Marks the database with what the cell promises from now on, by which its copies know whether they lack something. False
+   * when another topology is stored by now, and nothing was done.
+   */
+  promise(durability: Durability, topology: Pick<Topology, 'version' | 'by'>): Promise<boolean>
   /** Resolves when it may sell, or the signal aborts. */
   thawed(signal: AbortSignal): Promise<void>
   noteCompared(peer: CellName): Promise<void>
@@ -77,19 +80,20 @@ export const heldWhileFrozen = (log: ConsumedLog, { thawed }: Pick<Standing, 'th
     },
   } satisfies Pick<ConsumedLog, 'ready'>)
 
+const storedSql = 'select from runtime.topology where version = $1 and made_by = $2 for share'
+const promiseSql = 'update runtime.standing set durability = $1 where durability <> $1'
+
 export type StandingOptions = {
   /** Not behind the gate: it shuts where this is needed most. */
   database: Database
-  durability: Durability
   clock: Pick<Clock, 'sleep' | 'elapsedMs'>
   onChange(frozen: Frozen | undefined): void
   onError(error: unknown): void
 }
 
-/** Keeps it known. Looks at the database's life first, and marks it with what this cell promises from now on. */
+/** Keeps it known. Looks at the database's life first. */
 export async function keepStanding(options: StandingOptions): Promise<Standing> {
   const { database, clock, onChange, onError } = options
-  let promised: Durability | undefined
   let frozen: Frozen | undefined
   let answeredMs = clock.elapsedMs()
 
@@ -106,14 +110,8 @@ export async function keepStanding(options: StandingOptions): Promise<Standing> 
     await look()
   }
 
-  async function promise(durability: Durability): Promise<void> {
-    if (durability === promised) return
-    await write('update runtime.standing set durability = $1 where durability <> $1', [durability])
-    promised = durability
-  }
-
   await ensureIncarnation(database)
-  await promise(options.durability)
+  await look()
   const looking = every(limits.standingLookMs, look, onError)
   return {
     get frozen() {
@@ -124,7 +122,13 @@ export async function keepStanding(options: StandingOptions): Promise<Standing> 
       await ensureIncarnation(database)
       await look()
     },
-    promise,
+    promise: (durability, { version, by }) =>
+      database.transaction(async (session) => {
+        // Locked, so that who stores the next one marks after this.
+        const stored = await session.run(storedSql, [version, by])
+        if (stored.length > 0) await session.run(promiseSql, [durability])
+        return stored.length > 0
+      }),
     async thawed(signal) {
       while (frozen && !signal.aborted) await clock.sleep(limits.standingLookMs, signal)
     },

@@ -14,11 +14,18 @@ import {
 } from '../base/topology.ts'
 import { isNewer, removedBy, whatFollows } from '../base/topology-following.ts'
 import { every } from './every.ts'
+import { keepLatest } from './latest.ts'
 import type { Database } from './pg.ts'
 import { StartFailure } from './start-failure.ts'
 
 export type TopologyKeeper = {
   current(): Topology
+  /** How long ago a look at what is stored began, of which the last one that succeeded is meant. */
+  lookedMsAgo(): number
+  /** None was stored when this process began: no other has acted on one. */
+  readonly isFirst: boolean
+  /** Adopts what is stored, if it is newer; begins after the call. */
+  look(): Promise<void>
   /**
    * Stores it and adopts it if it is newer and may follow; where each has something that the other has not, the next version is made,
    * which has both. Answers why it may not follow; nothing then became of it.
@@ -49,7 +56,8 @@ const offerSql = `
   insert into runtime.topology as kept (version, made_by, topology) values ($1, $2, $3)
   on conflict (one_row) do update set version = excluded.version, made_by = excluded.made_by,
     topology = excluded.topology, changed_at = clock_timestamp()
-  where (kept.version, kept.made_by, kept.topology) < (excluded.version, excluded.made_by, excluded.topology)`
+  where (kept.version, kept.made_by, kept.topology) < (excluded.version, excluded.made_by, excluded.topology)
+  returning xmax = 0 as inserted`
 const changeSql = `
   update runtime.topology set version = $1, made_by = $2, topology = $3, changed_at = clock_timestamp()
   where (version, made_by, topology) = ($4, $5, $6) returning version`
@@ -57,6 +65,8 @@ const changeSql = `
 export async function keepTopology(options: KeepTopologyOptions): Promise<TopologyKeeper> {
   const { cell, database, atStart, whyNotEmptied, rules, onError } = options
   const listeners = new Set<(topology: Topology) => void>()
+  let isFirst = false
+  let lookedAtMs = performance.now()
   let current = await begin()
 
   async function begin(): Promise<Topology> {
@@ -67,8 +77,10 @@ export async function keepTopology(options: KeepTopologyOptions): Promise<Topolo
         'topology_refused',
         `There is no cell ${cell} in the topology: its data is another cell’s.`,
       )
-    await store(database, found)
-    return (await readTopology(database)) ?? found // another process may have known better
+    const [stored] = await store(database, found)
+    const known = (await readTopology(database)) ?? found // another process may have known better
+    isFirst = stored?.inserted === true && !isNewer(known, found)
+    return known
   }
 
   function adopt(topology: Topology): void {
@@ -79,9 +91,11 @@ export async function keepTopology(options: KeepTopologyOptions): Promise<Topolo
 
   /** A database that was set back is told what this process knows. */
   async function agree(): Promise<void> {
+    const startedMs = performance.now()
     const stored = await readTopology(database)
     if (!stored || isNewer(current, stored)) await store(database, current)
     else adopt(stored)
+    lookedAtMs = Math.max(lookedAtMs, startedMs)
   }
 
   async function change(before: Topology, next: Topology): Promise<boolean> {
@@ -115,9 +129,13 @@ export async function keepTopology(options: KeepTopologyOptions): Promise<Topolo
     return []
   }
 
+  const latest = keepLatest(agree)
   const watching = every(limits.topologyPollMs, agree, onError)
   return {
     current: () => current,
+    lookedMsAgo: () => performance.now() - lookedAtMs,
+    isFirst,
+    look: () => latest.result({ fresh: true }),
     offer: follow,
     change,
     onChange(listener) {
@@ -129,7 +147,7 @@ export async function keepTopology(options: KeepTopologyOptions): Promise<Topolo
 }
 
 const store = (database: Pick<Database, 'transaction'>, topology: Topology) =>
-  database.transaction((session) => session.run(offerSql, paramsOf(topology)))
+  database.transaction((session) => session.run<{ inserted: boolean }>(offerSql, paramsOf(topology)))
 
 /** As it was checked when it was stored; whether http was allowed then is not asked again. Undefined where no cell has begun yet. */
 export async function readTopology(database: Pick<Database, 'query'>): Promise<Topology | undefined> {

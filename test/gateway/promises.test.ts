@@ -49,8 +49,10 @@ describe('a cell that is made', () => {
     await eventually(async () => (await place()).json.code === 'standby_unreachable', 10_000)
     servers.thaw()
     await eventually(async () => (await place()).status === 201, 20_000)
-    const [again] = await eu1().database.query<{ durability: string }>('select durability from runtime.standing')
-    expect(again!.durability).toBe('geo')
+    await eventually(async () => {
+      const [again] = await eu1().database.query<{ durability: string }>('select durability from runtime.standing')
+      return again!.durability === 'geo'
+    }, 20_000)
   })
 })
 

@@ -283,7 +283,7 @@ function standingOf({ durable, write, world, name, clock }: Ground): Standing {
     },
     isWell: () => true,
     look: async () => {},
-    promise: async () => {},
+    promise: async () => true,
     async thawed(signal) {
       while (durable.frozen && !signal.aborted) await clock.sleep(limits.standingLookMs, signal)
     },
