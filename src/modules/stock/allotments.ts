@@ -73,7 +73,7 @@ type Want = {
 type None = { untilMs: number; isCertain: boolean }
 
 /** Asked for again and again, with growing pauses: what nobody has may never come. */
-type Owed = { shopId: ShopId; debt: Lack & { wanted: number }; askAtMs: number; pauseMs: number }
+type Owed = { shopId: ShopId; debts: readonly Lack[]; asked: number; askAtMs: number; pauseMs: number }
 
 const checkAsk = Compile(AskMessage)
 const checkAnswer = Compile(AskAnswer)
@@ -237,11 +237,10 @@ export function createAllotments(options: AllotmentOptions) {
     demand.saw(rows)
     const { shopId, sku } = first
     const key = skuKey(shopId, sku)
-    const debt = debtOf(rows)
-    const known = owed.get(key)
-    if (!debt) owed.delete(key)
-    else if (known?.debt.need !== debt.need) owed.set(key, { askAtMs: 0, pauseMs: limits.owedEveryMs, shopId, debt })
-    else known.debt = debt
+    const debts = debtsOf(rows)
+    if (debts.length === 0) owed.delete(key)
+    else if (JSON.stringify(owed.get(key)?.debts) !== JSON.stringify(debts))
+      owed.set(key, { shopId, debts, asked: 0, askAtMs: 0, pauseMs: limits.owedEveryMs })
     if (first.tracking === 'none' || wants.has(key) || isQuiet(none, key) || isQuiet(noneSpare, key)) return
     const [available, rate] = [demand.availableOf(shopId, sku), demand.rateOf(shopId, sku)]
     if (available * 1_000 > rate * limits.askMsMax) return // far from low, however far the others are
@@ -255,12 +254,14 @@ export function createAllotments(options: AllotmentOptions) {
     const due = [...owed]
       .filter(([key, { askAtMs }]) => askAtMs <= now && !wants.has(key))
       .slice(0, limits.owedAtOnceMax)
-    for (const [, one] of due) {
-      one.pauseMs = Math.min(limits.owedPauseMsMax, one.pauseMs * 2)
-      one.askAtMs = now + one.pauseMs
-    }
-    const byShop = Map.groupBy(due, ([, { shopId }]) => shopId)
-    for (const [shopId, ofShop] of byShop) askLater(shopId, ...ofShop.map(([, { debt }]) => debt))
+    const lacks = due.map(([, one]) => {
+      const lack = one.debts[one.asked++ % one.debts.length]!
+      const isLast = one.asked % one.debts.length === 0 // a SKU has one ask at a time, and one place an ask
+      if (isLast) one.pauseMs = Math.min(limits.owedPauseMsMax, one.pauseMs * 2)
+      one.askAtMs = now + (isLast ? one.pauseMs : limits.owedEveryMs)
+      return { shopId: one.shopId, lack: { ...lack, wanted: 0 } }
+    })
+    for (const [shopId, of] of Map.groupBy(lacks, (one) => one.shopId)) askLater(shopId, ...of.map(({ lack }) => lack))
   }
 
   /** One message for all of them. */
@@ -314,11 +315,11 @@ export function createAllotments(options: AllotmentOptions) {
 }
 
 /** Goods that a count did not find have to come from their place; what was sold beyond what is there, from anywhere. */
-function debtOf(rows: readonly StockRow[]): (Lack & { wanted: number }) | undefined {
-  const row = rows.find(({ missing }) => missing > 0)
-  if (row) return { sku: row.sku, need: row.missing, location: row.location, wanted: 0 }
+function debtsOf(rows: readonly StockRow[]): Lack[] {
+  const missing = rows.filter((row) => row.missing > 0)
+  if (missing.length > 0) return missing.map((row) => ({ sku: row.sku, need: row.missing, location: row.location }))
   const need = shortOf(rows)
-  return need > 0 ? { sku: rows[0]!.sku, need, wanted: 0 } : undefined
+  return need > 0 ? [{ sku: rows[0]!.sku, need }] : []
 }
 
 const answerOf = (

@@ -1,6 +1,6 @@
 // Runs one seed of many cells: builds the world, lets clients buy in all of them while messages are lost and cells cut off and
 // killed, and then heals everything, since what is under way has to settle and a wanted last unit to be sold.
-import type { CellName } from '../../../src/base/ids.ts'
+import type { CellName, Sku } from '../../../src/base/ids.ts'
 import { limits } from '../../../src/base/limits.ts'
 import { type Prng, prng } from '../../../src/base/prng.ts'
 import type { Command } from '../../../src/modules/orders/types.ts'
@@ -27,6 +27,7 @@ const workMsMax = 120_000
 const patienceMs = 6_000
 /** Keys that were taken elsewhere, each tried again at its home. */
 const retriedMax = 20
+const givenBackMax = 50
 const downMsMin = 15_000
 const backMsMax = 60_000
 /** Of one cell. */
@@ -284,7 +285,6 @@ async function callCell({ auditor }: Run, cell: CellNode, request: CellRequest):
 async function settle(run: Run, random: Prng): Promise<number> {
   const { scheduler, auditor, plan, network } = run
   const nodes = liveIn(run)
-  plan.sessionLost = 0 // a giver that lost the answer to its COMMIT does not know that it has given, and a buyer may be refused
   let steps = await scheduler.run(scheduler.now() + 10_000)
   // Who asked in vain before units became free asks again after a pause.
   for (let waitedMs = 0; waitedMs < 2 * limits.owedPauseMsMax; waitedMs += 5_000)
@@ -308,12 +308,25 @@ async function settle(run: Run, random: Prng): Promise<number> {
     }
     auditor.checkOwed(sku)
     if (auditor.isShort(sku)) continue // it may be short for good
-    const left = [...auditor.sumsOf(sku).available.values()].reduce((sum, units) => sum + units, 0)
-    const taker = random.pick(nodes)
-    if (left > 0) steps += await expectReply(run, taker, orderOf(sku, left, 'none'), 'accepted', 'ends')
-    steps += await expectReply(run, random.pick(nodes), orderOf(sku, 1, 'none'), 'refused', 'P1')
+    steps += await sellOut(run, sku, random)
   }
   return steps
+}
+
+/** To the last unit and no further; what a hold or an order whose time is over gives back meanwhile is sold too. */
+async function sellOut(run: Run, sku: Sku, random: Prng): Promise<number> {
+  const { auditor } = run
+  const nodes = liveIn(run)
+  const left = () => [...auditor.sumsOf(sku).available.values()].reduce((sum, units) => sum + units, 0)
+  let steps = 0
+  if (left() > 0) steps += await expectReply(run, random.pick(nodes), orderOf(sku, left(), 'none'), 'accepted', 'ends')
+  for (let more = 0; more < givenBackMax; more++) {
+    const cell = random.pick(nodes)
+    const probe = await ask(run, cell, probeOf(run, cell, orderOf(sku, 1, 'none')))
+    steps += probe.steps
+    if (probe.reply?.kind === 'refused') return steps
+  }
+  throw new Violation('P1', `${sku} is never sold out`)
 }
 
 async function expectReply(
@@ -323,8 +336,12 @@ async function expectReply(
   kind: Reply['kind'],
   promise: Violation['promise'],
 ): Promise<number> {
-  const key = `probe-${run.scheduler.now()}-${cell.name}`
-  return expectAnswer(run, cell, { command, hash: key, key, home: cell.name }, kind, promise)
+  return expectAnswer(run, cell, probeOf(run, cell, command), kind, promise)
+}
+
+function probeOf({ scheduler }: Run, cell: CellNode, command: Command): CellRequest {
+  const key = `probe-${scheduler.now()}-${cell.name}`
+  return { command, hash: key, key, home: cell.name }
 }
 
 async function expectAnswer(
@@ -334,6 +351,14 @@ async function expectAnswer(
   kind: Reply['kind'],
   promise: Violation['promise'],
 ): Promise<number> {
+  const { reply: got, steps } = await ask(run, cell, request)
+  if (got?.kind !== kind)
+    throw new Violation(promise, `at the end ${cell.name} answered ${JSON.stringify(got)} where it should be ${kind}`)
+  return steps
+}
+
+/** Null: no answer within 5 s. */
+async function ask(run: Run, cell: CellNode, request: CellRequest): Promise<{ reply: Reply | null; steps: number }> {
   const { scheduler } = run
   const until = scheduler.now() + 5_000
   let reply: Reply | null = null
@@ -342,8 +367,5 @@ async function expectAnswer(
     reply = one
   })
   while (reply === null && scheduler.now() < until) steps += await scheduler.run(scheduler.now() + 20)
-  const got = reply as Reply | null
-  if (got?.kind !== kind)
-    throw new Violation(promise, `at the end ${cell.name} answered ${JSON.stringify(got)} where it should be ${kind}`)
-  return steps
+  return { reply, steps }
 }
