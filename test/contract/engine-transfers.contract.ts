@@ -18,7 +18,15 @@ import type { EngineBench } from './engine-bench.ts'
 import { adjust, type Hands, policy, sku } from './engine-hands.ts'
 
 const [eu1, us1, ap1] = ['eu1', 'us1', 'ap1'] as CellName[] as [CellName, CellName, CellName]
-const nothingAsked: Ask = { need: 0, wanted: 0, rate: 0, available: 0, location: null, evenIfGrouped: false }
+const nothingAsked: Ask = {
+  need: 0,
+  wanted: 0,
+  rate: 0,
+  available: 0,
+  location: null,
+  evenIfGrouped: false,
+  isKnown: true,
+}
 const atRest: Stand = { rate: 0, safety: 0, isElder: false }
 
 const send = (of: string, ask: Partial<Ask>, own: Partial<Stand> = {}, to = us1): SendUnits => ({

@@ -20,7 +20,16 @@ afterAll(() => talking.stop())
 const us1In = async (cell: HttpCell) =>
   (await cell.call('GET', '/v1/cells')).json.data.find((one: { name: string }) => one.name === 'us1')
 const given = async (need: number): Promise<number> => {
-  const ask = { sku: 'LATE', need, wanted: 0, rate: 0, available: 0, location: null, even_if_grouped: false }
+  const ask = {
+    sku: 'LATE',
+    need,
+    wanted: 0,
+    rate: 0,
+    available: 0,
+    location: null,
+    even_if_grouped: false,
+    is_known: true,
+  }
   const body = { shop_id: 1, first_asked_at: Date.now(), asks: [ask] }
   return (await talking.say('us1', 'eu1', 'ask', body)).json.answers[0].given
 }

@@ -203,7 +203,7 @@ const inCells: Omit<Mutant, 'world'>[] = [
   {
     name: 'what is sold out lives where it was sold',
     guard: 'no group lives in two cells',
-    edits: [edit(transfers, ' && availableOf(rows) > 0)', ')')],
+    edits: [edit(transfers, 'availableOf(rows) > 0 || !ask.isKnown', 'true')],
   },
   {
     name: 'answers leave before the standby has what they tell',

@@ -88,10 +88,13 @@ const goodsIn = (errors: readonly FieldProblem[]): Lack[] =>
 
 function lacksIn(errors: readonly FieldProblem[]): Lack[] {
   const lacks = new Map<string, Lack>()
-  for (const { sku, requested, available } of errors) {
+  for (const { sku, code, requested, available } of errors) {
     const had = Number(available ?? 0)
     if (typeof sku === 'string')
-      lacks.set(sku, { sku: sku as Sku, need: Math.max(1, Number(requested ?? 1) - had), had })
+      lacks.set(sku, {
+        ...{ sku: sku as Sku, need: Math.max(1, Number(requested ?? 1) - had), had },
+        isUnknown: code === 'sku_not_found',
+      })
   }
   return [...lacks.values()]
 }

@@ -39,7 +39,7 @@ export type AllotmentOptions = {
 }
 
 /** `need` units of a SKU, of which there are `had`, are missing for something; of one place, if it has to be goods that lie there. */
-export type Lack = { sku: Sku; need: number; had?: number; location?: LocationCode }
+export type Lack = { sku: Sku; need: number; had?: number; isUnknown?: boolean; location?: LocationCode }
 /**
  * Whether any have come, so that it may be tried again; the cells where units are that stay with their group; and whether every
  * other cell has answered.
@@ -57,6 +57,8 @@ type Want = {
   wanted: number
   location: LocationCode | null
   evenIfGrouped: boolean
+  /** Nothing of the SKU was ever here. */
+  isUnknown: boolean
   firstAskedAt: Instant
   /** What was here when somebody was refused, or else when it began. */
   had: number
@@ -92,10 +94,10 @@ export function createAllotments(options: AllotmentOptions) {
   function open(shopId: ShopId, lack: Lack & { wanted: number; evenIfGrouped: boolean }): Want {
     const key = skuKey(shopId, lack.sku)
     const { promise, resolve } = Promise.withResolvers<void>()
-    const { sku, need, wanted, evenIfGrouped, location = null } = lack
+    const { sku, need, wanted, evenIfGrouped, isUnknown = false, location = null } = lack
     const found = { got: 0, wasKept: false, isUnheard: false, livesIn: null, ended: promise }
     const want: Want = {
-      ...{ shopId, sku, key, need, wanted, location, evenIfGrouped, firstAskedAt: clock.now() },
+      ...{ shopId, sku, key, need, wanted, location, evenIfGrouped, isUnknown, firstAskedAt: clock.now() },
       had: lack.had ?? demand.availableOf(shopId, sku),
       ...found,
       end() {
@@ -192,9 +194,10 @@ export function createAllotments(options: AllotmentOptions) {
 
   async function askOne(peer: CellName, shopId: ShopId, own: readonly Want[]): Promise<void> {
     const firstAskedAt = Math.min(...own.map((want) => want.firstAskedAt))
-    const asks = own.map(({ sku, need, got, wanted, location, evenIfGrouped }) => ({
+    const asks = own.map(({ sku, need, got, wanted, location, evenIfGrouped, isUnknown }) => ({
       ...{ sku, need: Math.max(0, need - got), wanted, rate: demand.rateOf(shopId, sku) },
       ...{ available: Math.max(0, demand.availableOf(shopId, sku)), location, even_if_grouped: evenIfGrouped },
+      is_known: !isUnknown,
     }))
     const body = { shop_id: shopId, first_asked_at: firstAskedAt, asks }
     const deadlineMs = Math.min(limits.askMsMax, limits.askMsMin + 4 * peers.rttMs(peer))
@@ -283,14 +286,14 @@ export function createAllotments(options: AllotmentOptions) {
     const shopId = body.shop_id as ShopId
     const theirs = { firstAskedAt: instant(body.first_asked_at), cell: from }
     const answers = await Promise.all(
-      body.asks.map(async ({ sku: text, even_if_grouped: evenIfGrouped, location, ...ask }) => {
+      body.asks.map(async ({ sku: text, even_if_grouped: evenIfGrouped, is_known: isKnown, location, ...ask }) => {
         const sku = text as Sku
         demand.heard(from, shopId, sku, { rate: ask.rate, left: ask.available })
         const own = wants.get(skuKey(shopId, sku))
         const isElder = own !== undefined && own.need > 0 && isElderWant({ ...own, cell }, theirs)
         const rate = demand.rateOf(shopId, sku)
         const stand = { rate, safety: Math.ceil((rate * refillMs()) / 1_000), isElder }
-        const asked = { ...ask, location: location as LocationCode | null, evenIfGrouped }
+        const asked = { ...ask, location: location as LocationCode | null, evenIfGrouped, isKnown }
         const sent = await options.send({ kind: 'send_units', shopId, sku, to: from, ask: asked, own: stand })
         if (ask.need > 0) rememberNone(noneSpare, skuKey(shopId, sku), true) // what somebody waits for is not asked back for later
         return answerOf(sent, { rate, kept: isElder })

@@ -25,8 +25,9 @@ export function decideSendUnits(state: StockState, command: SendUnits): Outcome<
   const { to, ask, own } = command
   const { rows, policy, nothing } = partHere(state, command)
   if (!rows) return accepted(nothing)
-  // What is sold out lives nowhere: two cells that name each other would send its buyers to and fro.
-  if (policy && policy.group !== null && !ask.evenIfGrouped && availableOf(rows) > 0)
+  // Two cells that have both sold of it do not name each other, which would send buyers of what is sold out to and fro.
+  const livesHere = availableOf(rows) > 0 || !ask.isKnown
+  if (policy && policy.group !== null && !ask.evenIfGrouped && livesHere)
     return accepted({ ...nothing, livesHere: true })
   // Goods of a place are for what was sold or counted, wherever that was; nothing else goes where it must not be sold.
   const isSoldThere = ask.location !== null || isSoldIn(policy, to)

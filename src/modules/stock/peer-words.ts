@@ -21,6 +21,7 @@ export const AskMessage = closed({
       available: Units,
       location: Type.Union([Code, Type.Null()]),
       even_if_grouped: Type.Boolean(),
+      is_known: Type.Boolean(),
     }),
     { minItems: 1, maxItems: limits.orderLinesMax },
   ),

@@ -113,6 +113,8 @@ export type Ask = {
   location: LocationCode | null
   /** Units of a group may go too: somebody orders over groups of several cells. */
   evenIfGrouped: boolean
+  /** Whoever asks has some of the SKU, or had. */
+  isKnown: boolean
 }
 
 /** The giver's side of it. */

@@ -206,7 +206,7 @@ test('a cell that leaves is sent nothing that was meant for it before', () => {
       shares: shares.slice(1),
       isLeaving: true,
     })
-    const ask = { need: 1, wanted: 0, rate: 0, available: 0, location: null, evenIfGrouped: false }
+    const ask = { need: 1, wanted: 0, rate: 0, available: 0, location: null, evenIfGrouped: false, isKnown: true }
     const own = { rate: 0, safety: 0, isElder: false }
     decideSendUnits(state, { kind: 'send_units', shopId, sku: 'A' as Sku, to: us1, ask, own })
     return [...state.transfers.values()].flat().reduce((sum, { sentUnits }) => sum + sentUnits, 0)

@@ -20,7 +20,7 @@ const rates = fc
   .array(rate, { minLength: 1, maxLength: 4 })
   .map((all) => all.map((one, at) => ({ cell: cells[at]!, rate: one })))
 const ask = (more: Partial<Ask>): Ask => ({
-  ...{ need: 0, wanted: 0, rate: 0, available: 0, location: null, evenIfGrouped: false },
+  ...{ need: 0, wanted: 0, rate: 0, available: 0, location: null, evenIfGrouped: false, isKnown: true },
   ...more,
 })
 const stand = (more: Partial<Stand> = {}): Stand => ({ rate: 0, safety: 0, isElder: false, ...more })
