@@ -19,7 +19,7 @@ import { type BenchServer, startServer, startServerOn } from './server.ts'
 import { skuOf, skusSpread } from './shapes.ts'
 
 const roundTripMs = 40
-const connectionsUsual = 1_024
+const connectionsUsual = 512
 /** Of what the local cell can do. */
 const moderateShare = 0.25
 const buyersPerSecond = 50
