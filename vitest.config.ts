@@ -17,7 +17,7 @@ const severalCells = [
 export default defineConfig({
   test: {
     globalSetup: ['test/support/postgres-server.ts'],
-    setupFiles: ['test/support/postgres-cleanup.ts'],
+    setupFiles: ['test/support/property-seed.ts', 'test/support/postgres-cleanup.ts'],
     pool: 'forks',
     maxWorkers: 2,
     testTimeout: 30_000,

@@ -283,7 +283,7 @@ export const limits = {
   postgresLogBytesMax: 16 * 1024 * 1024,
 
   // Requests that belong to another cell
-  hopsMax: 2,
+  hopsMax: 3, // to a key's owner, to the cell that the key names, to one that takes new orders
   forwardConnectMsMax: 2_000,
   forwardReadMsMax: 5_000, // nothing moved for so long before the answer began
   forwardWriteMsMax: 12_000, // commandDeadlineMs, and some

@@ -169,6 +169,7 @@ export function createCellNode(world: CellsWorld, name: CellName, random: Prng) 
     },
     /** Nothing comes to its standby. */
     stall: (ms: number): void => standby?.stall(ms),
+    isStandbyStalled: (): boolean => standby?.flushed() === null,
     /** The region is lost, with all that is nowhere else. False when nothing is. */
     lose(isFromBackup: boolean): boolean {
       const found = isFromBackup ? backup && copyOf(backup, createDatabase) : standby?.promote()

@@ -154,10 +154,11 @@ async function live(run: Run, random: Prng): Promise<number> {
       throw new Violation('ends', 'a cell that was lost never sells again, or one that drains never leaves')
     steps += await scheduler.run(scheduler.now() + 1_000)
   }
-  return steps
+  return steps + (await scheduler.run(scheduler.now() + 1_000)) // a standby that is heard again opens its gate
 }
 
-const isAway = (cell: CellNode): boolean => !cell.process().isUp || cell.durable.frozen !== undefined
+const isAway = (cell: CellNode): boolean =>
+  !cell.process().isUp || cell.durable.frozen !== undefined || cell.isStandbyStalled()
 
 /** A cell is cut off, dies, or has its clock set, now and then. */
 async function trouble(run: Run, cell: CellNode, random: Prng, isHealed: () => boolean): Promise<void> {
