@@ -13,6 +13,7 @@ import type { PeerRoutesOptions } from './gateway/peers.ts'
 import { duplicateHandler, engineForOthers, standingHandler } from './modules/orders/from-others.ts'
 import { withGathering } from './modules/orders/gathering.ts'
 import { betweenBatches } from './modules/orders/key-tables.ts'
+import { openLeftKeys } from './modules/orders/left-keys.ts'
 import { createOrderReader } from './modules/orders/reads.ts'
 import type { Commands } from './modules/orders/service.ts'
 import { shopReplicas } from './modules/shops/replica.ts'
@@ -80,6 +81,9 @@ export type Others = {
   stop(): Promise<void>
 }
 
+const sumsHandler = ({ told, cells: { topology }, database }: OthersOptions) =>
+  transferSumsHandler({ told, topology, betweenBatches: (work) => betweenBatches(database, work) })
+
 /** Whether a peer is up is told where it turns, and not wherever somebody finds out. */
 const isOutOfReach = (error: unknown): boolean => error instanceof PeerUnreachable || error instanceof PeerRefused
 
@@ -105,6 +109,7 @@ export function startOthers(options: OthersOptions): Others {
     send: engine.send,
     receive: async (command) => (await engine.receive(command)).units,
   })
+  const leftKeys = openLeftKeys({ ...options, peers, rememberKey: engine.rememberKey, isOutOfReach })
   const otherCells = openOtherCells({ cell, database, told, peers, receive: engine.receive, clock })
   const comparing = createComparing({ database, told, peers, ...engine })
   const comparisons = startComparisons({ comparing, peers, standing, log, onError })
@@ -118,13 +123,11 @@ export function startOthers(options: OthersOptions): Others {
     ['ask', allotments.answerAsk],
     ['levels', (_, body) => otherCells.answerLevels(body)],
     ['credit', otherCells.answerCredit],
-    [
-      'transfer-sums',
-      transferSumsHandler({ told, topology, betweenBatches: (work) => betweenBatches(database, work) }),
-    ],
+    ['transfer-sums', sumsHandler(options)],
     ['totals', comparing.answerTotals],
     ['standing', standingHandler(createOrderReader(told))],
     ['duplicate', duplicateHandler(cell, engine, peers)],
+    ['leave-keys', leftKeys.answer],
   ])
 
   const following = followOthers({ ...options, topology, onError, peers, kinds, ages, engine })
@@ -150,6 +153,7 @@ export function startOthers(options: OthersOptions): Others {
     several: {
       ...{ otherCells, sharesOf },
       firstCell: () => firstCell(topology.current()),
+      takeKey: leftKeys.takeKey,
       isAlone: () => peers.others().length === 0,
       isCell: (name) => stateOf(name as CellName) !== 'removed',
     },

@@ -55,6 +55,7 @@ export const limits = {
   deliverWaitMs: 500, // an adjustment is answered when the others have their part, or after that
   creditTotalsMax: 20_000,
   keysRememberedAtOnce: 100, // of those that other cells have taken: buyers wait in the same queue
+  keysLeftAtOnce: 100, // likewise, of those that another cell is about to decide
   meetingRoundsMax: 3, // of two orders of one key: two do, unless what a home tells is older than what it knows
   owedEveryMs: 1_000,
   owedPauseMsMax: 60_000,
@@ -245,6 +246,7 @@ export const limits = {
   // Keys: three generations of four days, so that a key is kept 8 to 12 days and looked up in three tables and two young ones
   keyGenerations: 3,
   keyGenerationMs: 4 * 24 * 60 * 60 * 1000,
+  homeMovedMsMax: 12 * 24 * 60 * 60 * 1000, // as long as a key is kept, the earlier homes of a location are asked whether they know it
   youngKeysBytesMax: 64 * 1024 * 1024, // about 700,000 keys, whose index fits in memory
   carriedKeysMax: 5_000, // a statement
   carryPauseShare: 3, // of the time that each such statement took: a quarter of a session's time

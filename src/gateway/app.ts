@@ -134,7 +134,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   const elsewhere = forwarding?.elsewhere ?? null
   app.setErrorHandler((error, request, reply) =>
     error instanceof LivesElsewhere && elsewhere
-      ? elsewhere.forwardJson(request, reply, error.cell, request.body)
+      ? elsewhere.forwardJson(request, reply, { cell: error.cell, isPlacedThere: true }, request.body)
       : sendFailure(error, request, reply, failure),
   )
   const ordersShared = { ...shared, providers, waiting, assess, readOrder, elsewhere }

@@ -213,8 +213,8 @@ export function createForwarding(options: ForwardingOptions): Forwarding {
         const names = nameInKey(key)
         return isAlone || names === self ? undefined : { names }
       },
-      forwardJson: (request, reply, cell, body) =>
-        forward(request, reply, cell, { json: JSON.stringify(body), isPlacedThere: true }),
+      forwardJson: (request, reply, { cell, isPlacedThere }, body) =>
+        forward(request, reply, cell, { json: JSON.stringify(body), isPlacedThere }),
       async homeOfLine(request, { key, holdId }) {
         const { hops, isPlacedHere } = request
         const withHold = holdId === undefined ? undefined : homeOfOrder(holdId, key, view())

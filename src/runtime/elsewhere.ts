@@ -14,7 +14,7 @@ export type Elsewhere = {
   /** What the others are told of a key that names no cell, or another: it may be taken there too. Undefined where they need not be. */
   sharing(key: string): { names: CellName | null } | undefined
   /** Sends the request on with the body that was read, and answers what that cell answers. */
-  forwardJson(request: FastifyRequest, reply: FastifyReply, cell: CellName, body: unknown): Promise<void>
+  forwardJson(request: FastifyRequest, reply: FastifyReply, home: LineHome, body: unknown): Promise<void>
   /** Likewise for an order that is a line of a bulk request. */
   homeOfLine(
     request: FastifyRequest,

@@ -200,7 +200,7 @@ export function engineContract(storeName: string, open: () => Promise<EngineBenc
             {
               kind: 'remember_key',
               shopId: there.shopId,
-              orderId: there.orderId,
+              resultId: there.orderId,
               takenBy: 'e2u1' as CellName, // digits may stand anywhere in a name
             },
             key,

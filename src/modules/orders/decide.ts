@@ -236,6 +236,7 @@ function newIdOf(command: Command): Uuid | null {
 function resultIdOf(command: Command): Uuid | null {
   const made = newIdOf(command)
   if (made !== null) return made
+  if (command.kind === 'remember_key') return command.resultId
   if ('orderId' in command) return command.orderId
   return 'holdId' in command ? command.holdId : null
 }

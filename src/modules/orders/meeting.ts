@@ -57,8 +57,8 @@ async function rememberKeys(options: MeetingOptions, takenBy: CellName, keys: re
   for (let at = 0; at < keys.length; at += limits.keysRememberedAtOnce) {
     const remembered = keys
       .slice(at, at + limits.keysRememberedAtOnce)
-      .map(({ shopId, hash, request, id: orderId }) => {
-        return options.rememberKey({ kind: 'remember_key', shopId, orderId, takenBy }, { hash, request })
+      .map(({ shopId, hash, request, id: resultId }) => {
+        return options.rememberKey({ kind: 'remember_key', shopId, resultId, takenBy }, { hash, request })
       })
     await Promise.all(remembered)
   }

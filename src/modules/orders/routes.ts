@@ -115,7 +115,7 @@ function placeRoute(app: FastifyInstance, options: OrderRoutesOptions): void {
       const home = elsewhere && holdId !== undefined ? elsewhere.homeOfOrder(request, holdId) : undefined
       if (home) {
         if (typeof home !== 'string') return sendRefused(reply, home)
-        return elsewhere!.forwardJson(request, reply, home, request.body)
+        return elsewhere!.forwardJson(request, reply, { cell: home, isPlacedThere: true }, request.body)
       }
       const at = now()
       const command = placeOrderOf(request.body, placing(options, principal, at))
@@ -130,7 +130,8 @@ function placeRoute(app: FastifyInstance, options: OrderRoutesOptions): void {
         if (!outcome.ok) return sendRefused(reply, outcome)
         const { value } = outcome
         const taker = takerOf(value)
-        if (taker && elsewhere) return await elsewhere.forwardJson(request, reply, taker, request.body)
+        if (taker && elsewhere)
+          return await elsewhere.forwardJson(request, reply, { cell: taker, isPlacedThere: true }, request.body)
         if (outcome.replayed) reply.header('idempotent-replayed', 'true')
         const placed = value.kind === 'order' ? value.order : await orderOf(options, principal.shopId, value)
         if (watch) reply.header('preference-applied', `wait=${watch.seconds}`)

@@ -210,8 +210,8 @@ export type ExpireDue = { kind: 'expire_due'; limit: number }
 
 export type Command = StockCommand | PlaceOrder | LifeCommand | RememberKey | ExpireDue
 
-/** Said with a key that names this cell, under which another has made the order: a retry is answered from there. */
-export type RememberKey = { kind: 'remember_key'; shopId: ShopId; orderId: Uuid; takenBy: CellName }
+/** Said with a key that another cell has taken, or is about to: a retry is answered from there. Null: what it makes has no id. */
+export type RememberKey = { kind: 'remember_key'; shopId: ShopId; resultId: Uuid | null; takenBy: CellName }
 
 /** SHA-256 prefixes as 32 hex characters: of (visitor, key), and of (method, path, canonical body). */
 export type IdempotencyKey = { hash: string; request: string }

@@ -3,15 +3,15 @@
 import type { CellName, LocationCode, ShopId, Sku } from '../../base/ids.ts'
 import { type Refused, refused } from '../../base/result.ts'
 import type { Instant } from '../../base/time.ts'
-import type { Elsewhere } from '../../runtime/elsewhere.ts'
+import type { Elsewhere, LineHome } from '../../runtime/elsewhere.ts'
 import type { Database } from '../../runtime/pg.ts'
 import type { Commands } from '../orders/service.ts'
-import type { CommandOutcome, Submission } from '../orders/types.ts'
+import type { CommandOutcome, IdempotencyKey, Submission } from '../orders/types.ts'
 import type { Allotments } from './allotments.ts'
 import { isFactual } from './decide-adjust.ts'
 import { adjustedAnswer, ownPart, unitsElsewhereAt } from './level-answers.ts'
 import type { OtherCells } from './other-cells.ts'
-import { readLevels, readLocations } from './reads.ts'
+import { type LocationHome, readHomes, readLevels } from './reads.ts'
 import type { Adjustment, AdjustStock, CellLevel } from './types.ts'
 
 /** What stock's routes need where there are other cells; a lone cell has none of it. */
@@ -24,6 +24,14 @@ export type SeveralCells = {
   /** There is no other cell now: nobody is asked, told or read. */
   isAlone(): boolean
   firstCell(): CellName
+  /**
+   * The cell that is to decide the key, as it may have done already; undefined: this one, to which every other has left it. Refuses
+   * `cell_unreachable`.
+   */
+  takeKey(
+    keyed: IdempotencyKey & { shopId: ShopId },
+    others: readonly CellName[],
+  ): Promise<CellName | Refused | undefined>
 }
 
 /** Null where there is nobody else. */
@@ -31,20 +39,29 @@ const othersOf = ({ several }: Pick<Options, 'several'>): SeveralCells | null =>
 
 type Options = { cell: CellName; database: Pick<Database, 'query'>; now(): Instant; several: SeveralCells | null }
 
-/** The cell in which adjustments are decided; undefined: here. Refuses `locations_of_several_cells`. */
-export async function homeOfAdjustments(
+/**
+ * Where adjustments are decided: at the home of their locations, or where their key was decided while that was the home of one. A peer
+ * that has placed them here knows that it is here. Undefined: here. Refuses `locations_of_several_cells`, `cell_unreachable`.
+ */
+export async function cellOfAdjustments(
   options: Options,
-  shopId: ShopId,
-  command: AdjustStock,
-): Promise<CellName | Refused | undefined> {
+  { shopId, adjustments }: AdjustStock,
+  { key, isPlacedHere }: { key: IdempotencyKey; isPlacedHere: boolean },
+): Promise<LineHome | Refused | undefined> {
   const { cell, database } = options
   const several = othersOf(options)
   if (!several) return undefined
   const homes = await homesOf(database, shopId)
-  const named = new Set(command.adjustments.map(({ location }) => standingHome(several, homes.get(location) ?? cell)))
-  if (named.size > 1) return refused('locations_of_several_cells')
-  const [home] = named
-  return home === cell ? undefined : home
+  const places = [...new Set(adjustments.map(({ location }) => location))].flatMap((code) => homes.get(code) ?? [])
+  const named = new Set(places.map((place) => standingHome(several, place.cell)))
+  const [home = cell] = named
+  if (named.size < 2 && home !== cell && !isPlacedHere) return { cell: home, isPlacedThere: false }
+  const earlier = places.flatMap((place) => place.earlier.map((one) => standingHome(several, one)))
+  const others = new Set(isPlacedHere || earlier.length > 0 ? [...named, ...earlier] : [])
+  others.delete(cell)
+  const taker = others.size === 0 ? undefined : await several.takeKey({ ...key, shopId }, [...others])
+  if (typeof taker === 'string') return { cell: taker, isPlacedThere: true }
+  return taker ?? (named.size > 1 && !isPlacedHere ? refused('locations_of_several_cells') : undefined)
 }
 
 /** Of what had its home in a cell that has left, the first cell is the home: one for everybody. */
@@ -56,15 +73,17 @@ export async function homeOfPolicies(options: Options, shopId: ShopId): Promise<
   const { cell, database } = options
   const several = othersOf(options)
   if (!several) return undefined
-  const named = (await homesOf(database, shopId)).get('main' as LocationCode)
-  const home = named && standingHome(several, named)
+  const main = (await homesOf(database, shopId)).get('main' as LocationCode)
+  const home = main && standingHome(several, main.cell)
   return home === cell ? undefined : home
 }
 
-async function homesOf(database: Pick<Database, 'query'>, shopId: ShopId): Promise<Map<LocationCode, CellName>> {
-  const locations = await readLocations(database, shopId)
-  return new Map(locations.map(({ code, cell }) => [code, cell as CellName]))
-}
+const homesOf = async (database: Pick<Database, 'query'>, shopId: ShopId): Promise<Map<LocationCode, LocationHome>> =>
+  new Map((await readHomes(database, shopId)).map((home) => [home.code, home]))
+
+/** The cell that answers for an accepted key, which it has taken or was left. */
+export const takerOfAdjustments = ({ value }: Extract<CommandOutcome, { ok: true }>): LineHome | undefined =>
+  value.kind === 'earlier' && value.takenBy !== null ? { cell: value.takenBy, isPlacedThere: true } : undefined
 
 type Deciding = Options & { commands: Pick<Commands, 'submit'> }
 

@@ -5,7 +5,7 @@ import type { Json } from '../../base/json.ts'
 import { compileBody, readJson, schemaRefusal } from '../../runtime/http.ts'
 import { documentedLines } from '../../runtime/http-document.ts'
 import { acceptLines, problemLine, sendLines } from '../../runtime/http-lines.ts'
-import { adjust, answerToAdjustment, homeOfAdjustments } from './adjusting.ts'
+import { adjust, answerToAdjustment, cellOfAdjustments, takerOfAdjustments } from './adjusting.ts'
 import type { StockRoutesOptions } from './routes.ts'
 import * as schemas from './schemas.ts'
 import { adjustStockOf } from './service.ts'
@@ -55,16 +55,14 @@ async function adjustLine(
   if ('code' in key) return problemLine(key)
   const asked = adjustStockOf(shopId, body.adjustments, now())
   if ('code' in asked) return problemLine(asked)
-  const home = await homeOfAdjustments(options, shopId, asked)
-  if (typeof home === 'string')
-    return several!.elsewhere.forwardLine(
-      request,
-      { cell: home, isPlacedThere: true },
-      { key: keyText!, body, path: '/v1/stock/adjustments' },
-    )
-  if (home) return problemLine(home)
+  const line = { key: keyText!, body, path: '/v1/stock/adjustments' } as const
+  const there = await cellOfAdjustments(options, asked, { key, isPlacedHere: false })
+  if (there && 'ok' in there) return problemLine(there)
+  if (there) return several!.elsewhere.forwardLine(request, there, line)
   const outcome = await adjust(options, asked, (command) => submissionOf(command, key, now()))
   if (!outcome.ok) return problemLine(outcome)
+  const taker = takerOfAdjustments(outcome)
+  if (taker && several) return several.elsewhere.forwardLine(request, taker, line)
   const answer = await answerToAdjustment(options, asked, outcome)
   return `{"status":200,${outcome.replayed ? '"replayed":true,' : ''}${answer.slice(1)}`
 }

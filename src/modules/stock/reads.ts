@@ -87,13 +87,27 @@ const locationOf = ({ shop_id, ...location }: LocationRecord): Location => ({ sh
 export const readLocations = async (database: Reader, shopId: ShopId): Promise<Location[]> =>
   (await database.query<LocationRecord>(readLocationsSql, [shopId])).map(locationOf)
 
+const movedLately = "l.moved_at > clock_timestamp() - $2 * interval '1 millisecond'"
+const homesSql = `
+  select l.code, l.cell, to_json(case when ${movedLately} then l.earlier else '{}' end) as earlier
+  from stock.locations l where l.shop_id = $1`
+
+export type LocationHome = { code: LocationCode; cell: CellName; earlier: CellName[] }
+
+/** With the cells that were their homes, for as long as a key may be known there. */
+export const readHomes = (database: Reader, shopId: ShopId): Promise<LocationHome[]> =>
+  database.query<LocationHome>(homesSql, [shopId, limits.homeMovedMsMax])
+
 const writeLocationSql = `
   insert into stock.locations as l (shop_id, code, name, cell, priority, address, lat, lon, written_by)
-  values ($1, $2, $3, $4, $5, $6::json, $7, $8, $9)
+  values ($1, $3, $4, $5, $6, $7::json, $8, $9, $10)
   on conflict (shop_id, code) do update set name = excluded.name, cell = excluded.cell, priority = excluded.priority,
     address = excluded.address, lat = excluded.lat, lon = excluded.lon, version = l.version + 1,
-    written_by = excluded.written_by
-  where $10::integer is null or l.version = $10
+    written_by = excluded.written_by,
+    earlier = case when l.cell = excluded.cell then l.earlier
+      else case when ${movedLately} then array_remove(l.earlier, l.cell) else '{}' end || l.cell end,
+    moved_at = case when l.cell = excluded.cell then l.moved_at else clock_timestamp() end
+  where $11::integer is null or l.version = $11
   returning ${locationColumns}, ${locationRow}`
 const addLocationSql = `
   insert into stock.locations as l (shop_id, code, name, cell, written_by) values ($1, $2, $3, $4, $4)
@@ -107,7 +121,7 @@ export async function writeLocation(
 ): Promise<Location | undefined> {
   const { shopId, code, name, cell, priority, address, lat, lon } = location
   const addressText = address && JSON.stringify(address)
-  const params = [shopId, code, name, cell, priority, addressText, lat, lon, by, ifVersion]
+  const params = [shopId, limits.homeMovedMsMax, code, name, cell, priority, addressText, lat, lon, by, ifVersion]
   return database.transaction(async (session) => {
     const [written] = await session.run<LocationRecord & { row: ReplicaRow }>(writeLocationSql, params)
     if (!written) return undefined

@@ -9,17 +9,18 @@ import { lockRows, ownPolicies } from './store.ts'
 
 // `row` in answers of the statements that write, and in pages.
 export const locationRow = `json_build_object('shop_id', l.shop_id, 'code', l.code, 'name', l.name, 'cell', l.cell,
-  'priority', l.priority, 'address', l.address, 'lat', l.lat, 'lon', l.lon, 'version', l.version,
-  'written_by', l.written_by) as row`
+  'priority', l.priority, 'address', l.address, 'lat', l.lat, 'lon', l.lon, 'earlier', l.earlier,
+  'moved_at', l.moved_at, 'version', l.version, 'written_by', l.written_by) as row`
 const locationsPageSql = `
   select ${locationRow} from stock.locations l where (l.shop_id, l.code) > ($1, $2) order by l.shop_id, l.code limit $3`
 const applyLocationsSql = `
-  insert into stock.locations as l (shop_id, code, name, cell, priority, address, lat, lon, version, written_by)
-  select shop_id, code, name, cell, priority, address, lat, lon, version, written_by
+  insert into stock.locations as l
+    (shop_id, code, name, cell, priority, address, lat, lon, earlier, moved_at, version, written_by)
+  select shop_id, code, name, cell, priority, address, lat, lon, coalesce(earlier, '{}'), moved_at, version, written_by
   from json_populate_recordset(null::stock.locations, $1) order by shop_id, code
   on conflict (shop_id, code) do update set name = excluded.name, cell = excluded.cell, priority = excluded.priority,
-    address = excluded.address, lat = excluded.lat, lon = excluded.lon, version = excluded.version,
-    written_by = excluded.written_by
+    address = excluded.address, lat = excluded.lat, lon = excluded.lon, earlier = excluded.earlier,
+    moved_at = excluded.moved_at, version = excluded.version, written_by = excluded.written_by
   where (l.version, l.written_by) < (excluded.version, excluded.written_by)`
 
 const policiesPageSql = `

@@ -25,10 +25,11 @@ import type { Guard } from '../shops/types.ts'
 import {
   adjust,
   answerToAdjustment,
-  homeOfAdjustments,
+  cellOfAdjustments,
   homeOfPolicies,
   levelsOf,
   type SeveralCells,
+  takerOfAdjustments,
 } from './adjusting.ts'
 import { levelAnswer } from './level-answers.ts'
 import { readHold, readLocations, readPolicy, writeLocation } from './reads.ts'
@@ -92,11 +93,14 @@ function adjustmentRoute(app: FastifyInstance, options: StockRoutesOptions): voi
       if ('code' in key) return sendRefused(reply, key)
       const asked = adjustStockOf(principal.shopId, body.adjustments, now())
       if ('code' in asked) return sendRefused(reply, asked)
-      const home = await homeOfAdjustments(options, principal.shopId, asked)
-      if (typeof home === 'string') return several!.elsewhere.forwardJson(request, reply, home, body)
-      if (home) return sendRefused(reply, home)
+      const { isPlacedHere } = request
+      const there = await cellOfAdjustments(options, asked, { key, isPlacedHere })
+      if (there && 'ok' in there) return sendRefused(reply, there)
+      if (there) return several!.elsewhere.forwardJson(request, reply, there, body)
       const outcome = await adjust(options, asked, (command) => submissionOf(command, key, now()))
       if (!outcome.ok) return sendRefused(reply, outcome)
+      const taker = takerOfAdjustments(outcome)
+      if (taker && several) return several.elsewhere.forwardJson(request, reply, taker, body)
       if (outcome.replayed) reply.header('idempotent-replayed', 'true')
       return sendJson(reply, 200, await answerToAdjustment(options, asked, outcome))
     },
@@ -169,7 +173,8 @@ function policyRoutes(app: FastifyInstance, options: StockRoutesOptions): void {
       const ifVersion = ifMatchOf(request)
       if (ifVersion === undefined) return sendRefused(reply, refused('precondition_failed'))
       const home = await homeOfPolicies(options, principal.shopId)
-      if (home !== undefined) return several!.elsewhere.forwardJson(request, reply, home, body)
+      if (home !== undefined)
+        return several!.elsewhere.forwardJson(request, reply, { cell: home, isPlacedThere: false }, body)
       const command = setPolicyOf(principal.shopId, params.sku, body, ifVersion)
       const outcome = await commands.submit(submissionOf(command, null, now()))
       if (!outcome.ok) return sendRefused(reply, outcome)
@@ -222,7 +227,8 @@ function policiesRoute(app: FastifyInstance, options: StockRoutesOptions): void 
       const repeated = body.policies.findIndex(({ sku }) => skus.size === skus.add(sku).size)
       if (repeated >= 0) return sendRefused(reply, refusedField('invalid_body', `/policies/${repeated}/sku`))
       const home = await homeOfPolicies(options, principal.shopId)
-      if (home !== undefined) return several!.elsewhere.forwardJson(request, reply, home, body)
+      if (home !== undefined)
+        return several!.elsewhere.forwardJson(request, reply, { cell: home, isPlacedThere: false }, body)
       const outcomes = await Promise.all(
         body.policies.map(({ sku, ...policy }) =>
           commands.submit(submissionOf(setPolicyOf(principal.shopId, sku as Sku, policy, null), null, now())),

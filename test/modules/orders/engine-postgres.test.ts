@@ -383,7 +383,7 @@ describe('keys in generations', () => {
     const engine = engineOf()
     const key = newKey()
     const order = placeOrder({ [sku()]: 1 })
-    const remembered = { kind: 'remember_key', shopId: order.shopId, orderId: order.orderId } as const
+    const remembered = { kind: 'remember_key', shopId: order.shopId, resultId: order.orderId } as const
     await engine.run(submission({ ...remembered, takenBy: 'us1' as CellName }, key))
     await carryKeysOver(database, systemClock, everything)
     expect(await keysIn('orders.keys_young_0', 'orders.keys_young_1')).toBe(0)
