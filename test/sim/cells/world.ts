@@ -290,6 +290,7 @@ async function settle(run: Run, random: Prng): Promise<number> {
   // Who asked in vain before units became free asks again after a pause.
   for (let waitedMs = 0; waitedMs < 2 * limits.owedPauseMsMax; waitedMs += 5_000)
     if (skusOf(plan).some(auditor.isKept)) steps += await scheduler.run(scheduler.now() + 5_000)
+  skusOf(plan).forEach(auditor.checkOwed)
   auditor.haveMet()
   for (const request of auditor.takenElsewhere().slice(0, retriedMax)) {
     const home = nodes.find(({ name }) => name === request.home)
@@ -307,7 +308,6 @@ async function settle(run: Run, random: Prng): Promise<number> {
       network.mend(owner.name)
       steps += await scheduler.run(scheduler.now() + 2_000) // the others hear of it again
     }
-    auditor.checkOwed(sku)
     if (auditor.isShort(sku)) continue // it may be short for good
     steps += await sellOut(run, sku, random)
   }
