@@ -3,6 +3,7 @@ import { edit, type Mutant } from './mutant.ts'
 
 const transfers = 'src/modules/stock/decide-transfers.ts'
 const meeting = 'src/modules/orders/meeting.ts'
+const leftKeys = 'src/modules/orders/left-keys.ts'
 const transferred = 'src/modules/stock/transferred.ts'
 const comparing = 'src/modules/stock/comparing.ts'
 const batches = 'src/cell-batches.ts'
@@ -141,6 +142,34 @@ const inCells: Omit<Mutant, 'world'>[] = [
     name: 'a key that was taken elsewhere is met with as if it were taken here',
     guard: 'only own orders are met with',
     edits: [edit(meeting, ' || own.takenBy !== null) continue', ') continue')],
+  },
+  {
+    name: 'a new home decides keys that the earlier home has decided',
+    guard: 'an earlier home is asked whether it knows the key',
+    edits: [edit(leftKeys, 'taker !== null && !left.has(taker)', 'false')],
+  },
+  {
+    name: 'an earlier home decides keys that it has left',
+    guard: 'what is left is written down',
+    edits: [
+      edit(
+        leftKeys,
+        "await rememberKey({ kind: 'remember_key', shopId, resultId: null, takenBy: from }, { hash, request })",
+        '',
+      ),
+      edit(
+        leftKeys,
+        "const { takenBy } = present(await findKey(shopId, hash), 'a key that was remembered')",
+        'const { takenBy } = (await findKey(shopId, hash)) ?? { takenBy: from }',
+      ),
+    ],
+  },
+  {
+    name: 'a new home decides while an earlier one does not say',
+    guard: 'every earlier home has said so',
+    edits: [
+      edit(leftKeys, "return { ...refused('cell_unreachable', detail), mayHaveHappened: true }", 'return undefined'),
+    ],
   },
   {
     name: 'units that a count did not find are sold on',

@@ -5,6 +5,7 @@ import * as comparisons from '../../src/cell-comparing.ts'
 import * as engine from '../../src/modules/orders/engine.ts'
 import * as memory from '../../src/modules/orders/engine-memory.ts'
 import * as gathering from '../../src/modules/orders/gathering.ts'
+import * as leftKeys from '../../src/modules/orders/left-keys.ts'
 import * as meeting from '../../src/modules/orders/meeting.ts'
 import * as database from '../../src/modules/orders/memory-database.ts'
 import * as money from '../../src/modules/orders/money.ts'
@@ -56,6 +57,7 @@ export const systemUnderTest = {
   receiptsIn: transferred.receiptsIn,
   withGathering: gathering.withGathering,
   LivesElsewhere: gathering.LivesElsewhere,
+  openLeftKeys: leftKeys.openLeftKeys,
   meetOrders: meeting.meetOrders,
   settlePair: meeting.settlePair,
   standingOf: money.standingOf,
@@ -80,6 +82,7 @@ export async function systemFrom(folder: string, query: string): Promise<System>
     load('src/modules/orders/engine-memory.ts'),
     load('src/modules/orders/memory-database.ts'),
     load('src/modules/orders/gathering.ts'),
+    load('src/modules/orders/left-keys.ts'),
     load('src/modules/orders/meeting.ts'),
     load('src/modules/orders/money.ts'),
     load('src/modules/stock/allotments.ts'),

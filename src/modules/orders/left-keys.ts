@@ -38,17 +38,18 @@ type Options = {
   peers: Pick<UnitPeers, 'call'>
   rememberKey(command: RememberKey, key: IdempotencyKey): Promise<void>
   isOutOfReach(error: unknown): boolean
-  /** The simulator's is in memory. */
+  /** The simulator's are in memory, and one by one. */
+  together?: typeof gather
   findKey?: (shopId: ShopId, hash: string) => Promise<Pick<KeyRow, 'takenBy'> | undefined>
 }
 
 export function openLeftKeys({ cell, database, peers, rememberKey, isOutOfReach, ...more }: Options) {
-  const { findKey = (shopId: ShopId, hash: string) => findKeyIn(database, shopId, hash) } = more
+  const { together = gather, findKey = (shopId: ShopId, hash: string) => findKeyIn(database, shopId, hash) } = more
   const asking = new Map<CellName, Ask>()
 
   /** Keys of one moment are one message. */
   const askOf = (of: CellName): Ask =>
-    gather(limits.keysLeftAtOnce, async (all: readonly Keyed[]) => {
+    together(limits.keysLeftAtOnce, async (all: readonly Keyed[]) => {
       const keys = all.map(({ shopId, hash, request }) => ({ shop_id: shopId, hash, request }))
       const answer = await peers.call(of, 'leave-keys', { keys }, { deadlineMs: limits.askMsMax })
       if (!checkAnswer.Check(answer) || answer.takers.length !== all.length)

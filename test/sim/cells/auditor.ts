@@ -6,7 +6,7 @@ import type { Order } from '../../../src/modules/orders/types.ts'
 import type { StockRow, Transfer } from '../../../src/modules/stock/types.ts'
 import { Violation } from '../violation.ts'
 import type { Durable } from './durable.ts'
-import type { CellNode, CellRequest, Reply } from './node.ts'
+import { type CellNode, type CellRequest, type Reply, shopId } from './node.ts'
 
 /** `received` by the cell that booked it. */
 type Book = { received: Map<CellName, number>; allowance: number; hasFacts: boolean }
@@ -44,10 +44,10 @@ export function createCellsAuditor(
   const [paid, paidWhenGone] = [new Set<string>(), new Set<string>()]
   const givenUpAt = new Map<Uuid, number>()
   let haveMet = false
-  const everAcknowledged = new Set<Uuid>()
   /** Orders that are gone since their cell was set back, and keys of orders whose end is forgotten. */
   const forgotten = new Map<Uuid, 'safe' | 'unsafe'>()
-  const unsettledKeys = new Set<string>()
+  const carriedOutIn = new Map<string, CellName>() // by the key of what makes nothing with an id, such as an adjustment
+  const [everAcknowledged, unsettledKeys] = [new Set<Uuid>(), new Set<string>()]
   let failure: Violation | null = null
 
   function watch<A extends unknown[]>(judge: (...args: A) => void): (...args: A) => void {
@@ -74,6 +74,12 @@ export function createCellsAuditor(
         throw new Violation('P1', `${cell} sells while it is frozen`)
       watchPaid(type, data)
       if (type === 'stock.adjusted' || type === 'stock.policy_set') book(cell, type, data)
+    }
+    for (const { hash, resultId, takenBy } of commit.keys) {
+      if (resultId !== null || takenBy !== null) continue
+      const other = carriedOutIn.get(hash) ?? cell
+      if (other !== cell) throw new Violation('P3', `what has the key ${hash} is carried out by ${other} and ${cell}`)
+      carriedOutIn.set(hash, cell)
     }
     const placed = new Set(commit.events.flatMap(({ type, subject }) => (type === 'order.placed' ? [subject] : [])))
     for (const order of commit.orders) {
@@ -263,6 +269,8 @@ export function createCellsAuditor(
       }
     }
     for (const [key, { id }] of acknowledged) if (forgotten.has(id)) acknowledged.delete(key)
+    for (const key of carriedOutIn.keys())
+      if (carriedOutIn.get(key) === name && !cell.database.tables.keys.has(`${shopId} ${key}`)) carriedOutIn.delete(key)
     // What two cells that were set back have both forgotten, one may have sold and the other have again.
     const isWithAnother = cells().some((other) => other !== cell && other.durable.frozen)
     const isPolicies = before.database.tables.events.some(({ type }) => type === 'stock.policy_set')

@@ -19,6 +19,7 @@ import {
   frozenFor,
   type Standby,
 } from './durable.ts'
+import type { Homes } from './homes.ts'
 import type { Members } from './members.ts'
 import { type CellsPlan, groupedSkus } from './plan.ts'
 import { startProcess } from './process.ts'
@@ -44,6 +45,7 @@ export type CellsWorld = {
   network: WideArea
   cellAt(name: CellName): CellNode
   members: Members
+  homes: Homes
   /** Calls for each other cell, those that are there and those that will be. */
   whenKnown(name: CellName, work: (peer: CellName) => void): void
   committed(cell: CellName, commit: MemoryCommit): void

@@ -56,6 +56,8 @@ export type CellsPlan = {
   receipts: number
   losses: number
   policies: number
+  /** Odds per second that a location gets another home. */
+  moves: number
 }
 
 /** Most worlds have a bit of everything; a third are small, and about one thing, so that a guard that is gone is missed soon. */
@@ -110,10 +112,14 @@ const aboutKeys = (random: Prng) => ({
   ...{ cuts: 0.5, late: 0.2, latencyMsMax: random.pick([20, 150]) },
 })
 
+/** What is sent again comes to another cell, which knows another home. */
+const movingHomes = { moves: 1, wanders: 1, unanswered: 0.5, receipts: 0.5 }
+
 /** Some of what is counted on is not there. */
 const aboutCounts = (random: Prng) => ({
   ...{ opening: random.between(3, 12), losses: 0.4, receipts: 0.1, policies: 0, cancels: 0.3, holds: 0.2 },
   ...{ namedKeys: 1, wanders: 0, payers: 0, cuts: random.pick([0, 0.3]), locations: random.between(1, 2) },
+  ...(random.chance(0.5) ? movingHomes : {}),
 })
 
 const ofWhat = { keys: aboutKeys, counts: aboutCounts, members: aboutMembers, groups: aboutGroups }
@@ -159,6 +165,7 @@ function anyPlan(random: Prng): CellsPlan {
     receipts: odds(0.5, 0.2),
     losses: odds(0.7, 0.2),
     policies: odds(0.7, 0.2),
+    moves: 0,
   }
 }
 

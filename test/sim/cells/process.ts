@@ -17,6 +17,7 @@ import type { Gate } from '../../../src/runtime/gate.ts'
 import type { Database } from '../../../src/runtime/pg.ts'
 import type { Session } from '../../../src/runtime/pg-session.ts'
 import type { Standing } from '../../../src/runtime/standing.ts'
+import { placingOf } from './adjusting.ts'
 import type { Change, Durable } from './durable.ts'
 import { type CellRequest, type CellsWorld, type Process, type Reply, shopId } from './node.ts'
 import { type Part, type Place, partOf, withParts } from './parts.ts'
@@ -143,7 +144,10 @@ function startParts(ground: Ground) {
   const comparing = system.createComparing({ database: sql, told, peers, ...engine })
   const meeting = meetingOf(ground, peers, engine)
   const gathering = system.withGathering(batches, allotments, clock.now)
-  const handle = handlerOf(ground, peers, (command, key) => gathering(submissionOf(command, key)).then(whileUp))
+  const placing = placingOf(ground, peers, engine)
+  const handle = handlerOf(ground, { peers, placing }, (command, key) =>
+    gathering(submissionOf(command, key)).then(whileUp),
+  )
   const log = { info() {} }
   const { sharesOf } = allotments
   // They read it in this cell's log.
@@ -186,6 +190,8 @@ function startParts(ground: Ground) {
         return (await handle(of.request, of.hops)) as unknown as Json
       case 'duplicate':
         return system.settlePair(meeting, { shopId: of.shop, own: of.id, from, id: of.other })
+      case 'leave-keys':
+        return asTold(await placing.answer(from, body))
       case 'standing':
         return asTold(system.standingOf(tables.orders.get(of.id)))
       case 'part':
@@ -405,14 +411,19 @@ const asLogEvent = (event: LoggedEvent): LogEvent => ({
 /** A request of a client, or of another cell that sends it on. */
 function handlerOf(
   { world: { system, members }, name, durable, takesNew, clock, random, isNotNow }: Ground,
-  peers: SimPeers,
+  { peers, placing }: { peers: SimPeers; placing: ReturnType<typeof placingOf> },
   gather: (command: Command, key: IdempotencyKey) => Promise<CommandOutcome>,
 ) {
   const { stateOf } = members
 
-  async function forward(to: CellName, request: CellRequest, hops: number): Promise<Reply> {
-    if (hops >= 2) return { kind: 'unavailable' }
-    const sent: CellRequest = to === request.home ? request : { ...request, isPlacedHere: true }
+  async function forward(
+    to: CellName,
+    request: CellRequest,
+    hops: number,
+    isPlaced = to !== request.home,
+  ): Promise<Reply> {
+    if (hops >= limits.hopsMax) return { kind: 'unavailable' }
+    const sent: CellRequest = isPlaced ? { ...request, isPlacedHere: true } : request
     try {
       const body = { request: sent, hops: hops + 1 } as unknown as Json
       return (await peers.call(to, 'forward', body, { deadlineMs: 5_000 })) as unknown as Reply
@@ -435,17 +446,20 @@ function handlerOf(
     )
 
   return async function handle(request: CellRequest, hops: number): Promise<Reply> {
-    const there = homeOf(request)
-    if (there !== name) return forward(there, request, hops)
+    const isAdjustment = request.command.kind === 'adjust_stock'
+    const there = isAdjustment ? placing.homeOf(request) : homeOf(request)
+    if (there !== name) return forward(there, request, hops, isAdjustment ? false : undefined)
     const command = withShares(name, peers, withIds(name, request, clock.now(), random))
     const key = { hash: request.key, request: request.hash }
     try {
+      const elsewhere = isAdjustment ? await placing.takerOf(request) : undefined
+      if (elsewhere) return await forward(elsewhere, request, hops, true)
       const first = await gather(command, key)
       const again = isForWant(first) ? await withParts(command, durable.database, askParts) : undefined
       const outcome = again ? await gather(again, key) : first
       if (!outcome.ok) return { kind: 'refused', code: outcome.code }
       const { value } = outcome
-      if (value.kind === 'earlier' && value.takenBy !== null) return forward(value.takenBy, request, hops)
+      if (value.kind === 'earlier' && value.takenBy !== null) return forward(value.takenBy, request, hops, true)
       const id = value.kind === 'order' ? value.order.id : value.kind === 'earlier' ? value.resultId : null
       return { kind: 'accepted', id, cell: name }
     } catch (error) {

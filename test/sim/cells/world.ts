@@ -9,8 +9,9 @@ import type { System } from '../system.ts'
 import { Violation } from '../violation.ts'
 import { createCellsAuditor } from './auditor.ts'
 import { changeMembers, liveIn } from './comings.ts'
+import { createHomes, type Homes } from './homes.ts'
 import { createMembers, type Members } from './members.ts'
-import { type CellNode, type CellRequest, type CellsWorld, createCellNode, type Reply } from './node.ts'
+import { type CellNode, type CellRequest, type CellsWorld, createCellNode, locationsOf, type Reply } from './node.ts'
 import { createPayers } from './payers.ts'
 import { type CellsPlan, groupedSkus, makeCellsPlan } from './plan.ts'
 import { createWideArea, type WideArea } from './wide-area.ts'
@@ -28,6 +29,8 @@ const patienceMs = 6_000
 /** Keys that were taken elsewhere, each tried again at its home. */
 const retriedMax = 20
 const givenBackMax = 50
+/** Of its own, so that worlds in which no home is moved stay as they are. */
+const homesSeed = 0x40e5
 const downMsMin = 15_000
 const backMsMax = 60_000
 /** Of one cell. */
@@ -50,10 +53,11 @@ export async function runCellsSeed(system: System, seed: number, trace?: (line: 
   const joining = Array.from({ length: plan.joins }, (_, at) => cellNameOf(plan.cells + at))
   const network = createWideArea(scheduler, random.fork(), plan, [...names, ...joining])
   const members = createMembers(names, () => scheduler.now(), random.fork())
+  const homes = createHomes(locationsOf(plan), names, { now: scheduler.now, random: prng(seed + homesSeed) })
   const ever = [...names]
   const known: { name: CellName; work(peer: CellName): void }[] = []
   const world: CellsWorld = {
-    ...{ system, scheduler, plan, network, members, trace: say },
+    ...{ system, scheduler, plan, network, members, homes, trace: say },
     cellAt: (name) => nodes.find((node) => node.name === name)!,
     whenKnown(name, work) {
       known.push({ name, work })
@@ -84,7 +88,7 @@ export async function runCellsSeed(system: System, seed: number, trace?: (line: 
     accepted++
     if (command.kind === 'place_order' && id !== null) placed.push({ id, cell })
   }
-  const run: Run = { scheduler, plan, network, members, nodes, joining, join, auditor, say, work, onAccepted }
+  const run: Run = { scheduler, plan, network, members, homes, nodes, joining, join, auditor, say, work, onAccepted }
   let steps = 0
   try {
     steps = await live(run, random)
@@ -106,6 +110,7 @@ export type Run = {
   plan: CellsPlan
   network: WideArea
   members: Members
+  homes: Homes
   nodes: readonly CellNode[]
   /** Names of cells that come later, and how one comes. */
   joining: readonly CellName[]
@@ -135,6 +140,7 @@ async function live(run: Run, random: Prng): Promise<number> {
     void closings(run, cell, random.fork(), () => isHealed)
   }
   nodes.forEach(begin)
+  if (plan.moves > 0) void moveHomes(run, () => isHealed)
   const changes = changeMembers(run, random.fork(), begin)
   for (let until = scheduler.now() + 100; running > 0; until += 100) {
     if (until > workMsMax * 3) throw new Violation('ends', 'the clients never came to an end')
@@ -199,6 +205,16 @@ async function closings(
     cell.close(true)
     await scheduler.sleep(random.next() * plan.cutMsMax)
     cell.close(false)
+  }
+}
+
+/** A location gets another home now and then. */
+async function moveHomes({ scheduler, plan, homes, say }: Run, isHealed: () => boolean): Promise<void> {
+  while (!isHealed()) {
+    await scheduler.sleep(1_000 * homes.random.next())
+    if (isHealed() || !homes.random.chance(plan.moves / 2)) continue
+    const { code, home } = homes.move()
+    say(() => `the home of ${code} is ${home} now`)
   }
 }
 
