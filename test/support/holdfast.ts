@@ -120,3 +120,11 @@ function commandLine(pid: number): string {
     return ''
   }
 }
+
+export const lives = async (url: string): Promise<boolean> =>
+  (await fetch(`${url}/healthz`).catch(() => undefined))?.ok === true
+
+export async function interrupted(server: Running): Promise<Ended> {
+  server.interrupt()
+  return server.ended
+}
