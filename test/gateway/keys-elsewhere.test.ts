@@ -71,6 +71,24 @@ describe('a key that names a cell which takes nothing new', () => {
     expect((await place(us1, 'TWICE', key)).json).toMatchObject({ status: 422, code: 'idempotency_key_reused' })
   })
 
+  test('and a hold likewise', async () => {
+    const key = newKey('us1')
+    const body = { lines: [{ sku: 'DRAIN', quantity: 1 }], ttl_seconds: 600 }
+    await setState('us1', 'draining')
+    const hold = (cell: HttpCell, more: object = {}) =>
+      cell.call('POST', '/v1/holds', { key, body: { ...body, ...more } })
+    const held = await hold(us1)
+    expect([held.status, held.json.id]).toEqual([201, expect.stringMatching(/^hld_eu1_/)])
+    await eventually(async () => (await keysOf(us1, uuidOf(held.json.id))).length > 0)
+    await setState('us1', 'active')
+    for (const cell of [us1, eu1]) {
+      const again = await hold(cell)
+      expect([again.status, again.json.id]).toEqual([201, held.json.id])
+      expect(again.headers.get('idempotent-replayed')).toBe('true')
+    }
+    expect((await hold(us1, { ttl_seconds: 60 })).json.code).toBe('idempotency_key_reused')
+  })
+
   test('and a line of a bulk request likewise', async () => {
     const key = newKey('us1')
     await setState('us1', 'draining')

@@ -119,7 +119,7 @@ const inCells: Omit<Mutant, 'world'>[] = [
   {
     name: 'a key that another cell has taken is not remembered where it names',
     guard: 'a key is taken once, also by another cell than it names',
-    edits: [edit(meeting, 'theirs.filter(({ names }) => names === options.cell)', 'theirs.filter(() => false)')],
+    edits: [edit(meeting, 'keyed.filter(({ names }) => names === options.cell)', 'keyed.filter(() => false)')],
   },
   {
     name: 'what another cell has made is looked for in this one',

@@ -21,7 +21,7 @@ import {
 } from '../stock/decide.ts'
 import { decideAdjustStock, decideSetPolicy } from '../stock/decide-adjust.ts'
 import { decideHandOver, decideReceiveUnits, decideRememberSent, decideSendUnits } from '../stock/decide-transfers.ts'
-import type { Allocation, Hold, RequestedLine } from '../stock/types.ts'
+import type { Allocation, Hold, PlaceHold, RequestedLine } from '../stock/types.ts'
 import {
   type BatchState,
   changeLife,
@@ -126,7 +126,7 @@ function decideCommand(state: BatchState, command: Exclude<Command, ExpireDue>):
     case 'remember_key':
       return accepted({ kind: 'key_remembered' }) // with its key, if that is not known yet
     case 'place_hold':
-      return valued(decidePlaceHold(state, command), (hold) => ({ kind: 'hold', hold }))
+      return valued(placeHold(state, command), (hold) => ({ kind: 'hold', hold }))
     case 'extend_hold':
       return valued(decideExtendHold(state, command), (hold) => ({ kind: 'hold', hold }))
     case 'release_hold':
@@ -277,7 +277,7 @@ function decidePlaceOrder(state: BatchState, command: PlaceOrder): Outcome<Order
     lines: order.lines.map(({ sku, quantity }) => ({ sku, quantity })),
     ...(order.exchangeOf ? { exchange_of: toWireId('ord', state.cell, order.exchangeOf.orderId) } : {}),
   })
-  if (command.sharedKey) keyedEvent(state, order, command.sharedKey)
+  keyedEvent(state, { kind: 'order', id: order.id }, command)
   const { terms, review } = command
   const timing = order.provider === 'none' ? undefined : timingToKeep(terms)
   if (review !== null || terms.captureRule !== 'now' || timing) {
@@ -290,12 +290,24 @@ function decidePlaceOrder(state: BatchState, command: PlaceOrder): Outcome<Order
   return accepted(order)
 }
 
+function placeHold(state: BatchState, command: PlaceHold): Outcome<Hold> {
+  const outcome = decidePlaceHold(state, command)
+  if (outcome.ok) keyedEvent(state, { kind: 'hold', id: outcome.value.id }, command)
+  return outcome
+}
+
 /** For the other cells only, which may have taken the key too; of no shop, so that nobody is shown it. */
-function keyedEvent(state: BatchState, { shopId, id }: Order, { hash, request, names }: SharedKey): void {
-  const orderId = toWireId('ord', state.cell, id)
-  const data = { shop_id: shopId, order_id: orderId, key_hash: hash, request_hash: request, names }
-  const subject = `key:${orderId}`
-  state.events.push({ shopId: noShop, subject, subjectVersion: 1, type: 'order.keyed', data, moves: [] })
+function keyedEvent(
+  state: BatchState,
+  { kind, id }: { kind: 'order' | 'hold'; id: Uuid },
+  { shopId, sharedKey }: { shopId: ShopId; sharedKey?: SharedKey },
+): void {
+  if (!sharedKey) return
+  const { hash, request, names } = sharedKey
+  const wireId = toWireId(kind === 'order' ? 'ord' : 'hld', state.cell, id)
+  const data = { shop_id: shopId, [`${kind}_id`]: wireId, key_hash: hash, request_hash: request, names }
+  const subject = `key:${wireId}`
+  state.events.push({ shopId: noShop, subject, subjectVersion: 1, type: `${kind}.keyed`, data, moves: [] })
 }
 const noShop = 0 as ShopId
 

@@ -22,7 +22,7 @@ import type {
   SendUnits,
   Sent,
 } from '../stock/types.ts'
-import { type MeetingOptions, meetOrders, settlePair } from './meeting.ts'
+import { keyedEvents, type MeetingOptions, meetOrders, settlePair } from './meeting.ts'
 import { standingOf } from './money.ts'
 import type { ReadOrder } from './reads.ts'
 import { type Commands, submissionOf } from './service.ts'
@@ -72,7 +72,7 @@ export function newsConsumer(from: CellName, options: Options): Consumer {
   }
   return {
     name: `news from ${from}`,
-    types: { names: new Set(['stock.transferred', 'order.keyed']), nouns: new Set() },
+    types: { names: new Set(['stock.transferred', ...keyedEvents]), nouns: new Set() },
     isRepeatable: true,
     retryAsideMs: limits.asideRetryMs, // totals are absolute, so that a later one makes an earlier one good
     async ready(events) {

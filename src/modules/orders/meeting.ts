@@ -38,10 +38,11 @@ export const isYounger = (a: { id: Uuid; cell: CellName }, b: { id: Uuid; cell: 
 
 /** Of a peer's events those that tell of a key which this cell may have taken. May be told twice. Rejects when the peer is needed and out of reach. */
 export async function meetOrders(options: MeetingOptions, from: CellName, events: readonly LogEvent[]): Promise<void> {
-  const theirs = events.flatMap((event) => keyedOrder(event) ?? [])
-  if (theirs.length === 0) return
-  const ours = theirs.filter(({ names }) => names === options.cell)
+  const keyed = events.flatMap((event) => keyedThing(event) ?? [])
+  const ours = keyed.filter(({ names }) => names === options.cell)
   await rememberKeys(options, from, ours)
+  const theirs = keyed.filter(({ isOrder }) => isOrder) // of two holds each runs out by itself
+  if (theirs.length === 0) return
   const found = await options.findKeys(theirs)
   const known = new Map(found.map((row) => [`${row.shopId} ${row.hash}`, row]))
   for (const { shopId, hash, request, id } of theirs) {
@@ -53,7 +54,7 @@ export async function meetOrders(options: MeetingOptions, from: CellName, events
   }
 }
 
-async function rememberKeys(options: MeetingOptions, takenBy: CellName, keys: readonly KeyedOrder[]): Promise<void> {
+async function rememberKeys(options: MeetingOptions, takenBy: CellName, keys: readonly KeyedThing[]): Promise<void> {
   for (let at = 0; at < keys.length; at += limits.keysRememberedAtOnce) {
     const remembered = keys
       .slice(at, at + limits.keysRememberedAtOnce)
@@ -86,12 +87,22 @@ export async function settlePair(home: Home, { shopId, own, from, id }: Pair): P
   return standingOf(order).stands
 }
 
-type KeyedOrder = SharedKey & { shopId: ShopId; id: Uuid }
+type KeyedThing = SharedKey & { shopId: ShopId; id: Uuid; isOrder: boolean }
 
-function keyedOrder(event: LogEvent): KeyedOrder | undefined {
-  if (event.type !== 'order.keyed') return undefined
-  const { shop_id: shopId, order_id, key_hash: hash, request_hash: request, names } = JSON.parse(event.data) as Keyed
-  const id = parseWireId(order_id)
-  return id && { shopId, hash, request, names, id: id.uuid }
+/** What tells of a key, by its type. */
+export const keyedEvents = ['order.keyed', 'hold.keyed']
+
+function keyedThing(event: LogEvent): KeyedThing | undefined {
+  if (!keyedEvents.includes(event.type)) return undefined
+  const { shop_id: shopId, key_hash: hash, request_hash: request, names, ...of } = JSON.parse(event.data) as Keyed
+  const id = parseWireId(of.order_id ?? of.hold_id ?? '')
+  return id && { shopId, hash, request, names, id: id.uuid, isOrder: event.type === 'order.keyed' }
 }
-type Keyed = { shop_id: ShopId; order_id: string; key_hash: string; request_hash: string; names: CellName | null }
+type Keyed = {
+  shop_id: ShopId
+  order_id?: string
+  hold_id?: string
+  key_hash: string
+  request_hash: string
+  names: CellName | null
+}

@@ -82,7 +82,7 @@ const homesOf = async (database: Pick<Database, 'query'>, shopId: ShopId): Promi
   new Map((await readHomes(database, shopId)).map((home) => [home.code, home]))
 
 /** The cell that answers for an accepted key, which it has taken or was left. */
-export const takerOfAdjustments = ({ value }: Extract<CommandOutcome, { ok: true }>): LineHome | undefined =>
+export const takerElsewhere = ({ value }: Extract<CommandOutcome, { ok: true }>): LineHome | undefined =>
   value.kind === 'earlier' && value.takenBy !== null ? { cell: value.takenBy, isPlacedThere: true } : undefined
 
 type Deciding = Options & { commands: Pick<Commands, 'submit'> }

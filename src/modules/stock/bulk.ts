@@ -5,7 +5,7 @@ import type { Json } from '../../base/json.ts'
 import { compileBody, readJson, schemaRefusal } from '../../runtime/http.ts'
 import { documentedLines } from '../../runtime/http-document.ts'
 import { acceptLines, problemLine, sendLines } from '../../runtime/http-lines.ts'
-import { adjust, answerToAdjustment, cellOfAdjustments, takerOfAdjustments } from './adjusting.ts'
+import { adjust, answerToAdjustment, cellOfAdjustments, takerElsewhere } from './adjusting.ts'
 import type { StockRoutesOptions } from './routes.ts'
 import * as schemas from './schemas.ts'
 import { adjustStockOf } from './service.ts'
@@ -61,7 +61,7 @@ async function adjustLine(
   if (there) return several!.elsewhere.forwardLine(request, there, line)
   const outcome = await adjust(options, asked, (command) => submissionOf(command, key, now()))
   if (!outcome.ok) return problemLine(outcome)
-  const taker = takerOfAdjustments(outcome)
+  const taker = takerElsewhere(outcome)
   if (taker && several) return several.elsewhere.forwardLine(request, taker, line)
   const answer = await answerToAdjustment(options, asked, outcome)
   return `{"status":200,${outcome.replayed ? '"replayed":true,' : ''}${answer.slice(1)}`

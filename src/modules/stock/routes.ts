@@ -29,7 +29,7 @@ import {
   homeOfPolicies,
   levelsOf,
   type SeveralCells,
-  takerOfAdjustments,
+  takerElsewhere,
 } from './adjusting.ts'
 import { levelAnswer } from './level-answers.ts'
 import { readHold, readLocations, readPolicy, writeLocation } from './reads.ts'
@@ -99,7 +99,7 @@ function adjustmentRoute(app: FastifyInstance, options: StockRoutesOptions): voi
       if (there) return several!.elsewhere.forwardJson(request, reply, there, body)
       const outcome = await adjust(options, asked, (command) => submissionOf(command, key, now()))
       if (!outcome.ok) return sendRefused(reply, outcome)
-      const taker = takerOfAdjustments(outcome)
+      const taker = takerElsewhere(outcome)
       if (taker && several) return several.elsewhere.forwardJson(request, reply, taker, body)
       if (outcome.replayed) reply.header('idempotent-replayed', 'true')
       return sendJson(reply, 200, await answerToAdjustment(options, asked, outcome))
@@ -291,7 +291,7 @@ function locationRoutes(app: FastifyInstance, { cell, guard, database, several }
 }
 
 function holdRoutes(app: FastifyInstance, options: StockRoutesOptions): void {
-  const { cell, guard, commands, database, now, submissionOf } = options
+  const { cell, guard, commands, database, now, submissionOf, several } = options
 
   const holdIdOf = (text: string): Uuid | undefined => {
     const id = parseWireId(text)
@@ -327,8 +327,12 @@ function holdRoutes(app: FastifyInstance, options: StockRoutesOptions): void {
       if ('code' in key) return sendRefused(reply, key)
       const at = now()
       const command = placeHoldOf(principal.shopId, uuidV7(at, randomIdBytes()), body)
+      const shared = several?.elsewhere.sharing(String(request.headers['idempotency-key']))
+      if (shared?.names) command.sharedKey = { ...key, ...shared }
       const outcome = await commands.submit(submissionOf(command, key, at))
       if (!outcome.ok) return sendRefused(reply, outcome)
+      const taker = takerElsewhere(outcome)
+      if (taker && several) return several.elsewhere.forwardJson(request, reply, taker, body)
       if (outcome.replayed) reply.header('idempotent-replayed', 'true')
       const hold = await holdOf(principal.shopId, outcome)
       reply.header('location', `/v1/holds/${toWireId('hld', cell, hold.id)}`).header('etag', etagOf(hold.version))

@@ -2,6 +2,7 @@
 // Per row: available = onHand + allowance − reserved − committed − missing; a SKU may sell the sum over its rows and never more.
 import type { CellName, LocationCode, ShopId, Sku, Uuid } from '../../base/ids.ts'
 import type { Instant } from '../../base/time.ts'
+import type { SharedKey } from '../orders/types.ts'
 
 export type StockRowId = number & { readonly __brand: 'StockRowId' }
 export type Tracking = 'counted' | 'none'
@@ -92,7 +93,15 @@ export type SetPolicy = {
   policy: Pick<Policy, 'sku' | 'tracking' | 'allowance' | 'regions' | 'group'>
   ifVersion: number | null
 }
-export type PlaceHold = { kind: 'place_hold'; shopId: ShopId; holdId: Uuid; lines: RequestedLine[]; ttlMs: number }
+export type PlaceHold = {
+  kind: 'place_hold'
+  shopId: ShopId
+  holdId: Uuid
+  lines: RequestedLine[]
+  ttlMs: number
+  /** With a key that names another cell: the others are told of it. */
+  sharedKey?: SharedKey
+}
 export type ExtendHold = { kind: 'extend_hold'; shopId: ShopId; holdId: Uuid; ttlMs: number }
 export type ReleaseHold = { kind: 'release_hold'; shopId: ShopId; holdId: Uuid }
 /** All units and allowance of a SKU at a location that one cell ever sent another. */

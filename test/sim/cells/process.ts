@@ -435,7 +435,7 @@ function handlerOf(
   /** Where it is to be carried out, and from there on. */
   function homeOf({ command, key, home, isPlacedHere }: CellRequest): CellName {
     if (home === null || isPlacedHere || stateOf(name, home) === 'removed') return name
-    if (home !== name || takesNew() || command.kind !== 'place_order') return home
+    if (home !== name || takesNew() || (command.kind !== 'place_order' && command.kind !== 'place_hold')) return home
     const known = durable.database.tables.keys.get(`${shopId} ${key}`)
     return known ? (known.takenBy ?? name) : random.pick(peers.others())
   }
@@ -487,5 +487,5 @@ function withIds(name: CellName, { command, key, hash, home }: CellRequest, now:
   const id = uuidV7(now, random.bytes(10)) as Uuid
   const shared = home === name ? {} : { sharedKey: { hash: key, request: hash, names: home } }
   if (command.kind === 'place_order') return { ...command, orderId: id, ...shared }
-  return command.kind === 'place_hold' ? { ...command, holdId: id } : command
+  return command.kind === 'place_hold' ? { ...command, holdId: id, ...(home === null ? {} : shared) } : command
 }
