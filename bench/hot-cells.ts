@@ -1,6 +1,7 @@
 // One SKU that everybody wants, in one cell, in turn with two cells of its region that share it: what an order costs all processes
 // of the cells and their PostgreSQLs must not grow with the number of cells. Keys name their cell, as those of the SDK do, so
-// that an order is taken where it arrives; each side has the same number of buyers, and as much of the machine as it can use.
+// that an order is taken where it arrives. Each cell has the same number of buyers, so that batches are of one size, and as much
+// of the machine as it can use; how two cells do with half of the buyers each, whose batches are smaller, is told beside it.
 import { CommandFailure } from '../src/cli/failure.ts'
 import { systemClock } from '../src/runtime/clock.ts'
 import { type Bench, type BenchContext, grouped } from './bench.ts'
@@ -16,7 +17,7 @@ type Slice = { perSecond: number; cpuUs: number; cpuUsServer: number }
 
 export const hotCells: Bench = {
   diskMib: ({ seconds, rounds }) => 6_144 + seconds * rounds * 100,
-  secondsMax: ({ seconds, rounds }) => 240 + rounds * seconds * 4,
+  secondsMax: ({ seconds, rounds }) => 240 + rounds * seconds * 6,
   async run(context) {
     const { options, say } = context
     const connections = options.connections ?? connectionsUsual
@@ -26,12 +27,16 @@ export const hotCells: Bench = {
       await receiveSpread(servers)
       await loadAll(context, servers, { connections, seconds: warmUpSeconds })
     }
-    const load = (name: string, servers: readonly BenchServer[]) => async (turn: number) => {
-      const slice = await loadAll(context, servers, { connections, seconds: options.seconds })
+    const load = (name: string, servers: readonly BenchServer[], buyers: number) => async (turn: number) => {
+      const slice = await loadAll(context, servers, { connections: buyers, seconds: options.seconds })
       say(`${name}, round ${turn}: ${grouped(slice.perSecond)} orders/s, ${round(slice.cpuUs, 1)} µs an order`)
       return slice
     }
-    const turns = await takeTurns(options.rounds, { two: load('two cells', two), one: load('one cell', one) })
+    const turns = await takeTurns(options.rounds, {
+      two: load('two cells', two, connections),
+      one: load('one cell', one, connections),
+      shared: load('two cells that share the buyers of one', two, connections / 2),
+    })
     const costs = (slices: readonly Slice[]) => slices.map(({ cpuUs }) => cpuUs)
     const told = (name: string, slices: readonly Slice[]) => ({
       [`${name}_cpu_us`]: round(median(costs(slices)), 1),
@@ -40,9 +45,11 @@ export const hotCells: Bench = {
     })
     const fields: Record<string, number> = {
       engine_cpu_us_per_order_ratio: medianRatio(costs(turns.two), costs(turns.one)),
+      shared_buyers_cpu_us_per_order_ratio: medianRatio(costs(turns.shared), costs(turns.one)),
       ...told('two_cells', turns.two),
+      ...told('shared_buyers', turns.shared),
       ...told('one_cell', turns.one),
-      connections,
+      connections_per_cell: connections,
     }
     const row = (name: string, key: string) => [name, grouped(fields[`${key}_per_s`]!), String(fields[`${key}_cpu_us`])]
     return {
@@ -52,7 +59,11 @@ export const hotCells: Bench = {
           { head: 'one SKU in' },
           ...['orders/s', 'CPU µs an order'].map((head) => ({ head, align: 'right' as const })),
         ],
-        rows: [row('one cell', 'one_cell'), row('two cells', 'two_cells')],
+        rows: [
+          row('one cell', 'one_cell'),
+          row('two cells', 'two_cells'),
+          row('two cells that share the buyers of one', 'shared_buyers'),
+        ],
       },
       generator: `${ownGenerator} a cell`,
       postgres: await readSettings(two[0]!.sql),
@@ -60,7 +71,7 @@ export const hotCells: Bench = {
   },
 }
 
-/** Buyers spread over the cells, each of whom asks again as soon as he is answered. */
+/** `connections` buyers in each cell, each of whom asks again as soon as he is answered. */
 async function loadAll(
   context: BenchContext,
   servers: readonly BenchServer[],
@@ -69,7 +80,7 @@ async function loadAll(
   const startedAt = systemClock.now()
   const before = await cpuOf(servers)
   const plan = {
-    connections: connections / servers.length,
+    connections,
     depth: 1,
     seconds,
     skus: 1,
