@@ -44,6 +44,19 @@ describe('goods of what was sold by right', () => {
   })
 })
 
+describe('a SKU that only another cell has ever had', () => {
+  test('is sold out when that one has sold it, and not unknown', async () => {
+    await receive(eu1, 'LAST', 1)
+    expect((await place(eu1, 'eu1', ['LAST'], paid)).status).toBe(201)
+    const [rows] = await us1.database.query<{ count: number }>(`select count(*) from stock.rows where sku = 'LAST'`)
+    expect(Number(rows!.count)).toBe(0)
+    const refused = await place(us1, 'us1', ['LAST'])
+    expect([refused.status, refused.json.code]).toEqual([409, 'insufficient_stock'])
+    expect(refused.json.errors).toMatchObject([{ sku: 'LAST', requested: 1, available: 0 }])
+    expect((await place(us1, 'us1', ['NEVER-WAS'])).json.code).toBe('sku_not_found')
+  })
+})
+
 describe('a group', () => {
   const group = async (name: string, skus: string[]) => {
     const policies = skus.map((sku) => ({ sku, group: name }))

@@ -41,7 +41,7 @@ export type AllotmentOptions = {
 /** `need` units of a SKU, of which there are `had`, are missing for something; of one place, if it has to be goods that lie there. */
 export type Lack = { sku: Sku; need: number; had?: number; isUnknown?: boolean; location?: LocationCode }
 /**
- * Whether any have come, so that it may be tried again; the cells where units are that stay with their group; and whether every
+ * Whether any have come, or are known of now, so that it may be tried again; the cells where units are that stay with their group; and whether every
  * other cell has answered.
  */
 export type Gathered = { came: boolean; grouped: CellName[]; isCertain: boolean }
@@ -59,6 +59,8 @@ type Want = {
   evenIfGrouped: boolean
   /** Nothing of the SKU was ever here. */
   isUnknown: boolean
+  /** Another cell has had some, so that it is known here from now on. */
+  isKnownSince: boolean
   firstAskedAt: Instant
   /** What was here when somebody was refused, or else when it began. */
   had: number
@@ -95,7 +97,7 @@ export function createAllotments(options: AllotmentOptions) {
     const key = skuKey(shopId, lack.sku)
     const { promise, resolve } = Promise.withResolvers<void>()
     const { sku, need, wanted, evenIfGrouped, isUnknown = false, location = null } = lack
-    const found = { got: 0, wasKept: false, isUnheard: false, livesIn: null, ended: promise }
+    const found = { got: 0, isKnownSince: false, wasKept: false, isUnheard: false, livesIn: null, ended: promise }
     const want: Want = {
       ...{ shopId, sku, key, need, wanted, location, evenIfGrouped, isUnknown, firstAskedAt: clock.now() },
       had: lack.had ?? demand.availableOf(shopId, sku),
@@ -129,7 +131,11 @@ export function createAllotments(options: AllotmentOptions) {
     await Promise.all([...joined.map(({ ended }) => ended), fetchUnits(shopId, own)])
     const all = [...own, ...joined, ...forLater]
     isCertain &&= all.every(({ isUnheard }) => !isUnheard)
-    return { came: all.some(hasCome), grouped: all.flatMap(({ livesIn }) => livesIn ?? []), isCertain }
+    return {
+      came: all.some((want) => hasCome(want) || want.isKnownSince),
+      grouped: all.flatMap(({ livesIn }) => livesIn ?? []),
+      isCertain,
+    }
   }
 
   /** By an answer, or meanwhile by the giver's log, which may be faster. */
@@ -227,6 +233,7 @@ export function createAllotments(options: AllotmentOptions) {
     // COMMIT's answer lost, does not know that it has given.
     const command = { kind: 'receive_units' as const, shopId, from, totals, tracking: answer.tracking }
     const credited = totals.length > 0 ? await options.receive(command) : 0
+    if (want.isUnknown && totals.length > 0) want.isKnownSince = true
     want.got += Math.max(answer.given, credited)
   }
 
