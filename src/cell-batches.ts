@@ -1,17 +1,20 @@
 // The engine of a cell behind its queue, and the gate behind its commits: a batch commits locally and its lane goes on, while
 // its answers, and whoever acts on what it committed, wait until that may leave the cell.
-import type { CellName } from './base/ids.ts'
+import type { CellName, ShopId } from './base/ids.ts'
+import { limits } from './base/limits.ts'
 import type { Instant } from './base/time.ts'
 import { mayBeOpen, type PromisesOptions } from './cell-promises.ts'
 import { keyOf } from './modules/orders/batch-state.ts'
 import { createEngine, type EngineOptions, type EngineStore, rowsOf } from './modules/orders/engine.ts'
 import { createPostgresStore, type OpenLane } from './modules/orders/engine-postgres.ts'
+import { findKeys } from './modules/orders/key-tables.ts'
 import type { CommandOutcome, Submission } from './modules/orders/types.ts'
 import { type BatcherOptions, type BatchTime, createBatcher } from './runtime/batch.ts'
 import type { Clock } from './runtime/clock.ts'
 import type { Config } from './runtime/config.ts'
 import { changingGate, type Gate, GateShut, gatedDatabase, startGate } from './runtime/gate.ts'
 import type { ServerLife } from './runtime/gate-state.ts'
+import { gather } from './runtime/gather.ts'
 import type { Log } from './runtime/log.ts'
 import type { Metrics } from './runtime/metrics.ts'
 import type { Database } from './runtime/pg.ts'
@@ -45,7 +48,7 @@ export function openCellGate({ cell, topology, database, clock, metrics, log, on
 
 export type BatchesOptions = Pick<BatcherOptions<Submission, CommandOutcome>, 'onBatch' | 'onRerun'> & {
   cell: CellName
-  database: Pick<Database, 'openSession'>
+  database: Pick<Database, 'openSession' | 'transaction'>
   config: Pick<Config, 'lanes'> & Partial<Pick<Config, 'batchRowsMax'>>
   clock: Clock
   /** The newest time that an event of the log has. */
@@ -90,6 +93,13 @@ export function startBatches(options: BatchesOptions) {
     lives.set(lane, session.life)
     return session
   })
+  const known = gather(limits.keysLookedUpMax, async (keys: readonly { shopId: ShopId; hash: string }[]) => {
+    const found = new Set((await findKeys(database, keys)).map(({ shopId, hash }) => keyOf(shopId, hash)))
+    return keys.map(({ shopId, hash }) => found.has(keyOf(shopId, hash)))
+  })
+  /** Whether it was done before, so that it is only told again. */
+  const isKnown = async ({ key, command }: Submission): Promise<boolean> =>
+    key !== null && 'shopId' in command && known({ shopId: command.shopId, hash: key.hash })
   const engine = createEngine(store, { cell, startedAt, onRows })
   const batcher = createBatcher<Submission, CommandOutcome>({
     lanes: config.lanes,
@@ -117,7 +127,8 @@ export function startBatches(options: BatchesOptions) {
     async submit(submission: Submission): Promise<CommandOutcome> {
       if (standing.frozen && !isForFrozen(submission)) throw new CellFrozen(false)
       if (gate.isShut) throw new GateShut('the standby is out of reach', false)
-      if (selling.has(submission.command.kind) && isIsolated()) throw new CellIsolated()
+      const isSale = selling.has(submission.command.kind)
+      if (isSale && isIsolated() && !(await isKnown(submission))) throw new CellIsolated()
       return batcher.submit(submission)
     },
     closeSessions: store.close,

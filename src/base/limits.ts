@@ -55,6 +55,7 @@ export const limits = {
   deliverWaitMs: 500, // an adjustment is answered when the others have their part, or after that
   creditTotalsMax: 20_000,
   keysRememberedAtOnce: 100, // of those that other cells have taken: buyers wait in the same queue
+  keysLookedUpMax: 500, // by one statement, of orders that an isolated cell refuses unless it knows them
   keysLeftAtOnce: 100, // likewise, of those that another cell is about to decide
   meetingRoundsMax: 3, // of two orders of one key: two do, unless what a home tells is older than what it knows
   owedEveryMs: 1_000,

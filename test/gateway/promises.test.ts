@@ -21,8 +21,8 @@ afterAll(async () => {
 })
 
 const eu1 = () => talking.cells.eu1!
-const place = (): Promise<Answer> =>
-  eu1().call('POST', '/v1/orders', { body: orderBody('A'), key: `eu1.${crypto.randomUUID()}` })
+const place = (key = `eu1.${crypto.randomUUID()}`): Promise<Answer> =>
+  eu1().call('POST', '/v1/orders', { body: orderBody('A'), key })
 const reasons = async () => (await eu1().call('GET', '/readyz')).json.reasons ?? []
 
 describe('a cell that is made', () => {
@@ -61,7 +61,8 @@ describe('a cell that stops when it is isolated', () => {
 
   it('refuses orders and holds within two seconds of hearing nobody, and goes on when it hears one again', async () => {
     expect((await talking.setTerms('eu1', { on_isolation: 'stop' })).status).toBe(200)
-    const { json: earlier } = await place()
+    const key = `eu1.${crypto.randomUUID()}`
+    const { json: earlier } = await place(key)
     await talking.leave('us1')
     const leftAt = performance.now()
     await eventually(isolated, 5_000)
@@ -74,7 +75,10 @@ describe('a cell that stops when it is isolated', () => {
       body: { lines: [{ sku: 'A', quantity: 1 }], ttl_seconds: 60 },
     })
     expect(hold.json.code).toBe('cell_isolated')
-    // What was sold goes on.
+    // What was sold goes on, and is told to whoever sends it again.
+    const again = await place(key)
+    expect([again.status, again.json.id]).toEqual([201, earlier.id])
+    expect(again.headers.get('idempotent-replayed')).toBe('true')
     expect((await eu1().call('GET', `/v1/orders/${earlier.id}`)).status).toBe(200)
     const cancelled = await eu1().call('POST', `/v1/orders/${earlier.id}/cancel`, { body: { reason: 'buyer' } })
     expect(cancelled.status).toBe(200)

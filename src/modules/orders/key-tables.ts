@@ -11,16 +11,20 @@ import { generationTables, keyRowOf, keysLock, lookUpKeys, shareKeys, youngTable
 
 const lockKeysSql = `select pg_advisory_xact_lock(${keysLock})`
 
-/** What a command with this key has made, and in which cell, under the lock that keeps keys in their places. */
-export const findKey = (
+type Keys = readonly { shopId: ShopId; hash: string }[]
+
+/** What commands with these keys have made, and in which cell, under the lock that keeps keys in their places. */
+export const findKeys = (database: Pick<Database, 'transaction'>, keys: Keys): Promise<KeyRow[]> =>
+  database.transaction(async (session) => {
+    await shareKeys(session)
+    return (await lookUpKeys(session, keys)).map(keyRowOf)
+  })
+
+export const findKey = async (
   database: Pick<Database, 'transaction'>,
   shopId: ShopId,
   hash: string,
-): Promise<KeyRow | undefined> =>
-  database.transaction(async (session) => {
-    await shareKeys(session)
-    return (await lookUpKeys(session, [{ shopId, hash }])).map(keyRowOf)[0]
-  })
+): Promise<KeyRow | undefined> => (await findKeys(database, [{ shopId, hash }]))[0]
 
 /** What it changes is seen by every batch that begins to look things up, and by none that did before: those have ended. */
 export const betweenBatches = (
