@@ -223,6 +223,11 @@ const inCells: Omit<Mutant, 'world'>[] = [
     ],
   },
   {
+    name: 'a cell that has told that nothing is left is sent what it asked for before',
+    guard: 'who leaves is sent nothing more',
+    edits: [edit(transfers, ' || state.leaving.has(to)', '')],
+  },
+  {
     name: 'a cell leaves while units are under way',
     guard: 'both sides of every pair have the same sums',
     edits: [

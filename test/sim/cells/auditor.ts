@@ -370,7 +370,7 @@ export function createCellsAuditor(
           ({ cell, request }) =>
             cell !== request.home && placedUnder.get(request.key)?.size === 1 && !unsettledKeys.has(request.key),
         )
-        .map(({ request }) => request),
+        .map(({ cell, request }) => ({ taker: cell, request })),
     sumsOf,
     checkOwed: watch(checkOwed),
     isKept: (sku: string) => keptFrom(sku) !== undefined,

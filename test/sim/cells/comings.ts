@@ -7,7 +7,9 @@ import type { Run } from './world.ts'
 export const liveIn = ({ nodes, members }: Run): CellNode[] => nodes.filter(({ name }) => !members.isRemoved(name))
 
 /** `begin`: clients buy there too. */
-export function changeMembers(run: Run, random: Prng, begin: (cell: CellNode) => void): { areUnderWay(): boolean } {
+type Doings = { begin(cell: CellNode): void; isHealed(): boolean }
+
+export function changeMembers(run: Run, random: Prng, { begin, isHealed }: Doings): { areUnderWay(): boolean } {
   const { scheduler, plan, nodes, joining, join } = run
   let underWay = 0
   async function counted(work: () => Promise<void>): Promise<void> {
@@ -23,11 +25,16 @@ export function changeMembers(run: Run, random: Prng, begin: (cell: CellNode) =>
   }
   // The first two are the homes of the places.
   const leaving = nodes.slice(2)
-  if (plan.leaves > 0) void counted(() => leave(run, random.pick(leaving), random))
+  if (plan.leaves > 0) void counted(() => leave(run, random.pick(leaving), { random, isHealed }))
   return { areUnderWay: () => underWay > 0 }
 }
 
-async function leave({ scheduler, members, auditor, say }: Run, cell: CellNode, random: Prng): Promise<void> {
+async function leave(
+  run: Run,
+  cell: CellNode,
+  { random, isHealed }: { random: Prng; isHealed(): boolean },
+): Promise<void> {
+  const { scheduler, members, auditor, say } = run
   await scheduler.sleep(3_000 * random.next())
   say(() => `${cell.name} drains`)
   members.drain(cell.name)
@@ -35,10 +42,14 @@ async function leave({ scheduler, members, auditor, say }: Run, cell: CellNode, 
   for (;;) {
     await scheduler.sleep(300)
     endOrders(cell)
+    if (isHealed() && isMissingForGood(run, cell)) return stay(run, cell)
     if (!isEmpty(cell)) continue
     const whatIsLeft = async () => (isEmpty(cell) ? null : 'units or orders')
     const unsettled = cell.process().unsettled(whatIsLeft)
-    if ((await Promise.race([unsettled, scheduler.sleep(10_000).then(() => 'no answer')])) !== null) continue
+    members.asks(cell.name, true)
+    const isSettled = (await Promise.race([unsettled, scheduler.sleep(10_000).then(() => 'no answer')])) === null
+    members.asks(cell.name, isSettled)
+    if (!isSettled) continue
     say(() => `${cell.name} is removed`)
     members.remove(cell.name)
     cell.kill()
@@ -59,8 +70,26 @@ function endOrders(cell: CellNode): void {
   }
 }
 
-/** As its own look finds it: no units here, held or sold, and no order open. */
-const isEmpty = ({ process, database: { tables } }: CellNode): boolean =>
+/** As its own look finds it: no units here, missing, held or sold, and no order open; of one that is frozen nobody knows. */
+const isEmpty = ({ process, durable: { frozen }, database: { tables } }: CellNode): boolean =>
   process().isUp &&
-  [...tables.rows.values()].every((row) => row.onHand + row.allowance + row.reserved + row.committed === 0) &&
+  frozen === undefined &&
+  [...tables.rows.values()].every(
+    (row) => !(row.onHand || row.allowance || row.reserved || row.committed || row.missing),
+  ) &&
   [...tables.orders.values()].every(({ status }) => status === 'cancelled')
+
+/** Nobody has any of what it has sent and forgotten, since others were lost too: it may wait for it for ever. */
+const isMissingForGood = (run: Run, { database: { tables } }: CellNode): boolean =>
+  liveIn(run).every(({ process, durable }) => process().isUp && durable.frozen === undefined) &&
+  [...tables.rows.values()].some(
+    ({ sku, missing }) => missing > 0 && run.auditor.isShort(sku) && !run.auditor.isKept(sku),
+  )
+
+/** An operator makes it active again. */
+function stay(run: Run, cell: CellNode): void {
+  run.say(() => `${cell.name} stays`)
+  run.members.activate(cell.name)
+  for (const { database } of run.nodes) database.tables.leaving.delete(cell.name)
+  cell.close(false)
+}

@@ -15,6 +15,7 @@ export function createMembers(names: readonly CellName[], now: () => number, ran
     names.map((name) => [name, { joinedAt: 0, drainsAt: never, removedAt: never }]),
   )
   const delays = new Map<string, number>()
+  const asking = new Set<CellName>()
 
   function delayOf(self: CellName, other: CellName): number {
     if (self === other) return 0
@@ -47,9 +48,19 @@ export function createMembers(names: readonly CellName[], now: () => number, ran
     drain(name: CellName): void {
       members.get(name)!.drainsAt = now()
     },
+    activate(name: CellName): void {
+      members.get(name)!.drainsAt = never
+    },
     remove(name: CellName): void {
       members.get(name)!.removedAt = now()
     },
     isRemoved: (name: CellName): boolean => members.get(name)!.removedAt <= now(),
+    /** It asks the others for the last time, until it is removed or has to stay. */
+    asks(name: CellName, isAsking: boolean): void {
+      if (isAsking) asking.add(name)
+      else asking.delete(name)
+    },
+    /** Nobody may be able to ask it any more what it was sent. */
+    mayBeGone: (name: CellName): boolean => asking.has(name) || members.get(name)!.removedAt <= now(),
   }
 }

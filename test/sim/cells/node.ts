@@ -5,7 +5,7 @@ import type { Json } from '../../../src/base/json.ts'
 import type { Prng } from '../../../src/base/prng.ts'
 import type { MemoryCommit, MemoryDatabase } from '../../../src/modules/orders/memory-database.ts'
 import type { Command } from '../../../src/modules/orders/types.ts'
-import type { Policy } from '../../../src/modules/stock/types.ts'
+import type { Policy, Transfer } from '../../../src/modules/stock/types.ts'
 import type { Scheduler } from '../scheduler.ts'
 import { createSkewedClock } from '../skewed-clock.ts'
 import type { System } from '../system.ts'
@@ -123,6 +123,15 @@ export function createCellNode(world: CellsWorld, name: CellName, random: Prng) 
       standby = createStandby(copyOf(durable, createDatabase), lsn, { now: scheduler.now, lagMs })
   }
 
+  /** What went between it and a cell that is gone, which nobody could tell it. */
+  function isForgotten({ database }: Durable): boolean {
+    const amounts = (one?: Transfer) =>
+      one && [one.sentUnits, one.sentAllowance, one.receivedUnits, one.receivedAllowance].join(' ')
+    return [...durable.database.tables.transfers].some(
+      ([of, now]) => world.members.mayBeGone(now.peer) && amounts(now) !== amounts(database.tables.transfers.get(of)),
+    )
+  }
+
   function start() {
     const here = durable
     const { beyond, written } = {
@@ -175,7 +184,7 @@ export function createCellNode(world: CellsWorld, name: CellName, random: Prng) 
     /** The region is lost, with all that is nowhere else. False when nothing is. */
     lose(isFromBackup: boolean): boolean {
       const found = isFromBackup ? backup && copyOf(backup, createDatabase) : standby?.promote()
-      if (!found || world.members.isRemoved(name)) return false
+      if (!found || world.members.isRemoved(name) || isForgotten(found)) return false
       trace(() => `${name} is lost; what its ${isFromBackup ? 'backup' : 'standby'} has is left`)
       process.kill()
       const isSafe = isGeo && !isFromBackup

@@ -79,7 +79,7 @@ export function makeCellsPlan(random: Prng): CellsPlan {
   return plan
 }
 
-/** Cells join and leave. What a cell gave to one that is gone cannot be compared: none loses its region here. */
+/** Cells join and leave. */
 const aboutMembers = (random: Prng) => ({
   ...{
     cells: random.between(3, 4),
@@ -127,11 +127,12 @@ type About = keyof typeof ofWhat | 'anything'
 
 function anyPlan(random: Prng): CellsPlan {
   const odds = (off: number, max: number): number => (random.chance(off) ? 0 : random.next() * max)
+  const isGrouped = random.chance(0.25)
   return {
     cells: random.chance(0.95) ? random.between(3, 5) : random.between(6, 20),
     clientsPerCell: random.between(1, 3),
     intentsPerClient: random.between(3, 10),
-    skus: random.between(1, 3),
+    skus: isGrouped ? random.between(2, 3) : random.between(1, 3),
     locations: random.between(1, 2),
     opening: random.between(1, 30),
     allowance: random.chance(0.7) ? 0 : random.between(1, 6),
@@ -145,9 +146,9 @@ function anyPlan(random: Prng): CellsPlan {
     cutMsMax: random.pick([300, 1_000, 3_000, 3_000, 3_000, 5_000, 15_000, 40_000]),
     crashes: odds(0.5, 0.6),
     closes: odds(0.5, 0.5),
-    joins: 0,
-    leaves: 0,
-    isGrouped: false,
+    joins: random.chance(0.7) ? 0 : random.between(1, 2),
+    leaves: random.chance(0.6) ? 0 : 1,
+    isGrouped,
     sessionLost: odds(0.6, 0.01),
     geo: odds(0.6, 1),
     disasters: odds(0.6, 0.4),
@@ -170,3 +171,6 @@ function anyPlan(random: Prng): CellsPlan {
 }
 
 export const groupedSkus = ({ isGrouped }: CellsPlan): Sku[] => (isGrouped ? ['S-0' as Sku, 'S-1' as Sku] : [])
+
+/** Cells do not tell each other policies here: all begin with this, and none changes it. */
+export const groupOf = (plan: CellsPlan, sku: Sku): string | null => (groupedSkus(plan).includes(sku) ? 'G' : null)

@@ -422,6 +422,7 @@ function handlerOf(
     hops: number,
     isPlaced = to !== request.home,
   ): Promise<Reply> {
+    if (stateOf(name, to) === 'removed') return { kind: 'refused', code: 'cell_removed' }
     if (hops >= limits.hopsMax) return { kind: 'unavailable' }
     const sent: CellRequest = isPlaced ? { ...request, isPlacedHere: true } : request
     try {

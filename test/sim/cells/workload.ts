@@ -6,7 +6,7 @@ import type { Prng } from '../../../src/base/prng.ts'
 import { defaultTerms } from '../../../src/modules/orders/life.ts'
 import type { Command } from '../../../src/modules/orders/types.ts'
 import { type CellRequest, locationsOf, shopId } from './node.ts'
-import type { CellsPlan } from './plan.ts'
+import { type CellsPlan, groupOf } from './plan.ts'
 
 const blankId = '00000000-0000-7000-8000-000000000000' as Uuid
 
@@ -61,15 +61,15 @@ export function createCellsWorkload(plan: CellsPlan, names: readonly CellName[],
     }
     if (random.chance(plan.receipts)) return receipt(random, sku, random.between(1, 10))
     if (random.chance(plan.losses)) return loss(random, sku)
-    if (random.chance(plan.policies)) return request(random, policyOf(sku, random.between(0, 6)), names[0]!)
+    if (random.chance(plan.policies)) return request(random, policyOf(plan, sku, random.between(0, 6)), names[0]!)
     return purchase(random, near, sku)
   }
   return { intent, receipt }
 }
 
-export const policyOf = (sku: Sku, allowance: number): Command => ({
+export const policyOf = (plan: CellsPlan, sku: Sku, allowance: number): Command => ({
   ...{ kind: 'set_policy', shopId, ifVersion: null },
-  policy: { sku, tracking: 'counted', allowance, regions: null, group: null },
+  policy: { sku, tracking: 'counted', allowance, regions: null, group: groupOf(plan, sku) },
 })
 
 const holdOf = (sku: Sku, quantity: number, ttlMs: number): Command => ({

@@ -141,7 +141,7 @@ async function live(run: Run, random: Prng): Promise<number> {
   }
   nodes.forEach(begin)
   if (plan.moves > 0) void moveHomes(run, () => isHealed)
-  const changes = changeMembers(run, random.fork(), begin)
+  const changes = changeMembers(run, random.fork(), { begin, isHealed: () => isHealed })
   for (let until = scheduler.now() + 100; running > 0; until += 100) {
     if (until > workMsMax * 3) throw new Violation('ends', 'the clients never came to an end')
     if (!isHealed && until > workMsMax) {
@@ -237,7 +237,7 @@ async function loseRegion({ scheduler, plan }: Run, cell: CellNode, random: Prng
 async function openDoors(run: Run, random: Prng): Promise<number> {
   const { plan, nodes, scheduler, work } = run
   for (const sku of skusOf(plan)) {
-    if (plan.allowance > 0) await submitAt(run, nodes[0]!, policyOf(sku, plan.allowance))
+    if (plan.allowance > 0) await submitAt(run, nodes[0]!, policyOf(plan, sku, plan.allowance))
     for (let count = 0; count < plan.locations; count++) {
       const { command, home } = work.receipt(random, sku, plan.opening)
       await submitAt(run, nodes.find(({ name }) => name === home)!, command)
@@ -308,9 +308,9 @@ async function settle(run: Run, random: Prng): Promise<number> {
     if (skusOf(plan).some(auditor.isKept)) steps += await scheduler.run(scheduler.now() + 5_000)
   skusOf(plan).forEach(auditor.checkOwed)
   auditor.haveMet()
-  for (const request of auditor.takenElsewhere().slice(0, retriedMax)) {
+  for (const { taker, request } of auditor.takenElsewhere().slice(0, retriedMax)) {
     const home = nodes.find(({ name }) => name === request.home)
-    if (!home) continue
+    if (!home || run.members.isRemoved(taker)) continue
     steps += await expectAnswer(run, home, request, 'accepted', 'P3')
     steps += await expectAnswer(run, home, { ...request, hash: 'another' }, 'refused', 'P3')
   }
