@@ -277,7 +277,8 @@ export function createAllotments(options: AllotmentOptions) {
   /** One message for all of them. */
   function askLater(shopId: ShopId, ...lacks: (Lack & { wanted: number })[]): void {
     if (!peers.others().some(peers.isUp)) return
-    const own = lacks.map((lack) => open(shopId, { ...lack, evenIfGrouped: false }))
+    // What is owed was sold or counted already, and comes from where its group lives too.
+    const own = lacks.map((lack) => open(shopId, { ...lack, evenIfGrouped: lack.need > 0 }))
     fetchUnits(shopId, own).catch(options.onError)
   }
 

@@ -18,8 +18,8 @@ const short = (shopId: number, sku: string, id: number): StockRow => ({
   ...{ countedAt: null, site: { priority: 0, country: null, lat: null, lon: null } },
 })
 
-test('many SKUs that are short are asked for in one message a shop', async () => {
-  const asked: { shop_id: number; asks: { sku: string; need: number }[] }[] = []
+test('many SKUs that are short are asked for in one message a shop, also of the cell where their group lives', async () => {
+  const asked: { shop_id: number; asks: { sku: string; need: number; even_if_grouped: boolean }[] }[] = []
   const nothing = { known: false, lives_here: false, kept: false, given: 0, left: 0, rate: 0, tracking: 'counted' }
   const peers: UnitPeers = {
     others: () => [us1],
@@ -53,5 +53,7 @@ test('many SKUs that are short are asked for in one message a shop', async () =>
     [1, 'A 2', 'B 2', 'C 2'],
     [2, 'A 2'],
   ])
+  const grouped = asked.slice(before).flatMap(({ asks }) => asks.map((ask) => ask.even_if_grouped))
+  expect(grouped, 'what is owed comes from where its group lives too').toEqual([true, true, true, true])
   expect(errors).toEqual([])
 })
