@@ -155,7 +155,7 @@ export function startOthers(options: OthersOptions): Others {
       firstCell: () => firstCell(topology.current()),
       takeKey: leftKeys.takeKey,
       isAlone: () => peers.others().length === 0,
-      isCell: (name) => stateOf(name as CellName) !== 'removed',
+      stateOf: (name) => stateOf(name as CellName),
     },
     heard: {
       ...peers,

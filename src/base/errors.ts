@@ -263,6 +263,7 @@ export const errorTable = {
     nothing,
   ),
   cell_not_found: kind(422, 'The cell does not exist', false, fix, nothing),
+  cell_drains: kind(422, 'The cell is about to leave', false, 'Name one that stays.', nothing),
   hold_not_found: kind(422, 'The hold does not exist', false, fix, nothing),
   hold_too_small: kind(422, 'The hold does not cover the order', false, 'Hold what you order.', nothing),
   line_not_found: kind(422, 'The order has no such line', false, fix, nothing),

@@ -137,3 +137,16 @@ describe('while an earlier home is out of reach', () => {
     await isOnceIn([eu1, us1])
   }, 60_000)
 })
+
+test('a cell that is about to leave becomes no home', async () => {
+  await talking.setState('ap1', 'draining')
+  const drains = async (cell: HttpCell) =>
+    (await cell.call('GET', '/v1/cells')).json.data.find(({ name }: { name: string }) => name === 'ap1').state ===
+    'draining'
+  for (const cell of [us1, ap1]) {
+    await eventually(() => drains(cell))
+    const { status, json } = await cell.call('PUT', '/v1/locations/late', { body: { name: 'Late', cell: 'ap1' } })
+    expect([status, json.code, json.errors[0].pointer]).toEqual([422, 'cell_drains', '/cell'])
+  }
+  await talking.setState('ap1', 'active')
+})

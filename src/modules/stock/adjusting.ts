@@ -3,6 +3,7 @@
 import type { CellName, LocationCode, ShopId, Sku } from '../../base/ids.ts'
 import { type Refused, refused } from '../../base/result.ts'
 import type { Instant } from '../../base/time.ts'
+import type { CellState } from '../../base/topology.ts'
 import type { Elsewhere, LineHome } from '../../runtime/elsewhere.ts'
 import type { Database } from '../../runtime/pg.ts'
 import type { Commands } from '../orders/service.ts'
@@ -20,7 +21,8 @@ export type SeveralCells = {
   sharesOf: Allotments['sharesOf']
   elsewhere: Elsewhere
   /** Of the topology, and not gone from it. */
-  isCell(name: string): boolean
+  /** One that never was counts as removed. */
+  stateOf(name: string): CellState
   /** There is no other cell now: nobody is asked, told or read. */
   isAlone(): boolean
   firstCell(): CellName
@@ -65,8 +67,8 @@ export async function cellOfAdjustments(
 }
 
 /** Of what had its home in a cell that has left, the first cell is the home: one for everybody. */
-const standingHome = ({ isCell, firstCell }: SeveralCells, home: CellName): CellName =>
-  isCell(home) ? home : firstCell()
+const standingHome = ({ stateOf, firstCell }: SeveralCells, home: CellName): CellName =>
+  stateOf(home) === 'removed' ? firstCell() : home
 
 /** The cell in which a shop's policies are set: the home of `main`. Undefined: here. */
 export async function homeOfPolicies(options: Options, shopId: ShopId): Promise<CellName | undefined> {

@@ -15,6 +15,7 @@ import { refusedField } from '../../base/problem.ts'
 import { refused } from '../../base/result.ts'
 import { ref } from '../../base/schemas.ts'
 import type { Instant } from '../../base/time.ts'
+import type { CellState } from '../../base/topology.ts'
 import { etagOf, ifMatchOf, sendJson, sendNothing, sendRefused } from '../../runtime/http.ts'
 import { documented } from '../../runtime/http-document.ts'
 import type { Database } from '../../runtime/pg.ts'
@@ -243,7 +244,8 @@ function policiesRoute(app: FastifyInstance, options: StockRoutesOptions): void 
 }
 
 function locationRoutes(app: FastifyInstance, { cell, guard, database, several }: StockRoutesOptions): void {
-  const isCell = (name: string): boolean => name === cell || (several?.isCell(name) ?? false)
+  const alone = (name: string): CellState => (name === cell ? 'active' : 'removed')
+  const stateOf = several?.stateOf ?? alone
   app.get(
     '/v1/locations',
     {
@@ -273,12 +275,12 @@ function locationRoutes(app: FastifyInstance, { cell, guard, database, several }
         params: schemas.CodeParams,
         body: schemas.LocationBody,
         answers: { 200: ref('Location') },
-        refusals: ['cell_not_found', 'country_unknown', 'precondition_failed'],
+        refusals: ['cell_not_found', 'cell_drains', 'country_unknown', 'precondition_failed'],
       }),
     },
     async (request, reply) => {
       const { principal, params, body } = request
-      const location = locationOf(principal.shopId, params.code, body, { cell, isCell })
+      const location = locationOf(principal.shopId, params.code, body, { cell, stateOf })
       if ('ok' in location) return sendRefused(reply, location)
       const ifVersion = ifMatchOf(request)
       const written =

@@ -5,6 +5,7 @@ import { limits } from '../../base/limits.ts'
 import { refusedCountry, refusedField } from '../../base/problem.ts'
 import type { Refused } from '../../base/result.ts'
 import { addMs, type Instant, parseRfc3339, toRfc3339 } from '../../base/time.ts'
+import type { CellState } from '../../base/topology.ts'
 import type { AdjustmentBody, HoldBody, LocationBody, PolicyBody } from './schemas.ts'
 import type { Adjustment, AdjustStock, Hold, Location, PlaceHold, Policy, SetPolicy } from './types.ts'
 
@@ -45,15 +46,16 @@ export function setPolicyOf(shopId: ShopId, sku: Sku, body: PolicyBody, ifVersio
   return { kind: 'set_policy', shopId, policy: { sku, tracking, allowance, regions, group }, ifVersion }
 }
 
-/** Refused: `cell_not_found`, `country_unknown`. */
+/** Refused: `cell_not_found`, `cell_drains`, `country_unknown`. */
 export function locationOf(
   shopId: ShopId,
   code: LocationCode,
   body: LocationBody,
-  { cell: here, isCell }: { cell: CellName; isCell(name: string): boolean },
+  { cell: here, stateOf }: { cell: CellName; stateOf(name: string): CellState },
 ): Omit<Location, 'version'> | Refused {
   const { cell = here } = body
-  if (!isCell(cell)) return refusedField('cell_not_found', '/cell')
+  const state = stateOf(cell)
+  if (state !== 'active') return refusedField(state === 'draining' ? 'cell_drains' : 'cell_not_found', '/cell')
   const refusal = body.address ? refusedCountry(body.address.country, '/address/country') : undefined
   if (refusal) return refusal
   const { name, priority = 0, address = null, lat = null, lon = null } = body
