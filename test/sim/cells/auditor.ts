@@ -42,7 +42,7 @@ export function createCellsAuditor(
   const placedUnder = new Map<string, Set<string>>()
   /** Orders that money was ever set aside or taken for, or that were confirmed; and those of them that gave way when it had been. */
   const [paid, paidWhenGone] = [new Set<string>(), new Set<string>()]
-  const givenUpAt = new Map<Uuid, number>()
+  const [givenUpAt, gaveWay] = [new Map<Uuid, number>(), new Set<Uuid>()]
   let haveMet = false
   /** Orders that are gone since their cell was set back, and keys of orders whose end is forgotten. */
   const forgotten = new Map<Uuid, 'safe' | 'unsafe'>()
@@ -138,6 +138,8 @@ export function createCellsAuditor(
       if (!givenUpAt.has(name)) givenUpAt.set(name, now())
       return
     }
+    if (gaveWay.has(name)) return // its payments come to an end long afterwards
+    gaveWay.add(name)
     const elder = parseWireId(order.life!.supersededBy!)!
     if (now() - (givenUpAt.get(elder.uuid) ?? Number.POSITIVE_INFINITY) > duplicateMsMax)
       throw new Violation('P3', `${order.id} gave way to ${elder.uuid}, which had been cancelled`)
@@ -261,7 +263,7 @@ export function createCellsAuditor(
         throw new Violation('P2', `${id} was acknowledged and is lost with the region of ${name}`)
       if (orders.get(id) === order) continue
       if (!orders.has(id)) forgotten.set(id, isSafe ? 'safe' : 'unsafe')
-      if (orders.get(id)?.status !== 'cancelled') givenUpAt.delete(id)
+      if (orders.get(id)?.status !== 'cancelled') for (const known of [givenUpAt, gaveWay]) known.delete(id)
       for (const [key, placed] of placedUnder) {
         if (!placed.has(`${name} ${id}`)) continue
         unsettledKeys.add(key)

@@ -113,7 +113,7 @@ const aboutKeys = (random: Prng) => ({
 })
 
 /** What is sent again comes to another cell, which knows another home. */
-const movingHomes = { moves: 1, wanders: 1, unanswered: 0.5, receipts: 0.5 }
+const movingHomes = { moves: 1, leaves: 0, joins: 0, wanders: 1, unanswered: 0.5, receipts: 0.5 }
 
 /** Some of what is counted on is not there. */
 const aboutCounts = (random: Prng) => ({
