@@ -10,10 +10,9 @@ const hearsMsMax = 3_000
 
 export type Homes = ReturnType<typeof createHomes>
 
-/** Who is to leave is not among `staying`, and no home: the product refuses one that drains. */
 export function createHomes(
   locations: readonly LocationCode[],
-  { names, staying }: { names: readonly CellName[]; staying: readonly CellName[] },
+  names: readonly CellName[],
   { now, random }: { now(): number; random: Prng },
 ) {
   const never: Move = { home: names[0]!, earlier: [], heardAt: new Map() }
@@ -25,7 +24,7 @@ export function createHomes(
     move(): Home & { code: LocationCode } {
       const code = random.pick(locations)
       const before = moves.get(code)!.at(-1)!
-      const home = random.pick(staying.filter((name) => name !== before.home))
+      const home = random.pick(names.filter((name) => name !== before.home))
       const heardAt = new Map(names.map((name) => [name, now() + random.next() * hearsMsMax]))
       heardAt.set(random.pick(names), now())
       const moved = { home, earlier: [...new Set([...before.earlier, before.home])], heardAt }

@@ -53,9 +53,7 @@ export async function runCellsSeed(system: System, seed: number, trace?: (line: 
   const joining = Array.from({ length: plan.joins }, (_, at) => cellNameOf(plan.cells + at))
   const network = createWideArea(scheduler, random.fork(), plan, [...names, ...joining])
   const members = createMembers(names, () => scheduler.now(), random.fork())
-  const staying = plan.leaves > 0 ? names.slice(0, 2) : names
-  const moving = { now: scheduler.now, random: prng(seed + homesSeed) }
-  const homes = createHomes(locationsOf(plan), { names, staying }, moving)
+  const homes = createHomes(locationsOf(plan), names, { now: scheduler.now, random: prng(seed + homesSeed) })
   const ever = [...names]
   const known: { name: CellName; work(peer: CellName): void }[] = []
   const world: CellsWorld = {
