@@ -8,6 +8,7 @@ import { openSql } from '../src/runtime/database-url.ts'
 import { processesIn } from '../src/runtime/embedded-postmaster.ts'
 import { eventually } from '../test/support/eventually.ts'
 import { type Replicated, startReplicated } from '../test/support/replicated.ts'
+import { signalAll } from '../test/support/signal-all.ts'
 import { type Bench, type BenchContext, grouped } from './bench.ts'
 import type { Asked } from './buyers.ts'
 import { buyersName, percentileOf, startBuying } from './buying.ts'
@@ -117,7 +118,7 @@ async function loseBoth(context: BenchContext, server: BenchServer, { primary, s
 const nowMs = (): number => performance.timeOrigin + performance.now()
 
 function kill(cluster: string): void {
-  for (const pid of processesIn(cluster)) process.kill(pid, 'SIGKILL')
+  signalAll(processesIn(cluster))
 }
 
 /** Acknowledged orders that the server does not have. */

@@ -7,6 +7,7 @@ import { processesIn } from '../../src/runtime/embedded-postmaster.ts'
 import { eventually } from '../support/eventually.ts'
 import { makeDataFolder, type Running } from '../support/holdfast.ts'
 import { orderBody } from '../support/http-cell.ts'
+import { signalAll } from '../support/signal-all.ts'
 import { openWideArea, type WideArea } from '../support/wide-area.ts'
 import { type Cell, cells } from './cells/plan.ts'
 import { startCells } from './cells/scene.ts'
@@ -127,7 +128,7 @@ describe('the disk', () => {
     const pids = processesIn(join(data, 'us1', 'pg')) // nothing of PostgreSQL moves, as while it waits for a write
     const key = `us1.${crypto.randomUUID()}`
     try {
-      for (const pid of pids) process.kill(pid, 'SIGSTOP')
+      signalAll(pids, 'SIGSTOP')
       const caught = order('us1', { key })
       expect((await order('eu1')).status).toBe(201)
       await knowsItIsDown('eu1', 'us1')
@@ -137,7 +138,7 @@ describe('the disk', () => {
       expect(performance.now() - startedAt).toBeLessThan(2_000)
       expect((await caught).status).toBe(503)
     } finally {
-      for (const pid of pids) process.kill(pid, 'SIGCONT')
+      signalAll(pids, 'SIGCONT')
     }
     await eventually(async () => (await order('us1', { key })).status === 201, outageMsMax)
   }, 150_000)

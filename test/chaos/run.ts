@@ -21,6 +21,7 @@ import {
   type Running,
   startHoldfast,
 } from '../support/holdfast.ts'
+import { signalAll } from '../support/signal-all.ts'
 import { type Comparison, compare } from './compare.ts'
 import { countAnswers } from './journal.ts'
 import { type Kill, killsOf } from './plan.ts'
@@ -125,7 +126,7 @@ async function carryOut({ victim, captureRule, afterAnswers, afterMs }: Kill, sc
 }
 
 async function killAll(scene: Scene): Promise<void> {
-  for (const pid of everyProcess(scene.data)) killIfThere(pid)
+  signalAll(everyProcess(scene.data))
   await scene.stripe.kill()
   await eventually(() => everyProcess(scene.data).length === 0)
   await scene.stripe.start()
@@ -149,15 +150,6 @@ async function killFound(find: () => number | undefined | Promise<number | undef
     return pid !== undefined && isAlive(pid)
   }, recoveryMsMax)
   process.kill(pid!, 'SIGKILL')
-}
-
-/** Of several processes that go together, one may be gone already. */
-function killIfThere(pid: number): void {
-  try {
-    process.kill(pid, 'SIGKILL')
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
-  }
 }
 
 const startServer = ({ data, port, stripePort }: Pick<Scene, 'data' | 'port' | 'stripePort'>): Promise<Running> =>

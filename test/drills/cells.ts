@@ -13,6 +13,7 @@ import {
   runHoldfast,
   startHoldfast,
 } from '../support/holdfast.ts'
+import { signalAll } from '../support/signal-all.ts'
 
 export type DrillCell = {
   name: string
@@ -89,7 +90,7 @@ function drillCell({ name, data, port }: Place, topology: string): DrillCell {
       run?.child.kill('SIGKILL') // first, so that nothing is started again
       const left = () => everyProcess(data).filter((pid) => !spared.includes(pid))
       await eventually(() => {
-        for (const pid of left()) process.kill(pid, 'SIGKILL')
+        signalAll(left())
         return left().length === 0
       }, 20_000)
       run = undefined

@@ -7,6 +7,7 @@ import { findPorts } from '../../src/cli/ports.ts'
 import { type DatabaseUrl, openSql } from '../../src/runtime/database-url.ts'
 import { eventually } from '../support/eventually.ts'
 import { everyProcess, makeDataFolder, repository } from '../support/holdfast.ts'
+import { signalAll } from '../support/signal-all.ts'
 import type { PatroniTools } from './patroni-tools.ts'
 
 export type Member = {
@@ -74,7 +75,7 @@ function memberOf({ name, folder, rest }: Place): Member {
     },
     kill: () =>
       eventually(() => {
-        for (const pid of everyProcess(folder)) process.kill(pid, 'SIGKILL')
+        signalAll(everyProcess(folder))
         return everyProcess(folder).length === 0
       }, 20_000),
   }

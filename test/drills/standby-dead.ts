@@ -3,6 +3,7 @@
 import { join } from 'node:path'
 import { processesIn } from '../../src/runtime/embedded-postmaster.ts'
 import { eventually } from '../support/eventually.ts'
+import { signalAll } from '../support/signal-all.ts'
 import { type DrillCell, isReady, prepareCells, receiveStock } from './cells.ts'
 import { secondsSince, startLoad } from './load.ts'
 
@@ -16,7 +17,7 @@ export async function standbyDrill(): Promise<StandbyReport> {
   const drill = await prepareCells({ eu1: { durability: 'geo', standby: 'us' } })
   const [eu1] = drill.cells as [DrillCell]
   const signal = (name: 'SIGSTOP' | 'SIGCONT') => {
-    for (const pid of processesIn(join(eu1.data, 'eu1', 'standby-us', 'pg'))) process.kill(pid, name)
+    signalAll(processesIn(join(eu1.data, 'eu1', 'standby-us', 'pg')), name)
   }
   try {
     await eu1.start()

@@ -13,6 +13,7 @@ import {
   postmasterPid,
   startHoldfast,
 } from '../support/holdfast.ts'
+import { signalAll } from '../support/signal-all.ts'
 
 let data: string
 let remove: () => Promise<void>
@@ -84,7 +85,7 @@ describe('after a kill -9', () => {
 
   test('of everything at once the next start recovers', async () => {
     const server = await startHoldfast([`--data=${data}`])
-    for (const pid of everyProcess(data)) process.kill(pid, 'SIGKILL')
+    signalAll(everyProcess(data))
     await server.ended
     const next = await startHoldfast([`--data=${data}`])
     expect(await lives(next.url)).toBe(true)

@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url'
 import { type DatabaseUrl, socketUrl } from '../../src/runtime/database-url.ts'
 import { isAlive, processesIn, readPostmaster } from '../../src/runtime/embedded-postmaster.ts'
 import { eventually } from './eventually.ts'
+import { signalAll } from './signal-all.ts'
 
 export const repository = fileURLToPath(new URL('../..', import.meta.url))
 const program = join(repository, 'src/cli/holdfast.ts')
@@ -75,7 +76,7 @@ function launch(args: string[], { env, account }: RunOptions): Omit<Running, 'ur
 export async function makeDataFolder(parent = tmpdir()): Promise<{ data: string; remove: () => Promise<void> }> {
   const data = await realpath(await mkdtemp(join(parent, 'holdfast-e2e-')))
   const remove = async () => {
-    for (const pid of everyProcess(data)) process.kill(pid, 'SIGKILL')
+    signalAll(everyProcess(data))
     await eventually(() => everyProcess(data).length === 0)
     for (const cluster of clustersIn(data)) {
       const left = await readPostmaster(cluster)

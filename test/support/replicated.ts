@@ -9,6 +9,7 @@ import { type Embedded, startEmbedded } from '../../src/runtime/embedded.ts'
 import { processesIn } from '../../src/runtime/embedded-postmaster.ts'
 import { settingsBeside, throwAwaySettings } from '../../src/runtime/embedded-settings.ts'
 import { type EmbeddedStandby, setSynchronousStandby, startStandby } from '../../src/runtime/embedded-standby.ts'
+import { signalAll } from './signal-all.ts'
 
 export type Replicated = {
   primary: Embedded
@@ -38,7 +39,7 @@ export async function startReplicated({ delayMs = 0, durable = false, parent = t
   })
   await setSynchronousStandby(primary.url, standby.name)
   const signal = (name: 'SIGSTOP' | 'SIGCONT') => {
-    for (const pid of processesIn(standby.cluster)) process.kill(pid, name)
+    signalAll(processesIn(standby.cluster), name)
   }
   return {
     primary,

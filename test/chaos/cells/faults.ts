@@ -7,6 +7,7 @@ import { askControl } from '../../../src/cli/control.ts'
 import { isAlive, processesIn } from '../../../src/runtime/embedded-postmaster.ts'
 import { eventually } from '../../support/eventually.ts'
 import { cellProcess, postmasterPid } from '../../support/holdfast.ts'
+import { signalAll } from '../../support/signal-all.ts'
 import type { Passage, Way, WideArea } from '../../support/wide-area.ts'
 import { type Cell, cells, type Fault, type Pair } from './plan.ts'
 import type { Scene } from './scene.ts'
@@ -77,19 +78,10 @@ async function kill(data: string, { cell, what }: Extract<Fault, { kind: 'kill' 
 async function freeze(data: string, cell: Cell, forMs: number): Promise<void> {
   const own = cellProcess(data, cell)
   const pids = [...(own === undefined ? [] : [own]), ...processesIn(join(data, cell, 'pg'))]
-  for (const pid of pids) signal(pid, 'SIGSTOP')
+  signalAll(pids, 'SIGSTOP')
   try {
     await delay(forMs)
   } finally {
-    for (const pid of pids) signal(pid, 'SIGCONT')
-  }
-}
-
-/** Backends come and go. */
-function signal(pid: number, name: 'SIGSTOP' | 'SIGCONT'): void {
-  try {
-    process.kill(pid, name)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+    signalAll(pids, 'SIGCONT')
   }
 }
