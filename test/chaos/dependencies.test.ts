@@ -29,8 +29,11 @@ beforeAll(async () => {
   if (canMount) mountSmallDisk(join(data, 'ap1'))
   area = openWideArea(() => 20)
   ;({ server, urls } = await startCells(data, area, ['--disk-free-min=64']))
+  // Who is not heard when goods come gets no part of them.
+  for (const cell of cells) await eventually(() => hearsAll(cell), outageMsMax)
   for (const sku of ['A', 'B']) await receive('eu1', sku, 30_000)
-  for (const cell of cells) await eventually(async () => (await partOf(cell, 'A')) > 0, outageMsMax)
+  for (const cell of cells)
+    for (const sku of ['A', 'B']) await eventually(async () => (await partOf(cell, sku)) > 1_000, outageMsMax)
   for (const cell of cells)
     for (const sku of ['A', 'B'])
       await eventually(async () => (await stockAt(cell, sku)).cells.length === cells.length, outageMsMax)
@@ -58,6 +61,8 @@ async function ask(cell: Cell, method: string, path: string, body?: object, key:
   return { status: answer.status, retryAfter: answer.headers.get('retry-after'), json: (await answer.json()) as any }
 }
 
+const hearsAll = async (cell: Cell): Promise<boolean> =>
+  (await ask(cell, 'GET', '/v1/cells')).json.data.every(({ reachable }: { reachable: boolean }) => reachable)
 const order = (cell: Cell, { sku = 'A', quantity = 1, key }: { sku?: string; quantity?: number; key?: string } = {}) =>
   ask(cell, 'POST', '/v1/orders', orderBody(sku, quantity), key)
 const adjust = (cell: Cell, change: object) =>
