@@ -134,13 +134,15 @@ describe('the disk', () => {
     const key = `us1.${crypto.randomUUID()}`
     try {
       signalAll(pids, 'SIGSTOP')
-      const caught = order('us1', { key })
+      let isHanging = true
+      const caught = order('us1', { key }).finally(() => {
+        isHanging = false
+      })
       expect((await order('eu1')).status).toBe(201)
       await knowsItIsDown('eu1', 'us1')
-      const startedAt = performance.now()
       expect(await order('eu1', { quantity: 100_000 })).toMatchObject({ json: { code: 'insufficient_stock' } })
       expect(await ask('eu1', 'GET', `/v1/orders/${orderOfUs}`)).toMatchObject(unreachable)
-      expect(performance.now() - startedAt).toBeLessThan(2_000)
+      expect(isHanging).toBe(true)
       expect((await caught).status).toBe(503)
     } finally {
       signalAll(pids, 'SIGCONT')
