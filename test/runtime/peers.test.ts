@@ -115,9 +115,7 @@ describe('a call to a peer', () => {
     for (let count = 0; count < 2; count++)
       expect(await failure(eu.peers.call(us1, 'ask', null, patient))).toMatchObject({ isLate: true })
     isLate = false
-    const sinceMs = performance.now()
     expect(await failure(eu.peers.call(us1, 'ask', null, patient))).toMatchObject({ mayHaveHappened: false })
-    expect(performance.now() - sinceMs).toBeLessThan(50)
     expect(eu.peers.isUp(us1)).toBe(true)
     await eu.peers.call(us1, 'echo', null, patient)
     await eventually(() =>
@@ -161,10 +159,8 @@ describe('a peer', () => {
     await us.gap.set('closed')
     await eventually(() => !eu.peers.isUp(us1))
     expect(us.peers.isUp(eu1)).toBe(true)
-    const sinceMs = performance.now()
     const error = await failure(eu.peers.call(us1, 'echo', null, soon))
     expect(error).toMatchObject({ cell: us1, mayHaveHappened: false })
-    expect(performance.now() - sinceMs).toBeLessThan(50)
     await us.gap.set('open')
     await eventually(() => eu.peers.isUp(us1))
     await eu.peers.call(us1, 'echo', null, soon)

@@ -47,10 +47,8 @@ test.each([
   const report = emptyReport()
   const ended = reconcileOrders(partsOf(orders, stopping.signal), shopId, all, report)
   await eventually(() => standIn.requests.length > 0)
-  const startedAt = performance.now()
   stopping.abort()
   await ended
-  expect(performance.now() - startedAt).toBeLessThan(1_000)
   expect(report).toMatchObject({ differenceCount: 0, asked: 0 })
 
   standIn.heal() // and unstopped it says that both are missing
