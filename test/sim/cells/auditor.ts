@@ -243,7 +243,8 @@ export function createCellsAuditor(
     for (const { cell, row } of rows.filter((one) => one.row.missing > 0)) {
       const free = rows.filter((one) => one.cell !== cell && one.row.location === row.location)
       for (const { cell: other, row: there } of free) {
-        const goods = there.onHand - there.reserved - there.committed - there.missing
+        const backing = Math.min(0, there.allowance) // goods that were sold on an allowance which went elsewhere
+        const goods = there.onHand - there.reserved - there.committed - there.missing + backing
         const units = Math.min(goods, sumsOf(sku).available.get(other)!)
         if (units > 0) return { by: other, units, missingIn: cell }
       }
