@@ -108,8 +108,7 @@ async function startAgain(server: Pick<Embedded, 'restart'>, what: string, cell:
     if (stopping.aborted) return true
     log.error({ attempt }, `${what} is gone; starting it again`)
     try {
-      await server.restart()
-      log.info(`${what} runs again`)
+      if (await server.restart()) log.info(`${what} runs again`)
       return true
     } catch (error) {
       log.error({ err: error }, `${what} did not start`)

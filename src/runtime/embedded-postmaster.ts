@@ -37,14 +37,10 @@ export function isServerOf(cluster: string, pid: number): boolean {
 export const stillRuns = (cluster: string, pid: number): boolean =>
   process.platform === 'linux' ? isServerOf(cluster, pid) : isAlive(pid)
 
-/** Waits until the server is gone; answers whether it is. */
-async function waitGone(cluster: string, pid: number, withinMs: number): Promise<boolean> {
+/** Waits until the server is gone, or the time is over. */
+async function waitGone(cluster: string, pid: number, withinMs: number): Promise<void> {
   const deadline = performance.now() + withinMs
-  while (stillRuns(cluster, pid)) {
-    if (performance.now() > deadline) return false
-    await pause(10)
-  }
-  return true
+  while (stillRuns(cluster, pid) && performance.now() <= deadline) await pause(10)
 }
 
 /** Fast shutdown (clients are cut, everything is written), harder only when that hangs. Returns when it is gone. */
@@ -55,10 +51,11 @@ export async function stopServer(cluster: string, pid: number): Promise<void> {
     ['SIGKILL', 5_000],
   ] as const
   for (const [signal, withinMs] of steps) {
+    if (!stillRuns(cluster, pid)) break // its number may be another process's by now
     try {
       process.kill(pid, signal)
     } catch {} // gone in between
-    if (await waitGone(cluster, pid, withinMs)) break
+    await waitGone(cluster, pid, withinMs)
   }
   await killOrphanBackends(cluster, 5_000)
 }

@@ -52,9 +52,9 @@ export type Embedded = {
   adopted: boolean
   cluster: string
   pid(): number
-  /** After onLost: starts it again behind the same URL. */
-  restart(): Promise<void>
-  /** Fast shutdown; resolves when no process of it is left. */
+  /** After onLost: starts it again behind the same URL. False when stop() was called before it ran: it does not run then. */
+  restart(): Promise<boolean>
+  /** Fast shutdown, of a server that is just being started again too; resolves when no process of it is left. */
   stop(): Promise<void>
 }
 
@@ -70,22 +70,43 @@ type Place = {
 type Running = { pid: number; socketFolder: string }
 
 export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded> {
-  const place = await preparePlace(options)
+  const stopping = new AbortController()
+  const given = options.signal
+  const place = await preparePlace({
+    ...options,
+    signal: given ? AbortSignal.any([given, stopping.signal]) : stopping.signal,
+  })
   let { running, claim, adopted } = await run(place, undefined)
   const url = urlOf(place, running)
   await makeDatabase(url)
   let stopWatching = watch(place, running, options.onLost)
+  let restarting: Promise<unknown> = Promise.resolve()
+
+  async function startAgain(): Promise<boolean> {
+    try {
+      await claim.release()
+      ;({ running, claim } = await run(place, running.socketFolder))
+      stopWatching = watch(place, running, options.onLost)
+    } catch (error) {
+      if (!stopping.signal.aborted) throw error
+    }
+    return !stopping.signal.aborted
+  }
+
   return {
     url,
     adopted,
     cluster: place.cluster,
     pid: () => running.pid,
-    async restart() {
-      await claim.release()
-      ;({ running, claim } = await run(place, running.socketFolder))
-      stopWatching = watch(place, running, options.onLost)
+    restart() {
+      if (stopping.signal.aborted) return Promise.resolve(false)
+      const again = startAgain()
+      restarting = again.catch(() => {})
+      return again
     },
     async stop() {
+      stopping.abort()
+      await restarting
       stopWatching()
       await stopServer(place.cluster, running.pid) // before the claim goes: nobody may adopt what is about to end
       await claim.release()
