@@ -72,7 +72,7 @@ const sentences: Record<BenchName, (of: Numbers) => string> = {
   seats: (of) =>
     `**${of('sold')} of 60,000 seats sold**, all of one group, to buyers at three cells, two to four side by side: ${of('orders_per_s')} orders/s, p50 ${of('home_p50_ms')} ms where the group lives and ${of('elsewhere_p50_ms')} ms elsewhere; ${of('races_lost')} lost a race, ${of('oversold')} oversold`,
   'hot-cells': (of) =>
-    `one SKU in two cells of a region: ${of('engine_cpu_us_per_order_ratio', 2)} × the CPU an order that it takes in one`,
+    `one SKU in two cells of a region, each with as many buyers: ${of('engine_cpu_us_per_order_ratio', 2)} × the CPU an order that it takes in one; ${of('shared_buyers_cpu_us_per_order_ratio', 2)} × where they share the buyers of one`,
   geo: (of) =>
     `standby ${of('round_trip_ms')} ms away: ${of('throughput_ratio_to_local', 2)} × the rate of a \`local\` cell, p50 ${of('p50_ms', 1)} ms; while the standby was dead everything was refused, the slowest after ${of('refused_ms_max')} ms; ${of('acknowledged_lost')} acknowledged orders lost when it was promoted`,
   partition: (of) =>
