@@ -112,3 +112,69 @@ export type PutTopology = RequestBody<'/v1/topology', 'put'>
 export type Consumer = AnswerBody<'/v1/consumers/{name}/pause', 'post', 200>
 export type ConsumerList = AnswerBody<'/v1/consumers', 'get', 200>
 export type RewindConsumer = RequestBody<'/v1/consumers/{name}/rewind', 'post'>
+
+export type Session = {
+  cell: string
+  version: string
+  profile: 'development' | 'production'
+  shop: { id: string; name: string; mode: 'test' | 'live' }
+  kind: 'sk' | 'pk'
+  scopes: string[]
+}
+/** Of GET /control-room.json, which needs no key. */
+export type ControlRoom = { cell: string; version: string; profile: Session['profile']; development_key: string | null }
+export type Pulse = {
+  cell: string
+  region: string
+  at: string
+  version: string
+  profile: Session['profile']
+  uptime_s: number
+  state: 'active' | 'draining'
+  frozen: boolean
+  gate: 'none' | 'open' | 'shut'
+  cut_off: boolean
+  orders_per_s: number
+  refused_per_s: number
+  errors_per_s: number
+  requests_per_s: number
+  latency_ms: { p50: number | null; p99: number | null }
+  money_per_minute: { amount: number; currency: string }[]
+  queue: { rows: number; rows_max: number }
+  lags: { consumer: string; events: number; seconds: number }[]
+  peers: {
+    cell: string
+    reachable: boolean
+    round_trip_ms: number | null
+    units_per_s_sent: number
+    requests_per_s_sent: number
+    oldest_unconfirmed_s: number | null
+  }[]
+  event_loop_p99_ms: number
+  memory_bytes: number
+  dead_letters: number
+  audit:
+    | (Omit<Audit, 'position' | 'differences' | 'money'> & {
+        differences: number
+        oversold: number
+        lost: number
+        doubled: number
+      })
+    | null
+}
+export type ChaosNetwork = { cut_off: boolean }
+export type ChaosProvider = { delay_ms: number; lost_answers: number }
+export type Chaos = { cut_off: boolean; provider: ChaosProvider; can_stop: boolean; sale: Sale | null }
+export type StartSale = { units: number; buyers: number }
+export type Sale = {
+  id: string
+  sku: string
+  units: number
+  buyers: number
+  state: 'running' | 'over' | 'stopped'
+  started_at: string
+  by_cell: { cell: string; asked: number; sold: number; refused: number; failed: number }[]
+  sold: number
+  refused: number
+  failed: number
+}

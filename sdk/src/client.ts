@@ -14,7 +14,17 @@ import {
 } from './connection.ts'
 import { type StreamOptions, streamEvents } from './events.ts'
 import { limits } from './limits.ts'
-import { cells, consumers, deadLetters, ledger, settings, webhookDeliveries, webhookEndpoints } from './operator.ts'
+import {
+  cells,
+  chaos,
+  consumers,
+  deadLetters,
+  ledger,
+  pulse,
+  settings,
+  webhookDeliveries,
+  webhookEndpoints,
+} from './operator.ts'
 import { nearestOrigin, originsOf } from './origins.ts'
 
 export type * from './api.ts'
@@ -22,6 +32,7 @@ export type { Answered, BulkAnswer, BulkOptions } from './bulk.ts'
 export type { AnswerInfo, CallOptions, IfVersion } from './connection.ts'
 export type { Positioned, StreamOptions } from './events.ts'
 export { type FieldProblem, HoldfastError, type Problem } from './problem.ts'
+export type { PulseStreamOptions } from './pulse.ts'
 
 export type ClientOptions = {
   /** Of the cell, for example http://127.0.0.1:8080. */
@@ -87,6 +98,10 @@ export function createClient(options: ClientOptions) {
     deadLetters: deadLetters(connection),
     consumers: consumers(connection),
     cells: cells(connection),
+    pulse: pulse(connection),
+    chaos: chaos(connection),
+    /** Which cell and release answers, whose key it was asked with, and what that may do. */
+    session: (options?: CallOptions) => call<api.Session>(connection, { method: 'GET', path: '/v1/session' }, options),
     /** Compares the counters with the log. `fresh` runs it now; else the last one that ran is answered. */
     audit: ({ fresh = false }: { fresh?: boolean } = {}, call_?: CallOptions) =>
       call<api.Audit>(connection, { method: 'GET', path: '/v1/audit', query: { fresh: fresh || undefined } }, call_),

@@ -12,4 +12,5 @@ export const limits = {
   bulkGatherMs: 10, // a source that pauses for so long has its batch sent as it is
   lineCharactersMax: 16 * 1024 * 1024,
   streamSilenceMs: 60_000, // an event stream that sends not even a comment for so long is opened again
+  pulseSilenceMs: 3_000, // it comes every second
 } as const

@@ -2,6 +2,7 @@
 // consumers of the log, and the cells.
 import type * as api from './api.ts'
 import { type CallOptions, type Connection, call, cellOf, type IfVersion, present, segment } from './connection.ts'
+import { type PulseStreamOptions, streamPulses } from './pulse.ts'
 
 export function webhookEndpoints(connection: Connection) {
   const at = (id: string): string => `/v1/webhook-endpoints/${segment(id)}`
@@ -137,5 +138,43 @@ export function cells(connection: Connection) {
         { method: 'PUT', path: '/v1/topology', body, headers: { 'if-match': ifMatch } },
         options,
       ),
+  }
+}
+
+export function pulse(connection: Connection) {
+  return {
+    /** What the cell that answers knows of itself now, without asking its database. */
+    read: (options?: CallOptions) => call<api.Pulse>(connection, { method: 'GET', path: '/v1/pulse' }, options),
+    /** One a second over one connection; throws HoldfastError when it breaks or falls silent, ends when `signal` is aborted. */
+    stream: (options: PulseStreamOptions = {}) => streamPulses<api.Pulse>(connection, '/v1/pulse', options),
+  }
+}
+
+/** Faults on purpose, of the cell that answers: in the development profile only, elsewhere `not_found`. */
+export function chaos(connection: Connection) {
+  const step = (name: string, action: 'stop' | 'start', options?: CallOptions) =>
+    call<undefined>(connection, { method: 'POST', path: `/v1/chaos/cells/${segment(name)}/${action}` }, options)
+  const sale = '/v1/chaos/sales/current'
+  return {
+    read: (options?: CallOptions) => call<api.Chaos>(connection, { method: 'GET', path: '/v1/chaos' }, options),
+    /** From all other cells, both ways; its buyers still reach it. */
+    cutOff: (cutOff: boolean, options?: CallOptions) =>
+      call<api.Chaos>(
+        connection,
+        { method: 'PUT', path: '/v1/chaos/network', body: { cut_off: cutOff } satisfies api.ChaosNetwork },
+        options,
+      ),
+    /** How late the test provider answers, and which part of its answers is lost. */
+    setProvider: (body: api.ChaosProvider, options?: CallOptions) =>
+      call<api.Chaos>(connection, { method: 'PUT', path: '/v1/chaos/provider', body }, options),
+    /** Any cell of the same `holdfast start`, the one that answers too. Begun when it is answered, and seen by the pulse when it is done. */
+    stopCell: (name: string, options?: CallOptions) => step(name, 'stop', options),
+    startCell: (name: string, options?: CallOptions) => step(name, 'start', options),
+    /** Begun when it is answered; `sale` tells how it goes. */
+    startSale: (body: api.StartSale, options?: CallOptions) =>
+      call<api.Sale>(connection, { method: 'POST', path: '/v1/chaos/sales', body }, options),
+    /** The one that runs, or the last one. */
+    sale: (options?: CallOptions) => call<api.Sale>(connection, { method: 'GET', path: sale }, options),
+    stopSale: (options?: CallOptions) => call<api.Sale>(connection, { method: 'DELETE', path: sale }, options),
   }
 }
