@@ -10,6 +10,7 @@ import { openCellGate, startBatches } from './cell-batches.ts'
 import { type Others, startOthers } from './cell-others.ts'
 import { openProviders, startCellPayments } from './cell-payments.ts'
 import { keepPromises, watchIsolation } from './cell-promises.ts'
+import { pagesOf } from './cell-room.ts'
 import { startCellTopology } from './cell-topology.ts'
 import { startCellWebhooks } from './cell-webhooks.ts'
 import { createApp, drainApp } from './gateway/app.ts'
@@ -79,6 +80,7 @@ export type CellDeps = {
         | 'port'
         | 'httpBetweenCells'
         | 'latencyMs'
+        | 'corsOrigins'
       >
     >
   log: Log
@@ -91,6 +93,8 @@ export type CellDeps = {
   routing?: Routing | undefined
   /** It makes the shop and its location `main`, and others receive them from it; as the topology says, unless it is given. */
   isFirst?: boolean
+  /** Where the control room was built, if not where npm run build:web puts it. */
+  webFolder?: string
 }
 
 /** What has to be there before the first command. */
@@ -203,6 +207,7 @@ export async function buildCell(deps: CellDeps): Promise<CellParts> {
     assessOrder: createRisk({ database, clock, assessors: [], metrics: riskMetrics(metrics) }),
     keys,
     log,
+    ...pagesOf(config, deps.webFolder),
     traffic: countTraffic(metrics, clock.elapsedMs),
     requestPrefix: randomBytes(5).toString('hex'),
     unreadyReasons: () => unreadyReasons({ database, gate, standing, clock, isIsolated }, findShop),

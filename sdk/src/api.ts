@@ -113,16 +113,10 @@ export type Consumer = AnswerBody<'/v1/consumers/{name}/pause', 'post', 200>
 export type ConsumerList = AnswerBody<'/v1/consumers', 'get', 200>
 export type RewindConsumer = RequestBody<'/v1/consumers/{name}/rewind', 'post'>
 
-export type Session = {
-  cell: string
-  version: string
-  profile: 'development' | 'production'
-  shop: { id: string; name: string; mode: 'test' | 'live' }
-  kind: 'sk' | 'pk'
-  scopes: string[]
-}
-/** Of GET /control-room.json, which needs no key. */
-export type ControlRoom = { cell: string; version: string; profile: Session['profile']; development_key: string | null }
+export type Session = AnswerBody<'/v1/session', 'get', 200>
+/** It needs no key. */
+export type ControlRoom = AnswerBody<'/control-room.json', 'get', 200>
+
 export type Pulse = {
   cell: string
   region: string

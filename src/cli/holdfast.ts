@@ -3,6 +3,7 @@
 // object; a stack trace is a fault of ours.
 import { enableCompileCache } from 'node:module'
 import { fileURLToPath } from 'node:url'
+import { release } from '../runtime/release.ts'
 
 // Halves the time to load the server, and so the time without it after a crash. Beside the code, and as trusted as it.
 enableCompileCache(fileURLToPath(new URL('../../node_modules/.cache/holdfast', import.meta.url)))
@@ -72,7 +73,7 @@ const commands: Record<string, Entry> = {
 
 async function main([name = '--help', ...args]: string[]): Promise<number> {
   if (['--help', '-h', 'help'].includes(name)) return print(help())
-  if (['--version', '-v'].includes(name)) return print(await version())
+  if (['--version', '-v'].includes(name)) return print(release)
   const entry = Object.hasOwn(commands, name) ? commands[name] : undefined
   if (!entry)
     return fail('holdfast', args, {
@@ -98,11 +99,6 @@ function help(): string {
   return ['Usage: holdfast <command> [options]', '', ...lines, '', 'holdfast <command> --help tells its options.'].join(
     '\n',
   )
-}
-
-async function version(): Promise<string> {
-  const { default: manifest } = await import('../../package.json', { with: { type: 'json' } })
-  return manifest.version
 }
 
 function print(text: string): number {

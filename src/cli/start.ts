@@ -2,6 +2,8 @@
 // stops them. Nothing that it started is left running when it ends.
 import { resolve } from 'node:path'
 import { optionsHelp, readConfig } from '../runtime/config.ts'
+import { openLog } from '../runtime/log.ts'
+import { buildWebIfMissing, webBuild } from './build-web.ts'
 import type { CellReady } from './cell.ts'
 import { type ControlledCell, type ControlRequest, openControl } from './control.ts'
 import { CommandFailure } from './failure.ts'
@@ -22,17 +24,22 @@ export async function start(args: string[]): Promise<number> {
   const stopping = controller.signal
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => controller.abort())
   let fleet: Fleet | undefined
+  let web: Promise<void> | undefined
   const control = await openControl(resolve(config.data), (request) => carryOut(request, fleet, stopping))
   try {
     fleet = await makeFleet(config)
     const { cells, wanted } = fleet
     if (stopping.aborted) return 0
+    const log = openLog({ level: config.logLevel, json: config.jsonLogs, name: 'holdfast' })
+    web = buildWebIfMissing(webBuild, log, stopping)
     stopping.addEventListener('abort', () => void stopAll(cells))
     const ready = await startAll(wanted)
     if (!stopping.aborted) process.stdout.write(welcome({ config, ready, ms: performance.now() - startedAt }))
     await aborted(stopping)
     return (await stopAll(cells)).killed ? 1 : 0
   } finally {
+    controller.abort()
+    await web
     await fleet?.settled()
     await control.close()
   }

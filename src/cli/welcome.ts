@@ -21,6 +21,7 @@ export function welcome({ config, ready, ms }: Welcome): string {
     '',
     `Holdfast is ready after ${(ms / 1000).toFixed(1)} s. Ctrl-C stops it.`,
     '',
+    `  open        ${url}   the control room`,
     ...apiLines(ready),
     `  profile     ${config.profile}`,
     `  PostgreSQL  ${postgres}, ${database}`,

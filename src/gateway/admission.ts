@@ -15,6 +15,7 @@ import { problemJson, statusOf } from '../base/problem.ts'
 import { refused } from '../base/result.ts'
 import type { Commands } from '../modules/orders/service.ts'
 import type { Exchange } from '../runtime/http.ts'
+import { type Cors, hasOrigin } from './cors.ts'
 
 export type Door = {
   isFull: Commands['isFull']
@@ -23,6 +24,7 @@ export type Door = {
   elapsedMs(): number
   nextRequestId(): string
   onRefused(code: 'overloaded' | 'draining'): void
+  cors: Pick<Cors, 'answer'>
 }
 
 /** The HTTP server with the door in front of `handler`. */
@@ -48,6 +50,7 @@ export function createDoor(handler: RequestListener, exchange: Exchange, door: D
       requireHostHeader: true,
     },
     (request, response) => {
+      if (hasOrigin(request) && door.cors.answer(request, response)) return
       if (isOpenAlways(request.url!)) return handler(request, response)
       if (exchange.draining) return refuse(response, 'draining', 1)
       if (!isOfPeer(request.url!) && isTooMuch(request)) return refuseTooMuch(response)

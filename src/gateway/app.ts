@@ -38,6 +38,7 @@ import type { Database } from '../runtime/pg.ts'
 import { createDoor } from './admission.ts'
 import { type CellRoutesOptions, cellRoutes } from './cells.ts'
 import { consumerRoutes } from './consumers.ts'
+import { createCors } from './cors.ts'
 import { docsRoutes } from './docs-page.ts'
 import { type EventRoutesOptions, eventRoutes } from './events.ts'
 import { answerBrokenHttp, answerUnknownRoutes, refusalOrFault, sendFailure } from './failures.ts'
@@ -46,7 +47,9 @@ import { createGuard } from './guard.ts'
 import { type HealthOptions, healthRoutes } from './health.ts'
 import { describeApi } from './openapi.ts'
 import { type PeerRoutesOptions, peerRoutes } from './peers.ts'
+import { type SessionRoutesOptions, sessionRoutes } from './session.ts'
 import type { Traffic } from './traffic.ts'
+import { createWeb } from './web.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -54,44 +57,51 @@ declare module 'fastify' {
   }
 }
 
-export type AppOptions = Omit<HealthOptions, 'guard' | 'position'> & {
-  events: EventRoutesOptions['events']
-  cell: CellName
-  commands: Commands
-  providers: Providers
-  /** None when Stripe is not configured. */
-  stripeWebhooks?: StripeWebhooks | null
-  /** Callers who wait for their orders; told of every batch. */
-  waiting: Waiting
-  /** In the development profile, whose callers may look at what it charged. */
-  testProvider?: TestProvider | undefined
-  /** Looks at orders before they are placed; nobody does when it is absent. */
-  assessOrder?: AssessOrder
-  webhooks: Pick<WebhookRoutesOptions, 'webhooks' | 'urlRules'>
-  deadLetters: DeadLetters
-  lives(): Lives
-  consumersChanged(): Promise<void>
-  cells: Pick<CellRoutesOptions, 'topology' | 'peers' | 'whyNotEmptied' | 'rules'>
-  database: Pick<Database, 'query' | 'transaction'>
-  keys: Keys
-  log: Pick<Log, 'error' | 'warn'>
-  traffic: Traffic
-  clock: Pick<Clock, 'now' | 'elapsedMs' | 'sleep'>
-  /** None for a cell that is alone. */
-  peers?: Omit<PeerRoutesOptions, 'elapsedMs'> | undefined
-  /** Distinguishes this process's request ids: a few random characters. */
-  requestPrefix: string
-  /** None for a lone cell. */
-  routing?: Routing | undefined
-  /** What stock needs to know of the other cells; none in a lone cell. */
-  several?: Omit<SeveralCells, 'elsewhere'> | undefined
-}
+export type AppOptions = Omit<HealthOptions, 'guard' | 'position'> &
+  Pick<SessionRoutesOptions, 'profile' | 'developmentKey'> & {
+    /** Of pages that are none of a cell's and may read what this one answers. */
+    corsOrigins?: readonly string[] | undefined
+    /** Where the control room was built. */
+    webFolder: string
+    events: EventRoutesOptions['events']
+    cell: CellName
+    commands: Commands
+    providers: Providers
+    /** None when Stripe is not configured. */
+    stripeWebhooks?: StripeWebhooks | null
+    /** Callers who wait for their orders; told of every batch. */
+    waiting: Waiting
+    /** In the development profile, whose callers may look at what it charged. */
+    testProvider?: TestProvider | undefined
+    /** Looks at orders before they are placed; nobody does when it is absent. */
+    assessOrder?: AssessOrder
+    webhooks: Pick<WebhookRoutesOptions, 'webhooks' | 'urlRules'>
+    deadLetters: DeadLetters
+    lives(): Lives
+    consumersChanged(): Promise<void>
+    cells: Pick<CellRoutesOptions, 'topology' | 'peers' | 'whyNotEmptied' | 'rules'>
+    database: Pick<Database, 'query' | 'transaction'>
+    keys: Keys
+    log: Pick<Log, 'error' | 'warn'>
+    traffic: Traffic
+    clock: Pick<Clock, 'now' | 'elapsedMs' | 'sleep'>
+    /** None for a cell that is alone. */
+    peers?: Omit<PeerRoutesOptions, 'elapsedMs'> | undefined
+    /** Distinguishes this process's request ids: a few random characters. */
+    requestPrefix: string
+    /** None for a lone cell. */
+    routing?: Routing | undefined
+    /** What stock needs to know of the other cells; none in a lone cell. */
+    several?: Omit<SeveralCells, 'elsewhere'> | undefined
+  }
 
 export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   const { cell, commands, log, clock } = options
   const drain = new AbortController()
   const exchange: Exchange = { cell, draining: false, drain: drain.signal, onAnswer: options.traffic.onAnswer }
   const nextRequestId = requestIds(options.requestPrefix)
+  const cors = createCors(options.cells.topology.current, options.corsOrigins ?? [])
+  const web = createWeb({ folder: options.webFolder, cors })
   const failure = { log, retryAfterSeconds: commands.retryAfterSeconds }
 
   const app = fastify({
@@ -101,6 +111,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
         elapsedMs: clock.elapsedMs,
         nextRequestId,
         onRefused: options.traffic.onRefused,
+        cors,
       }),
     genReqId: nextRequestId,
     requestIdHeader: false,
@@ -123,7 +134,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   acceptJson(app)
   app.setValidatorCompiler(compileSchema)
   app.setSerializerCompiler(() => JSON.stringify) // answers are text already; schemas of answers are for OpenAPI
-  answerUnknownRoutes(app)
+  answerUnknownRoutes(app, web.answer)
 
   await describeApi(app)
   const guard = createGuard(options.keys, clock.elapsedMs)
@@ -139,7 +150,9 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   )
   const ordersShared = { ...shared, providers, waiting, assess, readOrder, elsewhere }
   const several = options.several && elsewhere ? { ...options.several, elsewhere } : null
+  web.routes(app)
   docsRoutes(app)
+  sessionRoutes(app, { ...options, guard })
   healthRoutes(app, { ...options, guard, position: options.events.position })
   eventRoutes(app, { cell, guard, events: options.events, elsewhere: forwarding?.events ?? null })
   webhookRoutes(app, { ...shared, ...options.webhooks, bodyOf: (event) => eventJson(event, cell) })

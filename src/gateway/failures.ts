@@ -13,6 +13,7 @@ import type { Log } from '../runtime/log.ts'
 import { isStreaming } from '../runtime/ndjson.ts'
 import { DatabaseUnavailable, failureClass } from '../runtime/pg-failure.ts'
 import { CellFrozen, CellIsolated } from '../runtime/standing.ts'
+import type { Web } from './web.ts'
 
 export type FailureOptions = { log: Pick<Log, 'error' | 'warn'>; retryAfterSeconds(): number }
 
@@ -92,8 +93,11 @@ function traceOf(request: FastifyRequest): { trace_id?: string; parent_id?: stri
   return match ? { trace_id: match[1]!, parent_id: match[2]! } : {}
 }
 
-/** Registered before the routes: remembers them, so that a known path with another method is 405 and tells which. */
-export function answerUnknownRoutes(app: FastifyInstance): void {
+/**
+ * Registered before the routes: remembers them, so that a known path with another method is 405 and tells which. What no route knows
+ * may be a page's.
+ */
+export function answerUnknownRoutes(app: FastifyInstance, page: Web['answer']): void {
   const known = new Map<string, { pattern: RegExp; methods: Set<string> }>()
   app.addHook('onRoute', ({ url, method }) => {
     const pattern = new RegExp(`^${url.replace(/[.*+?^${}()|[\]\\]/g, '\\$&').replace(/:[a-z]+/g, '[^/]+')}$`)
@@ -101,14 +105,14 @@ export function answerUnknownRoutes(app: FastifyInstance): void {
     for (const one of [method].flat()) route.methods.add(one)
     known.set(url, route)
   })
-  app.setNotFoundHandler((request, reply) => {
+  app.setNotFoundHandler(async (request, reply) => {
     const path = request.url.split('?', 1)[0]!
     const methods = new Set<string>()
     for (const route of known.values()) {
       if (!route.pattern.test(path)) continue
       for (const method of route.methods) methods.add(method)
     }
-    if (methods.size === 0) return sendRefused(reply, refused('not_found'))
+    if (methods.size === 0) return (await page(request, reply)) ?? sendRefused(reply, refused('not_found'))
     return sendRefused(reply.header('allow', [...methods].sort().join(', ')), refused('method_not_allowed'))
   })
 }

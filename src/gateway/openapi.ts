@@ -82,6 +82,7 @@ export async function describeApi(app: FastifyInstance): Promise<void> {
         { name: 'cells', description: 'Which cells there are, where, and how they are.' },
         { name: 'settings', description: 'What the shop has decided.' },
         { name: 'ledger', description: 'Money: balanced double entries, made of the events.' },
+        { name: 'control room', description: 'What operators see.' },
         { name: 'health', description: 'For probes, scrapers and auditors.' },
       ],
       security: [{ key: [] }],

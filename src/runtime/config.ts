@@ -39,6 +39,8 @@ export type Config = {
   webhookPorts: number[]
   /** Cells may call each other without TLS beyond loopback. */
   httpBetweenCells: boolean
+  /** Of pages that may read what the cells answer, besides their own. */
+  corsOrigins: string[]
   /** Null: not offered. */
   stripe: StripeConfig | null
 }
@@ -179,6 +181,13 @@ export const optionTable = [
     problem: (text) => oneOf(text, ['true', 'false']),
   },
   {
+    flag: 'cors-origins',
+    value: 'ORIGINS',
+    meaning:
+      'Pages of these origins may call the API from browsers, such as https://shop.example, joined by commas. Those of the cells always may.',
+    problem: originsProblem,
+  },
+  {
     flag: 'log-level',
     value: 'LEVEL',
     default: 'info',
@@ -266,6 +275,7 @@ export function readConfig(args: readonly string[], environment: Record<string, 
     jsonLogs: text('json-logs') === 'true',
     webhookPorts: text('webhook-ports')!.split(',').map(Number),
     httpBetweenCells: text('http-between-cells') === 'true',
+    corsOrigins: text('cors-origins')?.split(',') ?? [],
     stripe: readStripe(environment),
   }
   refuseTogether(config)
@@ -311,6 +321,7 @@ export function configFlags(config: Config): string[] {
   if (config.standbyRegion) flags.push(`--standby-region=${config.standbyRegion}`)
   if (config.onIsolation) flags.push(`--on-isolation=${config.onIsolation}`)
   if (config.httpBetweenCells) flags.push('--http-between-cells')
+  if (config.corsOrigins.length > 0) flags.push(`--cors-origins=${config.corsOrigins.join(',')}`)
   if (config.topology) flags.push(`--topology=${config.topology}`)
   if (config.cellKey) flags.push(`--cell-key=${config.cellKey}`)
   return config.jsonLogs ? [...flags, '--json-logs'] : flags
@@ -397,6 +408,11 @@ function cellsProblem(text: string): string | undefined {
   const names = text.split(',')
   if (!names.every(isCellName)) return 'must be names like eu1 (a region and a number), joined by commas'
   return new Set(names).size === names.length ? undefined : 'names a cell twice'
+}
+
+function originsProblem(text: string): string | undefined {
+  const isOrigin = (one: string): boolean => /^https?:/.test(one) && URL.canParse(one) && new URL(one).origin === one
+  return text.split(',').every(isOrigin) ? undefined : 'must be origins like https://shop.example, joined by commas'
 }
 
 function fileProblem(text: string): string | undefined {

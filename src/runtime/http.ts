@@ -30,8 +30,13 @@ declare module 'fastify' {
 
 export type Headers = Record<string, string>
 
-/** Answers with a text that is complete already. */
-export function sendText(reply: FastifyReply, status: number, body: string, contentType: string): FastifyReply {
+/** Answers with bytes that are complete already. */
+export function sendBytes(
+  reply: FastifyReply,
+  status: number,
+  body: string | Buffer,
+  contentType: string,
+): FastifyReply {
   const { request } = reply
   const { cell, draining, onAnswer } = reply.server.exchange
   onAnswer(request.method, status, request.startedAt)
@@ -43,6 +48,9 @@ export function sendText(reply: FastifyReply, status: number, body: string, cont
   if (draining) reply.header('connection', 'close')
   return reply.send(body)
 }
+
+export const sendText: (reply: FastifyReply, status: number, body: string, contentType: string) => FastifyReply =
+  sendBytes
 
 export const sendJson = (reply: FastifyReply, status: number, json: string): FastifyReply =>
   sendText(reply, status, json, 'application/json; charset=utf-8')

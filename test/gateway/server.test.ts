@@ -76,7 +76,7 @@ describe('keys', () => {
 describe('paths', () => {
   const order = '/v1/orders/ord_eu1_01m83e52mxemrrda1f1s17zv95'
   it.each([
-    ['GET', '/'],
+    ['GET', '/nothing'],
     ['GET', '/v1'],
     ['GET', '/v1/carts'],
     ['POST', `${order}/capture`],

@@ -10,7 +10,17 @@ import { randomIdBytes } from '../../runtime/random.ts'
 import { createSigner, newSecret, secretHash } from '../../runtime/secret.ts'
 import { defaultSettings, riskRulesOf, type Settings, settingsOf, termsOf } from './settings.ts'
 import { readSettings } from './settings-store.ts'
-import { findKey, findShop, type KeyRecord, listKeys, makeKey, makeShop, revokeKey } from './store.ts'
+import {
+  describeShops,
+  findKey,
+  findShop,
+  type KeyRecord,
+  listKeys,
+  makeKey,
+  makeShop,
+  revokeKey,
+  type ShopDescription,
+} from './store.ts'
 import { type Key, type KeyKind, type Principal, type Scope, scopes, storefrontScopes } from './types.ts'
 
 const defaultShop = 'default'
@@ -24,6 +34,10 @@ export async function readShop(database: Pick<Database, 'query'>): Promise<Shop 
   const found = (await findShop(database, defaultShop))[0]
   return found && { id: found.id, secret: Buffer.from(found.secret, 'hex') }
 }
+
+/** As its owner names it. */
+export const describeShop = async (database: Pick<Database, 'query'>, shopId: ShopId): Promise<ShopDescription> =>
+  present((await describeShops(database, shopId))[0], 'the shop of a key')
 
 /** The default shop; made, with a secret of its own, when it is missing. For the first cell: the others receive it. */
 export async function ensureShop(database: Store, cell: CellName): Promise<Shop> {
@@ -84,7 +98,7 @@ const keyOf = (record: KeyRecord): Key => ({
 })
 
 /** The keys of the development profile, which listens on loopback only. */
-const developmentKeys = { secret: 'sk_dev', storefront: 'pk_dev' } as const
+export const developmentKeys = { secret: 'sk_dev', storefront: 'pk_dev' } as const
 
 /** Keys that are valid without being stored. Undefined: it is none of them, or its shop is not there yet. */
 export type FixedKeys = (text: string) => Promise<Principal | undefined>

@@ -28,6 +28,13 @@ export async function makeShop(session: Session, { code, name, secret, cell }: N
 
 export const findShop = (database: Pick<Database, 'query'>, code: string) => database.query<ShopRecord>(shopSql, [code])
 
+const describeSql = `select code as id, name, case when live then 'live' else 'test' end as mode from shops.shops where id = $1`
+
+export type ShopDescription = { id: string; name: string; mode: 'test' | 'live' }
+
+export const describeShops = (database: Pick<Database, 'query'>, shopId: ShopId) =>
+  database.query<ShopDescription>(describeSql, [shopId])
+
 const findKeySql = `
   select k.shop_id, k.id, k.kind, to_json(k.scopes) as scopes, encode(s.secret, 'hex') as secret, newest.settings
   from shops.keys k join shops.shops s on s.id = k.shop_id
