@@ -14,6 +14,7 @@ import type { StockRowId } from '../src/modules/stock/types.ts'
 import { systemClock } from '../src/runtime/clock.ts'
 import { openLog } from '../src/runtime/log.ts'
 import { openMetrics } from '../src/runtime/metrics.ts'
+import { unaskedPulse } from '../test/support/unasked.ts'
 
 const cell = 'eu1' as CellName
 const noCell = (): never => {
@@ -59,6 +60,7 @@ async function submit({ command }: Submission): Promise<CommandOutcome> {
 }
 
 const metrics = openMetrics()
+const pulse = unaskedPulse(systemClock.elapsedMs)
 const app = await createApp({
   cell,
   commands: {
@@ -87,9 +89,10 @@ const app = await createApp({
     developmentPrincipals(async () => ({ id: 1 as ShopId, secret: Buffer.alloc(32, 7) })),
   ),
   log: openLog({ level: 'error', json: true, name: 'noop' }),
-  traffic: countTraffic(metrics, systemClock.elapsedMs),
+  traffic: countTraffic(metrics, systemClock.elapsedMs, pulse.meter),
   clock: systemClock,
   profile: 'development',
+  pulse,
   developmentKey: null,
   webFolder: '',
   requestPrefix: 'noop',

@@ -59,6 +59,8 @@ export type BatchesOptions = Pick<BatcherOptions<Submission, CommandOutcome>, 'o
   isIsolated(): boolean
   /** Told of all rows of a SKU of which some have changed. */
   onRows?: EngineOptions['onRows']
+  /** Told of all that was appended to the log. */
+  onEvents?: EngineOptions['onEvents']
   /** Told of every batch that may leave. `sinceMs`: when it began, on the clock that never goes back. */
   onCommitted(submissions: readonly Submission[], outcomes: readonly CommandOutcome[], sinceMs: number): void
   /** The simulator's is in memory, and its time its own. */
@@ -76,7 +78,20 @@ const selling = new Set<Submission['command']['kind']>(['place_order', 'place_ho
 export type Batches = ReturnType<typeof startBatches>
 
 export function startBatches(options: BatchesOptions) {
-  const { cell, database, config, clock, gate, standing, isIsolated, startedAt, onRows, onCommitted, ...more } = options
+  const {
+    cell,
+    database,
+    config,
+    clock,
+    gate,
+    standing,
+    isIsolated,
+    startedAt,
+    onRows,
+    onEvents,
+    onCommitted,
+    ...more
+  } = options
   const { createStore = createPostgresStore, afterArrivals = setImmediate, ...told } = more
   const lives = new Map<number, ServerLife>()
   /** Whether what the lane runs now may be done while the cell is frozen. */
@@ -100,7 +115,7 @@ export function startBatches(options: BatchesOptions) {
   /** Whether it was done before, so that it is only told again. */
   const isKnown = async ({ key, command }: Submission): Promise<boolean> =>
     key !== null && 'shopId' in command && known({ shopId: command.shopId, hash: key.hash })
-  const engine = createEngine(store, { cell, startedAt, onRows })
+  const engine = createEngine(store, { cell, startedAt, onRows, onEvents })
   const batcher = createBatcher<Submission, CommandOutcome>({
     lanes: config.lanes,
     batchRowsMax: config.batchRowsMax,

@@ -3,6 +3,7 @@
 import type { KeyObject } from 'node:crypto'
 import type { CellName } from './base/ids.ts'
 import { limits } from './base/limits.ts'
+import type { Instant } from './base/time.ts'
 import { cellNamed, firstCell, isOneZone } from './base/topology.ts'
 import { startComparisons } from './cell-comparing.ts'
 import { followOthers } from './cell-following.ts'
@@ -27,7 +28,13 @@ import { handOverUnits } from './modules/stock/handing-over.ts'
 import { openOtherCells } from './modules/stock/other-cells.ts'
 import { readOwing } from './modules/stock/reads.ts'
 import { stockReplicas } from './modules/stock/replica.ts'
-import { forgetLeaving, trackConfirmed, transferSumsHandler, unsettledWith } from './modules/stock/transfer-sums.ts'
+import {
+  forgetLeaving,
+  trackConfirmed,
+  trackUnconfirmed,
+  transferSumsHandler,
+  unsettledWith,
+} from './modules/stock/transfer-sums.ts'
 import type { StockRow } from './modules/stock/types.ts'
 import type { PostgresBusOptions } from './runtime/bus-postgres.ts'
 import type { Clock } from './runtime/clock.ts'
@@ -78,6 +85,8 @@ export type Others = {
   whyNotEmptied: CellTopology['whyNotEmptied']
   /** Units that others have confirmed to have from here. */
   confirmed(): Promise<Confirmed>
+  /** Since when peers have not confirmed all that was sent to them. */
+  unconfirmedSince(): Promise<ReadonlyMap<CellName, Instant>>
   stop(): Promise<void>
 }
 
@@ -168,6 +177,7 @@ export function startOthers(options: OthersOptions): Others {
         : ((await cells.whyNotEmptied()) ??
           (await unsettledWith({ database, peers, whatIsLeft: cells.whyNotEmptied }))),
     confirmed: trackConfirmed(peers),
+    unconfirmedSince: trackUnconfirmed({ database, peers, now: clock.now }),
     async stop() {
       await Promise.all([begun, comparisons.stop(), ...chores.map((chore) => chore.stop())])
       await following.stop()

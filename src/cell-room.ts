@@ -1,18 +1,44 @@
-// What a cell has for its operators' control room: its pages, and what they are told before they have a key.
+// What a cell has for its operators' control room: its pages, and its pulse.
 import { fileURLToPath } from 'node:url'
+import type { Others } from './cell-others.ts'
+import { type CellPulseOptions, startCellPulse } from './cell-pulse.ts'
 import type { AppOptions } from './gateway/app.ts'
 import { developmentKeys } from './modules/shops/service.ts'
 import type { Config } from './runtime/config.ts'
+import type { Gate } from './runtime/gate.ts'
+import type { Standing } from './runtime/standing.ts'
+
+export type RoomOptions = Pick<
+  CellPulseOptions,
+  'meter' | 'database' | 'clock' | 'deadLetters' | 'audits' | 'onError'
+> & {
+  config: Pick<Config, 'profile'> & Partial<Pick<Config, 'corsOrigins'>>
+  /** Where it was built, if not where npm run build:web puts it. */
+  webFolder: string | undefined
+  standing: Pick<Standing, 'frozen'>
+  gate: Pick<Gate, 'isShut'>
+  batcher: { load(): { queuedRows: number } }
+  others: Pick<Others, 'unconfirmedSince'> | undefined
+}
+
+export type Room = {
+  forApp: Pick<AppOptions, 'profile' | 'developmentKey' | 'corsOrigins' | 'webFolder' | 'pulse'>
+  stop(): Promise<void>
+}
 
 const builtWebFolder = fileURLToPath(new URL('../web/dist', import.meta.url))
 
-/** `webFolder`: where it was built, if not where npm run build:web puts it. */
-export const pagesOf = (
-  { profile, corsOrigins }: Pick<Config, 'profile'> & Partial<Pick<Config, 'corsOrigins'>>,
-  webFolder = builtWebFolder,
-): Pick<AppOptions, 'profile' | 'developmentKey' | 'corsOrigins' | 'webFolder'> => ({
-  profile,
-  developmentKey: profile === 'development' ? developmentKeys.secret : null,
-  corsOrigins,
-  webFolder,
-})
+export function openRoom(options: RoomOptions): Room {
+  const { standing, gate, batcher, others, webFolder = builtWebFolder } = options
+  const { profile, corsOrigins } = options.config
+  const { pulse, stop } = startCellPulse({
+    ...options,
+    isFrozen: () => standing.frozen !== undefined,
+    isGateShut: () => gate.isShut,
+    isCutOff: () => false,
+    queuedRows: () => batcher.load().queuedRows,
+    unconfirmedSince: others?.unconfirmedSince,
+  })
+  const developmentKey = profile === 'development' ? developmentKeys.secret : null
+  return { forApp: { profile, developmentKey, corsOrigins, webFolder, pulse }, stop }
+}

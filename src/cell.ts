@@ -10,16 +10,17 @@ import { openCellGate, startBatches } from './cell-batches.ts'
 import { type Others, startOthers } from './cell-others.ts'
 import { openProviders, startCellPayments } from './cell-payments.ts'
 import { keepPromises, watchIsolation } from './cell-promises.ts'
-import { pagesOf } from './cell-room.ts'
-import { startCellTopology } from './cell-topology.ts'
+import { countEvents } from './cell-pulse.ts'
+import { openRoom } from './cell-room.ts'
+import { type CellTopology, startCellTopology } from './cell-topology.ts'
 import { startCellWebhooks } from './cell-webhooks.ts'
-import { createApp, drainApp } from './gateway/app.ts'
+import { type AppOptions, createApp, drainApp } from './gateway/app.ts'
 import type { Routing } from './gateway/forwarding.ts'
 import { countTraffic } from './gateway/traffic.ts'
 import { createDeadLetters } from './modules/deadletters/service.ts'
 import { deliverySource, eventSource, operationSource } from './modules/deadletters/sources.ts'
 import { fulfilmentConsumer } from './modules/fulfilment/consumer.ts'
-import { closeLedger } from './modules/ledger/audit.ts'
+import { closeLedger, type MoneyAudit } from './modules/ledger/audit.ts'
 import { startLedger } from './modules/ledger/start.ts'
 import { makeMonthPartitions, sweep } from './modules/orders/housekeeping.ts'
 import { carryKeysOver, rotateKeys } from './modules/orders/key-tables.ts'
@@ -41,7 +42,7 @@ import {
   readShop,
   type Shop,
 } from './modules/shops/service.ts'
-import { closeBalances, createAuditor } from './modules/stock/audit.ts'
+import { type Auditor, closeBalances, createAuditor } from './modules/stock/audit.ts'
 import { ensureMainLocation, readLocations } from './modules/stock/reads.ts'
 import { deadDeliveries } from './modules/webhooks/dead.ts'
 import { keepDeliveries } from './modules/webhooks/housekeeping.ts'
@@ -53,12 +54,14 @@ import { every, type Recurring } from './runtime/every.ts'
 import { type Gate, toldDatabase } from './runtime/gate.ts'
 import { trimInboxBehindLog } from './runtime/inbox.ts'
 import { ensureIncarnation } from './runtime/incarnation.ts'
+import type { Latest } from './runtime/latest.ts'
 import type { Log } from './runtime/log.ts'
 import { type LogReader, startLogReader } from './runtime/logreader.ts'
 import { type Metrics, openMetrics, secondsBuckets } from './runtime/metrics.ts'
 import { dropEventPartitions, ensureEventPartitions } from './runtime/partitions.ts'
 import type { Database } from './runtime/pg.ts'
 import { DatabaseUnavailable } from './runtime/pg-failure.ts'
+import { createPulseMeter } from './runtime/pulse.ts'
 import { forgetRequestKeys } from './runtime/request-keys.ts'
 import { heldWhileFrozen, keepStanding, type Standing } from './runtime/standing.ts'
 import type { KeepTopologyOptions, TopologyKeeper } from './runtime/topology.ts'
@@ -135,6 +138,7 @@ async function openGround(deps: CellDeps) {
   const reader = await startLogReader(reading)
   const reports = busReports(metrics, log)
   const bus = postgresBus({ database, reader: heldWhileFrozen(reader, standing), clock, ...reports })
+  const meter = createPulseMeter(clock.elapsedMs)
   return {
     cells,
     findShop,
@@ -143,6 +147,7 @@ async function openGround(deps: CellDeps) {
     startedAt,
     reports,
     standing,
+    meter,
     shared: { cell, database, bus, reader, clock, config, metrics },
   }
 }
@@ -150,7 +155,7 @@ async function openGround(deps: CellDeps) {
 /** On a migrated database. `app` is ready to listen; `stop` answers what is in flight and closes all but the database. */
 export async function buildCell(deps: CellDeps): Promise<CellParts> {
   const { cell, config, log, key } = deps
-  const { cells, findShop, gate, promises, startedAt, reports, standing, shared } = await openGround(deps)
+  const { cells, findShop, gate, promises, startedAt, reports, standing, meter, shared } = await openGround(deps)
   const { database, bus, reader, clock, metrics } = shared
   const readOrder = createOrderReader(database)
   const waiting = createWaiting(readOrder, reader)
@@ -159,6 +164,7 @@ export async function buildCell(deps: CellDeps): Promise<CellParts> {
   const batcher = startBatches({
     ...shared,
     ...{ startedAt, gate, standing, isIsolated },
+    onEvents: countEvents(meter),
     onRows: key && ((rows) => others?.sawRows(rows)),
     onCommitted(submissions, outcomes, sinceMs) {
       waiting.saw(outcomes)
@@ -189,45 +195,36 @@ export async function buildCell(deps: CellDeps): Promise<CellParts> {
   const ledger = startLedger({ ...shared, settledSeq, ...moneyElsewhere(database, providers) })
   bus.consume(fulfilmentConsumer(readOrderWork))
   const webhooks = startCellWebhooks({ ...shared, thawed: standing.thawed, onError: warn(log, 'webhooks') })
+  const deadLetters = openDeadLetters(database, cell, settlingThrough(batcher, clock.now))
+  const room = openRoom({
+    ...{ ...shared, meter, gate, standing, batcher, others, deadLetters, webFolder: deps.webFolder },
+    ...{ audits: { units: auditor, money: ledger.audit }, onError: warn(log, 'control room') },
+  })
   const app = await createApp({
     ...shared,
-    cells: others ? { ...cells, peers: others.heard, whyNotEmptied: others.whyNotEmptied } : cells,
-    routing: others?.routing ?? deps.routing,
-    several: others?.several,
-    peers: others?.peerRoutes,
+    ...withOthers(cells, others, deps.routing),
     webhooks,
     commands: others ? { ...batcher, submit: others.submit } : batcher,
     providers: providers.byName,
     testProvider: providers.testProvider,
     stripeWebhooks: providers.stripeWebhooks,
     waiting,
-    deadLetters: openDeadLetters(database, cell, settlingThrough(batcher, clock.now)),
+    deadLetters,
     lives: () => reader.lives,
     consumersChanged: () => bus.look(),
     assessOrder: createRisk({ database, clock, assessors: [], metrics: riskMetrics(metrics) }),
     keys,
     log,
-    ...pagesOf(config, deps.webFolder),
-    traffic: countTraffic(metrics, clock.elapsedMs),
+    ...room.forApp,
+    traffic: countTraffic(metrics, clock.elapsedMs, meter),
     requestPrefix: randomBytes(5).toString('hex'),
     unreadyReasons: () => unreadyReasons({ database, gate, standing, clock, isIsolated }, findShop),
-    async audit(wanted) {
-      const [units, money] = await Promise.all([auditor.result(wanted), ledger.audit.result(wanted)])
-      return { units, money }
-    },
+    audit: auditsTogether(auditor, ledger.audit),
     events: reader,
   })
   const stopping = new AbortController()
-  const recurring = startRecurring({
-    database,
-    batcher,
-    standing,
-    reader,
-    auditors: [auditor, ledger.audit],
-    log,
-    clock,
-    signal: stopping.signal,
-  })
+  const work = { batcher, standing, log, auditors: [auditor, ledger.audit], signal: stopping.signal }
+  const recurring = startRecurring({ ...shared, ...work })
 
   return {
     app,
@@ -235,6 +232,7 @@ export async function buildCell(deps: CellDeps): Promise<CellParts> {
     async stop() {
       stopping.abort()
       await Promise.all([drainApp(app), ...recurring.map((one) => one.stop())])
+      await room.stop()
       await payments.stop()
       await webhooks.webhooks.stop()
       await others?.stop()
@@ -248,6 +246,24 @@ export async function buildCell(deps: CellDeps): Promise<CellParts> {
     },
   }
 }
+
+const withOthers = (
+  cells: CellTopology,
+  others: Others | undefined,
+  played: Routing | undefined,
+): Pick<AppOptions, 'cells' | 'routing' | 'several' | 'peers'> => ({
+  cells: others ? { ...cells, peers: others.heard, whyNotEmptied: others.whyNotEmptied } : cells,
+  routing: others?.routing ?? played,
+  several: others?.several,
+  peers: others?.peerRoutes,
+})
+
+const auditsTogether =
+  (auditor: Auditor, money: Latest<MoneyAudit>): AppOptions['audit'] =>
+  async (wanted) => {
+    const results = await Promise.all([auditor.result(wanted), money.result(wanted)])
+    return { units: results[0], money: results[1] }
+  }
 
 /** What the audit of money compares the ledger with. */
 const moneyElsewhere = (database: Database, { testProvider }: ReturnType<typeof openProviders>) => ({

@@ -117,45 +117,8 @@ export type Session = AnswerBody<'/v1/session', 'get', 200>
 /** It needs no key. */
 export type ControlRoom = AnswerBody<'/control-room.json', 'get', 200>
 
-export type Pulse = {
-  cell: string
-  region: string
-  at: string
-  version: string
-  profile: Session['profile']
-  uptime_s: number
-  state: 'active' | 'draining'
-  frozen: boolean
-  gate: 'none' | 'open' | 'shut'
-  cut_off: boolean
-  orders_per_s: number
-  refused_per_s: number
-  errors_per_s: number
-  requests_per_s: number
-  latency_ms: { p50: number | null; p99: number | null }
-  money_per_minute: { amount: number; currency: string }[]
-  queue: { rows: number; rows_max: number }
-  lags: { consumer: string; events: number; seconds: number }[]
-  peers: {
-    cell: string
-    reachable: boolean
-    round_trip_ms: number | null
-    units_per_s_sent: number
-    requests_per_s_sent: number
-    oldest_unconfirmed_s: number | null
-  }[]
-  event_loop_p99_ms: number
-  memory_bytes: number
-  dead_letters: number
-  audit:
-    | (Omit<Audit, 'position' | 'differences' | 'money'> & {
-        differences: number
-        oversold: number
-        lost: number
-        doubled: number
-      })
-    | null
-}
+export type Pulse = AnswerBody<'/v1/pulse', 'get', 200>
+
 export type ChaosNetwork = { cut_off: boolean }
 export type ChaosProvider = { delay_ms: number; lost_answers: number }
 export type Chaos = { cut_off: boolean; provider: ChaosProvider; can_stop: boolean; sale: Sale | null }

@@ -317,6 +317,20 @@ export const limits = {
   keyRememberedMs: 5_000, // how long a revoked key may still work
   clockSkewMsMax: 60_000, // a caller's clock may be ahead of ours by so much
 
+  // The pulse, and faults on purpose
+  pulseEveryMs: 1_000,
+  pulseRateSeconds: 5,
+  pulseLatencySeconds: 10,
+  pulseMoneySeconds: 60,
+  pulseSeriesMax: 1_000, // shops' currencies
+  pulseFactsMs: 2_000, // what of it is read from the database is so old at most, while somebody looks
+  pulseFactsShare: 20, // of the time that each such reading took is waited before the next
+  pulseFactsWaitMs: 500, // for the first of them; without them it tells none
+  pulseShopsMax: 100, // of which they are kept
+  pulseLoopMs: 20, // between two looks at how late the event loop is
+  pulseLoopWindowMs: 10_000,
+  pulseUnreadBytesMax: 64 * 1024, // a stream that is read no further is ended
+
   // Between cells
   peerSkewSecondsMax: 60, // between the clocks of two cells, and for so long a signature is taken
   peerNoncesMax: 200_000, // about 20 MiB; more requests than that in peerSkewSecondsMax make the time shorter

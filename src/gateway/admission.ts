@@ -23,7 +23,7 @@ export type Door = {
   /** Milliseconds that never go back. */
   elapsedMs(): number
   nextRequestId(): string
-  onRefused(code: 'overloaded' | 'draining'): void
+  onRefused(code: 'overloaded' | 'draining', isPlacing: boolean): void
   cors: Pick<Cors, 'answer'>
 }
 
@@ -71,7 +71,8 @@ export function createDoor(handler: RequestListener, exchange: Exchange, door: D
   }
 
   function refuse(response: ServerResponse, code: 'overloaded' | 'draining', retryAfter: number): void {
-    door.onRefused(code)
+    const { method, url } = response.req
+    door.onRefused(code, method === 'POST' && url === '/v1/orders')
     response
       .writeHead(
         statusOf(code),
@@ -83,8 +84,9 @@ export function createDoor(handler: RequestListener, exchange: Exchange, door: D
   return server
 }
 
-/** Probes and scrapers are answered whatever happens. */
-const isOpenAlways = (url: string): boolean => url === '/healthz' || url.startsWith('/readyz') || url === '/metrics'
+/** Probes, scrapers and whoever watches are answered whatever happens. */
+const isOpenAlways = (url: string): boolean =>
+  url === '/healthz' || url.startsWith('/readyz') || url === '/metrics' || url === '/v1/pulse'
 
 /**
  * Peers are few and bound what they have in flight. Refused here, a busy cell would look like a dead one to them and keep its

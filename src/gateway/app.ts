@@ -31,6 +31,7 @@ import { stockRoutes } from '../modules/stock/routes.ts'
 import { transferRoutes } from '../modules/stock/transfer-routes.ts'
 import { type WebhookRoutesOptions, webhookRoutes } from '../modules/webhooks/routes.ts'
 import type { Clock } from '../runtime/clock.ts'
+import type { Profile } from '../runtime/config.ts'
 import { acceptJson, compileSchema, type Exchange } from '../runtime/http.ts'
 import type { Lives } from '../runtime/incarnation.ts'
 import type { Log } from '../runtime/log.ts'
@@ -40,13 +41,14 @@ import { type CellRoutesOptions, cellRoutes } from './cells.ts'
 import { consumerRoutes } from './consumers.ts'
 import { createCors } from './cors.ts'
 import { docsRoutes } from './docs-page.ts'
-import { type EventRoutesOptions, eventRoutes } from './events.ts'
+import { type EventRoutesOptions, eventRoutes, type OpenStreams } from './events.ts'
 import { answerBrokenHttp, answerUnknownRoutes, refusalOrFault, sendFailure } from './failures.ts'
 import { createForwarding, type Forwarding, type Routing } from './forwarding.ts'
 import { createGuard } from './guard.ts'
 import { type HealthOptions, healthRoutes } from './health.ts'
 import { describeApi } from './openapi.ts'
 import { type PeerRoutesOptions, peerRoutes } from './peers.ts'
+import { type PulseSource, pulseRoutes } from './pulse.ts'
 import { type SessionRoutesOptions, sessionRoutes } from './session.ts'
 import type { Traffic } from './traffic.ts'
 import { createWeb } from './web.ts'
@@ -57,43 +59,45 @@ declare module 'fastify' {
   }
 }
 
-export type AppOptions = Omit<HealthOptions, 'guard' | 'position'> &
-  Pick<SessionRoutesOptions, 'profile' | 'developmentKey'> & {
-    /** Of pages that are none of a cell's and may read what this one answers. */
-    corsOrigins?: readonly string[] | undefined
-    /** Where the control room was built. */
-    webFolder: string
-    events: EventRoutesOptions['events']
-    cell: CellName
-    commands: Commands
-    providers: Providers
-    /** None when Stripe is not configured. */
-    stripeWebhooks?: StripeWebhooks | null
-    /** Callers who wait for their orders; told of every batch. */
-    waiting: Waiting
-    /** In the development profile, whose callers may look at what it charged. */
-    testProvider?: TestProvider | undefined
-    /** Looks at orders before they are placed; nobody does when it is absent. */
-    assessOrder?: AssessOrder
-    webhooks: Pick<WebhookRoutesOptions, 'webhooks' | 'urlRules'>
-    deadLetters: DeadLetters
-    lives(): Lives
-    consumersChanged(): Promise<void>
-    cells: Pick<CellRoutesOptions, 'topology' | 'peers' | 'whyNotEmptied' | 'rules'>
-    database: Pick<Database, 'query' | 'transaction'>
-    keys: Keys
-    log: Pick<Log, 'error' | 'warn'>
-    traffic: Traffic
-    clock: Pick<Clock, 'now' | 'elapsedMs' | 'sleep'>
-    /** None for a cell that is alone. */
-    peers?: Omit<PeerRoutesOptions, 'elapsedMs'> | undefined
-    /** Distinguishes this process's request ids: a few random characters. */
-    requestPrefix: string
-    /** None for a lone cell. */
-    routing?: Routing | undefined
-    /** What stock needs to know of the other cells; none in a lone cell. */
-    several?: Omit<SeveralCells, 'elsewhere'> | undefined
-  }
+export type AppOptions = Omit<HealthOptions, 'guard' | 'position'> & {
+  profile: Profile
+  developmentKey: SessionRoutesOptions['developmentKey']
+  /** Of pages that are none of a cell's and may read what this one answers. */
+  corsOrigins?: readonly string[] | undefined
+  pulse: PulseSource
+  /** Where the control room was built. */
+  webFolder: string
+  events: EventRoutesOptions['events']
+  cell: CellName
+  commands: Commands
+  providers: Providers
+  /** None when Stripe is not configured. */
+  stripeWebhooks?: StripeWebhooks | null
+  /** Callers who wait for their orders; told of every batch. */
+  waiting: Waiting
+  /** In the development profile, whose callers may look at what it charged. */
+  testProvider?: TestProvider | undefined
+  /** Looks at orders before they are placed; nobody does when it is absent. */
+  assessOrder?: AssessOrder
+  webhooks: Pick<WebhookRoutesOptions, 'webhooks' | 'urlRules'>
+  deadLetters: DeadLetters
+  lives(): Lives
+  consumersChanged(): Promise<void>
+  cells: Pick<CellRoutesOptions, 'topology' | 'peers' | 'whyNotEmptied' | 'rules'>
+  database: Pick<Database, 'query' | 'transaction'>
+  keys: Keys
+  log: Pick<Log, 'error' | 'warn'>
+  traffic: Traffic
+  clock: Pick<Clock, 'now' | 'elapsedMs' | 'sleep'>
+  /** None for a cell that is alone. */
+  peers?: Omit<PeerRoutesOptions, 'elapsedMs'> | undefined
+  /** Distinguishes this process's request ids: a few random characters. */
+  requestPrefix: string
+  /** None for a lone cell. */
+  routing?: Routing | undefined
+  /** What stock needs to know of the other cells; none in a lone cell. */
+  several?: Omit<SeveralCells, 'elsewhere'> | undefined
+}
 
 export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   const { cell, commands, log, clock } = options
@@ -154,7 +158,9 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   docsRoutes(app)
   sessionRoutes(app, { ...options, guard })
   healthRoutes(app, { ...options, guard, position: options.events.position })
-  eventRoutes(app, { cell, guard, events: options.events, elsewhere: forwarding?.events ?? null })
+  const streams: OpenStreams = { open: 0 }
+  eventRoutes(app, { cell, guard, events: options.events, elsewhere: forwarding?.events ?? null, streams })
+  pulseRoutes(app, { ...options.cells, cell, profile: options.profile, guard, pulse: options.pulse, clock, streams })
   webhookRoutes(app, { ...shared, ...options.webhooks, bodyOf: (event) => eventJson(event, cell) })
   deadLetterRoutes(app, { ...shared, deadLetters: options.deadLetters })
   consumerRoutes(app, { guard, database: options.database, lives: options.lives, changed: options.consumersChanged })
@@ -185,7 +191,8 @@ function forwardingOf(app: FastifyInstance, options: AppOptions): Forwarding | n
   const { routing, database, cell, keys, clock } = options
   if (!routing) return null
   const found = (shopId: ShopId, hash: string) => findKey(database, shopId, hash)
-  const forwarding = createForwarding({ ...routing, cell, keys, clock, findKey: found })
+  const onSent = options.pulse.meter.sentRequest
+  const forwarding = createForwarding({ ...routing, cell, keys, clock, findKey: found, onSent })
   app.decorateRequest('hops', 0)
   app.decorateRequest('isPlacedHere', false)
   app.decorateRequest('signedDigest', null)

@@ -22,7 +22,11 @@ export type EventRoutesOptions = {
   events: Pick<LogReader, 'page' | 'follow' | 'position'>
   /** None in a lone cell. */
   elsewhere: EventsElsewhere | null
+  streams: OpenStreams
 }
+
+/** Of one process, whatever they are of. */
+export type OpenStreams = { open: number }
 
 const position = Type.String({
   maxLength: limits.positionCharactersMax,
@@ -54,8 +58,7 @@ export const components = {
 type Following = Pick<EventRoutesOptions, 'cell' | 'events' | 'elsewhere'>
 
 export function eventRoutes(app: FastifyInstance, options: EventRoutesOptions): void {
-  const { cell, guard, events } = options
-  let streams = 0
+  const { cell, guard, events, streams } = options
   app.get<{ Querystring: EventsQuery }>(
     '/v1/events',
     {
@@ -82,12 +85,12 @@ export function eventRoutes(app: FastifyInstance, options: EventRoutesOptions): 
       const wanted = { shopId: principal.shopId, types }
       const isStream = wantsStream(request)
       const after = isStream ? String(request.headers['last-event-id'] ?? query.after ?? '') : query.after
-      if (isStream && streams >= limits.streamsMax)
+      if (isStream && streams.open >= limits.streamsMax)
         return sendRefused(reply.header('retry-after', '1'), refused('overloaded'))
       if (isStream) {
-        streams++
+        streams.open++
         const stream = isOfAll ? followAll : follow
-        return stream(options, request, reply, { ...wanted, after: after! }).finally(() => streams--)
+        return stream(options, request, reply, { ...wanted, after: after! }).finally(() => streams.open--)
       }
       if (isOfAll) {
         const page = await pageOfAll(options, request, { ...wanted, after, limit: query.limit })
@@ -104,7 +107,7 @@ export function eventRoutes(app: FastifyInstance, options: EventRoutesOptions): 
 const refuseCell = (code: ErrorCode, reply: FastifyReply): FastifyReply =>
   sendRefused(reply, refusedField(code, '/cell', { in: 'query' }))
 
-const wantsStream = (request: FastifyRequest): boolean =>
+export const wantsStream = (request: FastifyRequest): boolean =>
   request.method === 'GET' && /\btext\/event-stream\b/.test(String(request.headers.accept ?? ''))
 
 type Wanted = { shopId: ShopId; types: Exclude<ReturnType<typeof parseTypes>, 'invalid'>; after: string }
@@ -136,7 +139,7 @@ async function followAll(
 }
 
 /** Aborts when the caller leaves or the server drains. */
-function endOf(reply: FastifyReply): AbortSignal {
+export function endOf(reply: FastifyReply): AbortSignal {
   const left = new AbortController()
   reply.raw.on('close', () => left.abort())
   if (reply.raw.destroyed) left.abort() // gone while its key was looked up

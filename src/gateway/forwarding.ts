@@ -61,6 +61,8 @@ export type ForwardingOptions = Routing & {
   /** What a command with this key has made: here, or where another cell has taken it. */
   findKey(shopId: ShopId, keyHash: string): Promise<{ takenBy: CellName | null } | undefined>
   clock: Pick<Clock, 'now' | 'elapsedMs' | 'sleep'>
+  /** A request goes to another cell. */
+  onSent(cell: CellName): void
 }
 
 export type Forwarding = {
@@ -144,6 +146,7 @@ export function createForwarding(options: ForwardingOptions): Forwarding {
 
   async function counted<T>(cell: CellName, work: () => Promise<T>): Promise<T> {
     inFlight.set(cell, (inFlight.get(cell) ?? 0) + 1)
+    options.onSent(cell)
     try {
       if (latencyMs > 0) await clock.sleep(latencyMs)
       return await work()
@@ -317,7 +320,7 @@ function sinkOf(request: FastifyRequest, reply: FastifyReply, left: AbortControl
     left: left.signal,
     head(status, headers) {
       reply.hijack()
-      exchange.onAnswer(request.method, status, request.startedAt)
+      exchange.onAnswer(request.method, status, request.startedAt, null) // its home has counted what it was to do
       response.writeHead(status, { ...passedBack(headers, exchange.draining), 'holdfast-via': exchange.cell })
       if (!String(headers['content-type']).startsWith('text/event-stream')) return
       response.flushHeaders()

@@ -24,24 +24,25 @@ export type HealthOptions = {
 const Alive = Type.Object({ status: oneOf(['ok']) })
 const Ready = Type.Object({ status: oneOf(['ready', 'unready']), reasons: Type.Array(Type.String()) })
 const Sum = Type.Integer()
+export const SumsAnswer = Type.Object({
+  received: Sum,
+  returned: Sum,
+  corrections: Sum,
+  transferred: Sum,
+  on_hand: Sum,
+  reserved: Sum,
+  committed: Sum,
+  shipped: Sum,
+  in_flight: Type.Integer({
+    description:
+      'Units sent to other cells that had not confirmed them when they were last heard, just before this audit if they were in reach. One that was not heard since this process began has confirmed none.',
+  }),
+})
 const AuditAnswer = Type.Object({
   consistent: Type.Boolean(),
   checked_at: Time,
   position: Type.String(),
-  sums: Type.Object({
-    received: Sum,
-    returned: Sum,
-    corrections: Sum,
-    transferred: Sum,
-    on_hand: Sum,
-    reserved: Sum,
-    committed: Sum,
-    shipped: Sum,
-    in_flight: Type.Integer({
-      description:
-        'Units sent to other cells that had not confirmed them when they were last heard, just before this audit if they were in reach. One that was not heard since this process began has confirmed none.',
-    }),
-  }),
+  sums: SumsAnswer,
   differences: Type.Array(
     Type.Object({
       sku: Type.String(),
@@ -55,7 +56,7 @@ const AuditAnswer = Type.Object({
 })
 const AuditQuery = Type.Object({ fresh: Type.Optional(Type.Boolean()) }, { additionalProperties: false })
 
-const noUnits: AuditSums = {
+export const noUnits: AuditSums = {
   received: 0,
   returned: 0,
   corrections: 0,

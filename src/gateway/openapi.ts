@@ -15,6 +15,7 @@ import * as webhooks from '../modules/webhooks/schemas.ts'
 import * as cells from './cells.ts'
 import * as consumers from './consumers.ts'
 import * as events from './events.ts'
+import * as pulse from './pulse.ts'
 
 const codes = Object.keys(errorTable) as ErrorCode[]
 
@@ -104,6 +105,7 @@ export async function describeApi(app: FastifyInstance): Promise<void> {
           ...deadLetters.components,
           ...consumers.components,
           ...cells.components,
+          ...pulse.components,
           ...payments.components,
           ...events.components,
           ...webhooks.components,

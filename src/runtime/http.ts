@@ -8,6 +8,7 @@ import { type Json, parseJson, pointerToken } from '../base/json.ts'
 import { problemJson, statusOf } from '../base/problem.ts'
 import { type FieldProblem, type Refused, refused } from '../base/result.ts'
 import { instantMax, instantMin, parseRfc3339 } from '../base/time.ts'
+import type { Placing } from './pulse.ts'
 
 /** What all answers of a server share. */
 export type Exchange = {
@@ -15,7 +16,7 @@ export type Exchange = {
   draining: boolean
   drain: AbortSignal
   /** Told of each answer; `startedAt` is 0 for a request that never reached a route. */
-  onAnswer(method: string, status: number, startedAt: number): void
+  onAnswer(method: string, status: number, startedAt: number, placing: Placing | null): void
 }
 
 declare module 'fastify' {
@@ -26,6 +27,12 @@ declare module 'fastify' {
     /** Milliseconds on the clock that never goes back. */
     startedAt: number
   }
+}
+
+/** One order that was to be placed here; those of bulk requests are no requests. */
+function placingOf({ raw }: FastifyRequest): Placing | null {
+  if (raw.url !== '/v1/orders' || raw.method !== 'POST') return null
+  return raw.headers.prefer === undefined ? 'at_once' : 'waiting'
 }
 
 export type Headers = Record<string, string>
@@ -39,7 +46,7 @@ export function sendBytes(
 ): FastifyReply {
   const { request } = reply
   const { cell, draining, onAnswer } = reply.server.exchange
-  onAnswer(request.method, status, request.startedAt)
+  onAnswer(request.method, status, request.startedAt, placingOf(request))
   reply
     .code(status)
     .header('content-type', contentType)

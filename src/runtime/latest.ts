@@ -4,6 +4,8 @@ export type Latest<T> = {
   run(): Promise<T>
   /** A run that began after this call, or the last result. */
   result(wanted: { fresh: boolean }): Promise<T>
+  /** The last result, if there is one; nothing is run. */
+  last(): T | undefined
 }
 
 export function keepLatest<T>(work: () => Promise<T>): Latest<T> {
@@ -24,6 +26,7 @@ export function keepLatest<T>(work: () => Promise<T>): Latest<T> {
 
   return {
     run,
+    last: () => last?.value,
     async result({ fresh }) {
       if (!fresh && last) return last.value
       await running?.catch(() => {})

@@ -16,6 +16,7 @@ import { openMetrics } from '../../src/runtime/metrics.ts'
 import { contentDigest } from '../../src/runtime/peer-signature.ts'
 import { DatabaseUnavailable } from '../../src/runtime/pg-failure.ts'
 import { orderBody } from '../support/http-cell.ts'
+import { unaskedPulse } from '../support/unasked.ts'
 
 const stops: (() => Promise<void>)[] = []
 afterEach(async () => {
@@ -37,6 +38,7 @@ async function openDoor(peers?: AppOptions['peers']) {
   const metrics = openMetrics()
   const database = { query: async () => Object.assign([], { count: 0, command: 'SELECT' }), transaction: never }
   const state = { full: false, failure: undefined as Error | undefined, submitted: 0, warnings: [] as string[] }
+  const pulse = unaskedPulse(clock.elapsedMs)
   const app = await createApp({
     cell: 'eu1' as CellName,
     commands: {
@@ -69,9 +71,10 @@ async function openDoor(peers?: AppOptions['peers']) {
       developmentPrincipals(async () => ({ id: 1 as ShopId, secret: Buffer.alloc(32) })),
     ),
     log: { error: () => {}, warn: (_: object, message: string) => void state.warnings.push(message) } as never,
-    traffic: countTraffic(metrics, clock.elapsedMs),
+    traffic: countTraffic(metrics, clock.elapsedMs, pulse.meter),
     clock,
     profile: 'development',
+    pulse,
     developmentKey: null,
     webFolder: '',
     requestPrefix: 'test',

@@ -6,6 +6,7 @@ import { createDeadLetters } from '../../src/modules/deadletters/service.ts'
 import { createWaiting } from '../../src/modules/orders/waiting.ts'
 import type { TestProvider } from '../../src/modules/payments/test-provider.ts'
 import { systemClock } from '../../src/runtime/clock.ts'
+import { unaskedPulse } from '../support/unasked.ts'
 
 const nobody = (): never => {
   throw new Error('only the description of this app is asked for')
@@ -47,6 +48,7 @@ export async function openApiText(): Promise<string> {
     keys: { known: nobody, find: nobody, forget: nobody },
     log: { error: nobody, warn: nobody },
     profile: 'development',
+    pulse: unaskedPulse(systemClock.elapsedMs),
     developmentKey: null,
     webFolder: '',
     traffic: { onAnswer: nobody, onRefused: nobody },

@@ -126,6 +126,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/pulse": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How the answering cell does now
+         * @description One value; or, with `Accept: text/event-stream`, one a second, each the `data` of an event. Answered by a cell that is full too. A process of a cell tells what passes through it.
+         */
+        get: operations["getPulse"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/webhook-endpoints": {
         parameters: {
             query?: never;
@@ -2024,6 +2044,102 @@ export interface components {
             /** @description All are on one page. */
             next_cursor: null;
         };
+        Pulse: {
+            cell: string;
+            region: string;
+            /**
+             * Format: date-time
+             * @description RFC 3339.
+             */
+            at: string;
+            version: string;
+            /** @enum {string} */
+            profile: "development" | "production";
+            uptime_s: number;
+            /** @enum {string} */
+            state: "active" | "draining";
+            /** @description It may have gone back, and sells nothing until it is reconciled. */
+            frozen: boolean;
+            /**
+             * @description `shut`: a `geo` cell whose standby is out of reach. `none`: a `local` cell.
+             * @enum {string}
+             */
+            gate: "none" | "open" | "shut";
+            /** @description On purpose, by `/v1/chaos/network`. */
+            cut_off: boolean;
+            /** @description Placed here, in bulk too. Rates are means of the last 5 whole seconds. */
+            orders_per_s: number;
+            /** @description `POST /v1/orders` that were answered here with 4xx or 503. */
+            refused_per_s: number;
+            /** @description Answers with 5xx other than 503. */
+            errors_per_s: number;
+            /** @description All answers, those to other cells too. */
+            requests_per_s: number;
+            /** @description Of `POST /v1/orders` in the last 10 s, without those that asked to wait; at most 9 % too high. Null when there was none. */
+            latency_ms: {
+                p50: number | null;
+                p99: number | null;
+            };
+            /** @description Captured for the caller’s shop in the last 60 s, through providers, in minor units. */
+            money_per_minute: {
+                amount: number;
+                /** @description ISO 4217. */
+                currency: string;
+            }[];
+            queue: {
+                rows: number;
+                rows_max: number;
+            };
+            /** @description As `GET /v1/consumers` knows them, some seconds old; empty until they were read. */
+            lags: {
+                consumer: string;
+                events: number;
+                seconds: number;
+            }[];
+            peers: {
+                cell: string;
+                reachable: boolean;
+                round_trip_ms: number | null;
+                /** @description Units whose right to be sold went there. */
+                units_per_s_sent: number;
+                /** @description Requests of callers that were sent on to it. */
+                requests_per_s_sent: number;
+                oldest_unconfirmed_s: number | null;
+            }[];
+            /** @description By how much the process was late for its timers lately. */
+            event_loop_p99_ms: number;
+            memory_bytes: number;
+            /** @description Of the caller’s shop; 200 stand for more. */
+            dead_letters: number;
+            audit: {
+                consistent: boolean;
+                /**
+                 * Format: date-time
+                 * @description RFC 3339.
+                 */
+                checked_at: string;
+                sums: {
+                    received: number;
+                    returned: number;
+                    corrections: number;
+                    transferred: number;
+                    on_hand: number;
+                    reserved: number;
+                    committed: number;
+                    shipped: number;
+                    /** @description Units sent to other cells that had not confirmed them when they were last heard, just before this audit if they were in reach. One that was not heard since this process began has confirmed none. */
+                    in_flight: number;
+                };
+                /** @description Of units and of money, as `GET /v1/audit` tells them. */
+                differences: number;
+                /** @description Units reserved and committed beyond what is on hand and its allowance, over all SKUs. No sale makes any; a count that finds less than was sold does, and `stock.short` names its orders. */
+                oversold: number;
+                /** @description Units by which on hand, reserved, committed or shipped is less than the log says, and sums of money that are less than the log, the orders or a provider’s record say. */
+                lost: number;
+                /** @description Units by which one of these is more than the log says, and sums of money that are more: a charge at a provider that no payment knows, an event that was booked twice. */
+                doubled: number;
+            } | null;
+        };
         TestCharge: {
             id: string;
             order_id: string;
@@ -2589,6 +2705,72 @@ export interface operations {
                 };
             };
             /** @description `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getPulse: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Pulse"];
+                    "text/event-stream": string;
+                };
+            };
+            /** @description `malformed_request` */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthorized` */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal` */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `overloaded`, `unavailable`, `draining` */
             503: {
                 headers: {
                     [name: string]: unknown;

@@ -64,6 +64,8 @@ export type EngineOptions = {
   startedAt: Instant
   /** All rows of a SKU of which some have changed, once that is committed or may be. */
   onRows?: ((rows: readonly StockRow[]) => void) | undefined
+  /** What a batch has appended to the log; told once it is committed. */
+  onEvents?: ((events: BatchState['events']) => void) | undefined
 }
 
 /** Runs batches on a store. `now` never runs backwards within a process. */
@@ -101,6 +103,7 @@ export function createEngine(store: EngineStore, options: EngineOptions) {
         // Told too when COMMIT was not answered: it may have been done, and the batch that runs again then changes nothing.
         if (options.onRows) for (const rows of changedRows(state)) options.onRows(rows)
       }
+      options.onEvents?.(state.events)
       return outcomes
     })
   }

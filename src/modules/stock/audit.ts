@@ -33,11 +33,18 @@ export type AuditDifference = {
   actual: number | null
 }
 
+export type ShopUnits = {
+  sums: AuditSums
+  differences: AuditDifference[]
+  /** Reserved and committed beyond what is here and may be sold without: over all rows of a SKU, since an order takes from any. */
+  oversold: number
+}
+
 export type AuditResult = {
   checkedAt: Instant
   /** The log's sequence number up to which the balances were closed when the snapshot was taken. */
   seq: number
-  shops: Map<ShopId, { sums: AuditSums; differences: AuditDifference[] }>
+  shops: Map<ShopId, ShopUnits>
 }
 
 export type AuditDeps = {
@@ -138,6 +145,12 @@ const differencesSql = `${compareSql}
   where d.expected is distinct from d.actual) found
   where place <= ${limits.auditDifferencesMax} order by shop_id nulls first, place`
 
+const oversoldSql = `
+  select shop_id, sum(beyond)::bigint as oversold from (
+    select shop_id, sum(reserved + committed - on_hand - allowance) as beyond from stock.rows
+    where tracking = 'counted' group by shop_id, sku) skus
+  where beyond > 0 group by 1`
+
 /** Runs the audit now. A row that the log knows and the table does not counts for every shop: it must not happen. */
 export async function runAudit({ database, settledSeq, now, confirmed }: AuditDeps): Promise<AuditResult> {
   const received = await confirmed?.() // before the giver's total is read, which is never less
@@ -146,15 +159,17 @@ export async function runAudit({ database, settledSeq, now, confirmed }: AuditDe
   return database.transaction(async (session) => {
     const [position] = await session.run<{ closed_seq: number }>(positionSql)
     const seq = position!.closed_seq
-    const [sums, differences] = await Promise.all([
+    const [sums, differences, oversold] = await Promise.all([
       session.run<AuditSums & { shop_id: ShopId }>(sumsSql, [seq, peers]),
       session.run<AuditDifference & { shop_id: ShopId | null; place: number }>(differencesSql, [seq, peers]),
+      session.run<{ shop_id: ShopId; oversold: number }>(oversoldSql),
     ])
     const shops: AuditResult['shops'] = new Map()
     for (const { shop_id, ...found } of sums) {
       const inFlight = found.in_flight - (received?.units.get(shop_id) ?? 0)
-      shops.set(shop_id, { sums: { ...found, in_flight: inFlight }, differences: [] })
+      shops.set(shop_id, { sums: { ...found, in_flight: inFlight }, differences: [], oversold: 0 })
     }
+    for (const one of oversold) shops.get(one.shop_id)!.oversold = one.oversold
     for (const { shop_id, place: _, ...difference } of differences) {
       const hit = shop_id === null ? [...shops.values()] : [shops.get(shop_id)!]
       for (const shop of hit) shop.differences.push(difference)

@@ -7,6 +7,7 @@ import type { Json } from '../../base/json.ts'
 import { limits } from '../../base/limits.ts'
 import { refused } from '../../base/result.ts'
 import { closed, oneOf } from '../../base/schemas.ts'
+import type { Instant } from '../../base/time.ts'
 import { type CellState, cellNamed, cellStates, type Topology } from '../../base/topology.ts'
 import { RefusedRequest } from '../../runtime/http.ts'
 import type { Database } from '../../runtime/pg.ts'
@@ -140,6 +141,31 @@ function isSettled(ours: readonly Sums[], theirs: readonly Sums[]): boolean {
       a!.received_allowance === b!.sent_allowance
     )
   })
+}
+
+type Unconfirmed = { database: Reader; peers: Pick<UnitPeers, 'call' | 'others' | 'isUp'>; now(): Instant }
+
+/**
+ * Since when peers have not confirmed all that was sent to them, as far as it was looked. What was sent is read before they are asked,
+ * so that units which are merely on their way count for one look at most.
+ */
+export function trackUnconfirmed({ database, peers, now }: Unconfirmed) {
+  const since = new Map<CellName, Instant>()
+  return async (): Promise<ReadonlyMap<CellName, Instant>> => {
+    const others = peers.others()
+    const ours = await readSums(database, others)
+    const look = async (peer: CellName): Promise<void> => {
+      const sent = ours.get(peer)!.filter(({ sent_units }) => sent_units > 0)
+      const told = sent.length > 0 && peers.isUp(peer) ? await ask(peers, peer, {}).catch(() => null) : null
+      if (sent.length > 0 && told === null) return // as it was: nothing was learnt
+      const has = (one: Sums) => told!.shops.find(({ shop_id }) => shop_id === one.shop_id)?.received_units ?? 0
+      if (sent.every((one) => has(one) >= one.sent_units)) since.delete(peer)
+      else if (!since.has(peer)) since.set(peer, now())
+    }
+    await Promise.all(others.map(look))
+    for (const peer of since.keys()) if (!others.includes(peer)) since.delete(peer)
+    return since
+  }
 }
 
 /** Units that each shop's peers have confirmed to have received from here, when they last answered. */

@@ -57,7 +57,20 @@ test('sums are what was received, sold, held and shipped', async () => {
       in_flight: 0,
     },
     differences: [],
+    oversold: 0,
   })
+})
+
+test('what is sold or held beyond what is there, over all rows of a SKU, is oversold', async () => {
+  const oversold = async () => (await audit()).shops.get(shopId)!.oversold
+  const [row] = await database.query<{ free: number }>(
+    `select (sum(on_hand + allowance - reserved - committed))::bigint as free from stock.rows where sku = 'A-1'`,
+  )
+  await write(`update stock.rows set committed = committed + ${row!.free} where sku = 'A-1' and location = 'main'`)
+  expect(await oversold()).toBe(0)
+  await write(`update stock.rows set committed = committed + 3 where sku = 'A-1' and location = 'main'`)
+  expect(await oversold()).toBe(3)
+  await write(`update stock.rows set committed = committed - ${row!.free + 3} where sku = 'A-1' and location = 'main'`)
 })
 
 describe.each(['with every balance still in the log', 'with balances closed'])('%s', (state) => {
