@@ -93,6 +93,7 @@ const app = await createApp({
   clock: systemClock,
   profile: 'development',
   pulse,
+  chaos: null,
   developmentKey: null,
   webFolder: '',
   requestPrefix: 'noop',

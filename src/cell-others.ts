@@ -40,6 +40,7 @@ import type { PostgresBusOptions } from './runtime/bus-postgres.ts'
 import type { Clock } from './runtime/clock.ts'
 import type { Config } from './runtime/config.ts'
 import { every, type Recurring } from './runtime/every.ts'
+import type { Faults } from './runtime/faults.ts'
 import { presentLife } from './runtime/incarnation.ts'
 import type { Log } from './runtime/log.ts'
 import type { LogReader } from './runtime/logreader.ts'
@@ -63,6 +64,7 @@ export type OthersOptions = {
   reader: LogReader
   clock: Clock
   config: Partial<Pick<Config, 'latencyMs'>>
+  faults: Pick<Faults, 'cutOff'>
   metrics: Metrics
   log: Log
   commands: Pick<Commands, 'submit'>
@@ -97,14 +99,14 @@ const sumsHandler = ({ told, cells: { topology }, database }: OthersOptions) =>
 const isOutOfReach = (error: unknown): boolean => error instanceof PeerUnreachable || error instanceof PeerRefused
 
 export function startOthers(options: OthersOptions): Others {
-  const { cell, key, cells, database, told, reader, clock, metrics, log, commands, standing } = options
+  const { cell, key, cells, database, told, reader, clock, metrics, log, commands, standing, faults } = options
   const { latencyMs = 0 } = options.config
   const onError = (error: unknown) => isOutOfReach(error) || options.onError(error)
   const { topology, rules } = cells
   const verifier = createPeerVerifier({ self: cell, cells: () => topology.current().cells, now: clock.now })
   const incarnation = () => presentLife(reader.lives).incarnation
   const greeting = createPeers({
-    ...{ self: cell, key, topology, rules, clock, metrics, log, latencyMs },
+    ...{ self: cell, key, topology, rules, clock, metrics, log, latencyMs, faults },
     ...{ incarnation, isWell: standing.isWell },
     ancestors: () => reader.lives.slice(0, -1).map((life) => life.incarnation),
     onClaimed: async (ours) => void (await standing.foundClaimed(ours).catch(onError)),
@@ -154,9 +156,9 @@ export function startOthers(options: OthersOptions): Others {
 
   return {
     submit: withGathering(commands, allotments, clock.now),
-    routing: { topology, peers, privateKey: key, verifier, takesNew: () => !standing.frozen, latencyMs },
+    routing: { topology, peers, privateKey: key, verifier, takesNew: () => !standing.frozen, latencyMs, faults },
     peerRoutes: {
-      ...{ verifier, handlers, greeted: greeting.greeted },
+      ...{ verifier, handlers, faults, greeted: greeting.greeted },
       life: { present: incarnation, hears: peers.hears },
     },
     several: {

@@ -12,6 +12,7 @@ import type { Provider } from './modules/payments/types.ts'
 import type { Bus } from './runtime/bus.ts'
 import type { Clock } from './runtime/clock.ts'
 import type { Config } from './runtime/config.ts'
+import type { Faults } from './runtime/faults.ts'
 import type { Log } from './runtime/log.ts'
 import type { Metrics } from './runtime/metrics.ts'
 import type { Database } from './runtime/pg.ts'
@@ -21,6 +22,7 @@ export type ProvidersOptions = {
   database: Database
   config: Pick<Config, 'profile'> & Partial<Pick<Config, 'stripe'>>
   clock: Clock
+  faults: Faults
 }
 
 export type ConfiguredProviders = {
@@ -31,8 +33,9 @@ export type ConfiguredProviders = {
 }
 
 /** Those that `holdfast start` would offer with this configuration. */
-export function openProviders({ cell, database, config, clock }: ProvidersOptions): ConfiguredProviders {
-  const testProvider = config.profile === 'development' ? createTestProvider(database, clock) : undefined
+export function openProviders({ cell, database, config, clock, faults }: ProvidersOptions): ConfiguredProviders {
+  const broken = { of: faults.provider, chance: Math.random }
+  const testProvider = config.profile === 'development' ? createTestProvider(database, clock, broken) : undefined
   const byName = new Map<string, Provider>()
   if (testProvider) byName.set(testProvider.name, testProvider)
   const stripe = { cell, now: clock.now }

@@ -1,10 +1,12 @@
-// What a cell has for its operators' control room: its pages, and its pulse.
+// What a cell has for its operators' control room: its pages, its pulse, and in the development profile what breaks it on purpose.
 import { fileURLToPath } from 'node:url'
 import type { Others } from './cell-others.ts'
 import { type CellPulseOptions, startCellPulse } from './cell-pulse.ts'
 import type { AppOptions } from './gateway/app.ts'
+import type { Supervisor } from './gateway/chaos.ts'
 import { developmentKeys } from './modules/shops/service.ts'
 import type { Config } from './runtime/config.ts'
+import type { Faults } from './runtime/faults.ts'
 import type { Gate } from './runtime/gate.ts'
 import type { Standing } from './runtime/standing.ts'
 
@@ -15,6 +17,9 @@ export type RoomOptions = Pick<
   config: Pick<Config, 'profile'> & Partial<Pick<Config, 'corsOrigins'>>
   /** Where it was built, if not where npm run build:web puts it. */
   webFolder: string | undefined
+  faults: Faults
+  /** Who runs this cell, if somebody does. */
+  supervisor: Supervisor | undefined
   standing: Pick<Standing, 'frozen'>
   gate: Pick<Gate, 'isShut'>
   batcher: { load(): { queuedRows: number } }
@@ -22,7 +27,7 @@ export type RoomOptions = Pick<
 }
 
 export type Room = {
-  forApp: Pick<AppOptions, 'profile' | 'developmentKey' | 'corsOrigins' | 'webFolder' | 'pulse'>
+  forApp: Pick<AppOptions, 'profile' | 'developmentKey' | 'corsOrigins' | 'webFolder' | 'pulse' | 'chaos'>
   stop(): Promise<void>
 }
 
@@ -35,10 +40,12 @@ export function openRoom(options: RoomOptions): Room {
     ...options,
     isFrozen: () => standing.frozen !== undefined,
     isGateShut: () => gate.isShut,
-    isCutOff: () => false,
+    isCutOff: () => options.faults.cutOff,
     queuedRows: () => batcher.load().queuedRows,
     unconfirmedSince: others?.unconfirmedSince,
   })
-  const developmentKey = profile === 'development' ? developmentKeys.secret : null
-  return { forApp: { profile, developmentKey, corsOrigins, webFolder, pulse }, stop }
+  const isDevelopment = profile === 'development'
+  const developmentKey = isDevelopment ? developmentKeys.secret : null
+  const chaos = isDevelopment ? { faults: options.faults, supervisor: options.supervisor ?? null } : null
+  return { forApp: { profile, developmentKey, corsOrigins, webFolder, pulse, chaos }, stop }
 }

@@ -15,6 +15,7 @@ import { openRoom } from './cell-room.ts'
 import { type CellTopology, startCellTopology } from './cell-topology.ts'
 import { startCellWebhooks } from './cell-webhooks.ts'
 import { type AppOptions, createApp, drainApp } from './gateway/app.ts'
+import type { Supervisor } from './gateway/chaos.ts'
 import type { Routing } from './gateway/forwarding.ts'
 import { countTraffic } from './gateway/traffic.ts'
 import { createDeadLetters } from './modules/deadletters/service.ts'
@@ -51,6 +52,7 @@ import { type Clock, systemClock } from './runtime/clock.ts'
 import type { Config } from './runtime/config.ts'
 import { type LogEvent, newestEventSql } from './runtime/event-log.ts'
 import { every, type Recurring } from './runtime/every.ts'
+import { noFaults } from './runtime/faults.ts'
 import { type Gate, toldDatabase } from './runtime/gate.ts'
 import { trimInboxBehindLog } from './runtime/inbox.ts'
 import { ensureIncarnation } from './runtime/incarnation.ts'
@@ -98,6 +100,8 @@ export type CellDeps = {
   isFirst?: boolean
   /** Where the control room was built, if not where npm run build:web puts it. */
   webFolder?: string
+  /** Who runs this cell, if somebody does. */
+  supervisor?: Supervisor | undefined
 }
 
 /** What has to be there before the first command. */
@@ -139,6 +143,7 @@ async function openGround(deps: CellDeps) {
   const reports = busReports(metrics, log)
   const bus = postgresBus({ database, reader: heldWhileFrozen(reader, standing), clock, ...reports })
   const meter = createPulseMeter(clock.elapsedMs)
+  const faults = noFaults()
   return {
     cells,
     findShop,
@@ -148,7 +153,7 @@ async function openGround(deps: CellDeps) {
     reports,
     standing,
     meter,
-    shared: { cell, database, bus, reader, clock, config, metrics },
+    shared: { cell, database, bus, reader, clock, config, metrics, faults },
   }
 }
 
@@ -175,7 +180,7 @@ export async function buildCell(deps: CellDeps): Promise<CellParts> {
   metrics.gaugeOf('holdfast_queue_rows', 'Rows that queued commands will touch', () => batcher.load().queuedRows)
 
   const keys = openKeys(shared, findShop)
-  const providers = openProviders({ cell, database, config, clock })
+  const providers = openProviders(shared)
   const payments = startCellPayments({
     ...shared,
     providers,
@@ -197,7 +202,8 @@ export async function buildCell(deps: CellDeps): Promise<CellParts> {
   const webhooks = startCellWebhooks({ ...shared, thawed: standing.thawed, onError: warn(log, 'webhooks') })
   const deadLetters = openDeadLetters(database, cell, settlingThrough(batcher, clock.now))
   const room = openRoom({
-    ...{ ...shared, meter, gate, standing, batcher, others, deadLetters, webFolder: deps.webFolder },
+    ...{ ...shared, meter, gate, standing, batcher, others, deadLetters },
+    ...{ webFolder: deps.webFolder, supervisor: deps.supervisor },
     ...{ audits: { units: auditor, money: ledger.audit }, onError: warn(log, 'control room') },
   })
   const app = await createApp({

@@ -4,6 +4,7 @@ import type { KeyObject } from 'node:crypto'
 import type { AddressInfo } from 'node:net'
 import type { CellName } from './base/ids.ts'
 import { buildCell, type CellParts } from './cell.ts'
+import type { Supervisor } from './gateway/chaos.ts'
 import type { Config } from './runtime/config.ts'
 import type { DatabaseUrl } from './runtime/database-url.ts'
 import type { Log } from './runtime/log.ts'
@@ -22,6 +23,8 @@ export type CellOptions = {
   atStart: KeepTopologyOptions['atStart']
   /** By which the other cells know this one. */
   key: KeyObject
+  /** Who runs this process, if somebody does. */
+  supervisor?: Supervisor | undefined
 }
 
 export type RunningCell = {
@@ -32,7 +35,15 @@ export type RunningCell = {
   stop(): Promise<void>
 }
 
-export async function runCell({ config, cell, databaseUrl, log, atStart, key }: CellOptions): Promise<RunningCell> {
+export async function runCell({
+  config,
+  cell,
+  databaseUrl,
+  log,
+  atStart,
+  key,
+  supervisor,
+}: CellOptions): Promise<RunningCell> {
   const database = openDatabase({
     url: databaseUrl,
     applicationName: `holdfast ${cell}`,
@@ -41,7 +52,7 @@ export async function runCell({ config, cell, databaseUrl, log, atStart, key }: 
   try {
     const applied = await migrate(database, await readMigrations(migrationSources))
     if (applied.length > 0) log.info({ migrations: applied.length }, 'migrated')
-    const parts = await buildCell({ cell, database, config, log, atStart, key })
+    const parts = await buildCell({ cell, database, config, log, atStart, key, supervisor })
     const port = await listen(parts, config)
     return {
       url: originOf(config.host, port),

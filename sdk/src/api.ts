@@ -119,19 +119,8 @@ export type ControlRoom = AnswerBody<'/control-room.json', 'get', 200>
 
 export type Pulse = AnswerBody<'/v1/pulse', 'get', 200>
 
-export type ChaosNetwork = { cut_off: boolean }
-export type ChaosProvider = { delay_ms: number; lost_answers: number }
-export type Chaos = { cut_off: boolean; provider: ChaosProvider; can_stop: boolean; sale: Sale | null }
-export type StartSale = { units: number; buyers: number }
-export type Sale = {
-  id: string
-  sku: string
-  units: number
-  buyers: number
-  state: 'running' | 'over' | 'stopped'
-  started_at: string
-  by_cell: { cell: string; asked: number; sold: number; refused: number; failed: number }[]
-  sold: number
-  refused: number
-  failed: number
-}
+export type Chaos = AnswerBody<'/v1/chaos', 'get', 200>
+export type ChaosNetwork = RequestBody<'/v1/chaos/network', 'put'>
+export type ChaosProvider = RequestBody<'/v1/chaos/provider', 'put'>
+export type StartSale = RequestBody<'/v1/chaos/sales', 'post'>
+export type Sale = AnswerBody<'/v1/chaos/sales/current', 'get', 200>

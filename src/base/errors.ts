@@ -182,6 +182,14 @@ export const errorTable = {
   nothing_to_refund: kind(409, 'What it names has cost nothing, or its price has gone back', false, fix, nothing),
   webhook_endpoints_full: kind(409, 'The shop has as many endpoints as it may', false, 'Delete one.', nothing),
   webhook_endpoint_disabled: kind(409, 'The endpoint is not enabled', false, 'Enable it first.', nothing),
+  not_supervised: kind(
+    409,
+    'The holdfast start of this cell runs no such cell',
+    false,
+    'Name a cell that it runs.',
+    'Start the cells together, or stop the process by hand.',
+  ),
+  sale_running: kind(409, 'A flash sale is running here', true, 'Wait for its end, or stop it.', nothing),
   not_in_review: kind(409, 'The order is not in review', false, 'Read the order.', nothing),
   order_cancelled: kind(409, 'The order is cancelled', false, 'Read the order.', nothing),
   dead_letter_blocked: kind(

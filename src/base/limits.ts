@@ -329,6 +329,13 @@ export const limits = {
   pulseShopsMax: 100, // of which they are kept
   pulseLoopMs: 20, // between two looks at how late the event loop is
   pulseLoopWindowMs: 10_000,
+  faultDelayMsMax: 30_000,
+  saleUnitsMax: 100_000,
+  saleBuyersMax: 10_000, // at each cell
+  saleBuyersAtOnceMax: 64, // likewise
+  saleTriesMax: 3,
+  salePauseMs: 250, // longer with each try
+  saleAnswerMsMax: 10_000,
   pulseUnreadBytesMax: 64 * 1024, // a stream that is read no further is ended
 
   // Between cells

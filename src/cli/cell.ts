@@ -4,6 +4,7 @@ import { basename, dirname } from 'node:path'
 import type { CellName } from '../base/ids.ts'
 import type { Json } from '../base/json.ts'
 import { cellNamed, checkTopology, type Topology, topologyJson } from '../base/topology.ts'
+import type { Supervisor } from '../gateway/chaos.ts'
 import { type CellOptions, runCell } from '../main.ts'
 import { type Config, overruledFlags, readConfig } from '../runtime/config.ts'
 import type { DatabaseUrl } from '../runtime/database-url.ts'
@@ -12,6 +13,7 @@ import { checkServer, checkStandbys, type Server as FoundServer } from '../runti
 import { asStartFailure, StartFailure, type StartFailureCode } from '../runtime/start-failure.ts'
 import type { TopologyKeeper } from '../runtime/topology.ts'
 import { type CellDatabase, embeddedPostgres, externalPostgres } from './cell-postgres.ts'
+import { askControl } from './control.ts'
 import {
   cellKeyFile,
   cellKeyIn,
@@ -43,7 +45,8 @@ export async function cell([folder = '', ...args]: string[]): Promise<number> {
     const server = await checkServer(database.url)
     const key = await cellKeyIn(config.cellKey ?? cellKeyFile(folder))
     const atStart = startingWith({ ...given, name, config, log, database, server })
-    const running = await runCell({ config, cell: name, databaseUrl: database.url, log, atStart, key })
+    const supervisor = process.connected ? supervisorOf(dirname(folder)) : undefined
+    const running = await runCell({ config, cell: name, databaseUrl: database.url, log, atStart, key, supervisor })
     shareTopology(running.topology)
     keepStandbys(running.topology, { name, database, log })
     report({ type: 'ready', cell: name, url: running.url, postgres: server.version, adopted: database.adopted })
@@ -107,6 +110,12 @@ function keepStandbys(
     if (self) database.keepStandby(self).catch((err) => log.error({ err }, 'the standby is not as the topology says'))
   })
 }
+
+/** The `holdfast start` on the folder. A process that it is asked to stop does not wait for its answer. */
+const supervisorOf = (data: string): Supervisor => ({
+  cells: async () => (await askControl(data, { do: 'list' })).cells.map(({ cell }) => cell),
+  carryOut: async (action, cell) => void (await askControl(data, { do: action, cell }, { mayEnd: true })),
+})
 
 /** The parent keeps the newest in its file, and offers what it changes. */
 function shareTopology(keeper: TopologyKeeper): void {

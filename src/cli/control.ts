@@ -104,9 +104,16 @@ async function serve(socket: Socket, carryOut: (request: ControlRequest) => Prom
 
 const fault = (error: unknown) => ({ code: 'internal', message: error instanceof Error ? error.message : 'unknown' })
 
-/** Throws CommandFailure with what the running Holdfast says no with, or when none runs on the folder. */
-export async function askControl(data: string, request: ControlRequest): Promise<ControlAnswer> {
-  const answer = await exchange(await findSocket(data), request, limits.controlMsMax).catch((error) => {
+/**
+ * Throws CommandFailure with what the running Holdfast says no with, or when none runs on the folder. `mayEnd`: this process may end
+ * before it is answered.
+ */
+export async function askControl(
+  data: string,
+  request: ControlRequest,
+  { mayEnd = false }: { mayEnd?: boolean } = {},
+): Promise<ControlAnswer> {
+  const answer = await exchange(await findSocket(data), request, limits.controlMsMax, mayEnd).catch((error) => {
     throw isNobody(error)
       ? new CommandFailure('not_running', `No holdfast start runs on ${data}: name its --data folder.`)
       : new CommandFailure('no_answer', `The holdfast start on ${data} does not answer: ${(error as Error).message}.`)
@@ -115,8 +122,14 @@ export async function askControl(data: string, request: ControlRequest): Promise
   return answer
 }
 
-async function exchange(path: string, request: ControlRequest, timeoutMs: number): Promise<ControlAnswer | Refusal> {
+async function exchange(
+  path: string,
+  request: ControlRequest,
+  timeoutMs: number,
+  mayEnd = false,
+): Promise<ControlAnswer | Refusal> {
   const socket = connect(path)
+  if (mayEnd) socket.unref()
   try {
     await once(socket, 'connect')
     socket.setTimeout(timeoutMs, () => socket.destroy(new Error(`no answer within ${timeoutMs / 1000} s`)))

@@ -18,6 +18,7 @@ import {
 import type { Provider } from '../modules/payments/types.ts'
 import { systemClock } from '../runtime/clock.ts'
 import { type Config, readConfig } from '../runtime/config.ts'
+import { noFaults } from '../runtime/faults.ts'
 import type { Database } from '../runtime/pg.ts'
 import { thaw } from '../runtime/standing.ts'
 import { databaseHelp, databaseOptions, openShop, withDatabase } from './database.ts'
@@ -91,7 +92,7 @@ type Options = { cell: CellName; config: Config; since: Instant | null }
 async function ofDatabase(database: Database, { cell, config, since }: Options): Promise<ReconcileReport> {
   const shop = await openShop(database, cell)
   return withSettling(database, cell, async (submit) => {
-    const providers = openProviders({ cell, database, config, clock: systemClock })
+    const providers = openProviders({ cell, database, config, clock: systemClock, faults: noFaults() })
     const parts = partsOf(database, providers.byName, submit)
     const before = addMs(systemClock.now(), -limits.reconcileQuietMs)
     const report = emptyReport()

@@ -38,6 +38,7 @@ import type { Log } from '../runtime/log.ts'
 import type { Database } from '../runtime/pg.ts'
 import { createDoor } from './admission.ts'
 import { type CellRoutesOptions, cellRoutes } from './cells.ts'
+import { type ChaosSource, chaosRoutes } from './chaos.ts'
 import { consumerRoutes } from './consumers.ts'
 import { createCors } from './cors.ts'
 import { docsRoutes } from './docs-page.ts'
@@ -65,6 +66,8 @@ export type AppOptions = Omit<HealthOptions, 'guard' | 'position'> & {
   /** Of pages that are none of a cell's and may read what this one answers. */
   corsOrigins?: readonly string[] | undefined
   pulse: PulseSource
+  /** Null outside the development profile. */
+  chaos: ChaosSource | null
   /** Where the control room was built. */
   webFolder: string
   events: EventRoutesOptions['events']
@@ -178,6 +181,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   await app.register(async (lines) => bulkStockRoute(lines, { ...shared, submissionOf, several }))
   const { peers } = options
   if (peers) await app.register(async (bytes) => peerRoutes(bytes, { ...peers, elapsedMs: clock.elapsedMs }))
+  if (options.chaos) chaosRoutes(app, { ...options.cells, ...options.chaos, cell, guard, clock, log })
   if (options.testProvider) {
     const submit = settlingThrough(commands, clock.now)
     testProviderRoutes(app, { ...shared, provider: options.testProvider, submit })

@@ -12,6 +12,7 @@ import { cellNamed, type Topology } from '../base/topology.ts'
 import type { Keys } from '../modules/shops/service.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Elsewhere } from '../runtime/elsewhere.ts'
+import type { Faults } from '../runtime/faults.ts'
 import { carry, type Errand, fetchText, type Sink } from '../runtime/forward.ts'
 import { sendRefused } from '../runtime/http.ts'
 import { problemLine } from '../runtime/http-lines.ts'
@@ -20,6 +21,7 @@ import { type PeerVerifier, signedHeaders } from '../runtime/peer-signature.ts'
 import type { EventsElsewhere } from './events-of-all.ts'
 import { comparedBody, hasBody, wholeBody } from './forwarded-body.ts'
 import { deadlineOf, hopsHeader, passedBack, passedOn, placedHereHeader } from './forwarded-headers.ts'
+import { cutOff } from './peers.ts'
 import {
   activeIn,
   homeOfOrder,
@@ -53,6 +55,8 @@ export type Routing = {
   takesNew(): boolean
   /** For development: what a round trip to another cell takes longer than the network here does. */
   latencyMs?: number
+  /** For development. */
+  faults?: Pick<Faults, 'cutOff'> | undefined
 }
 
 export type ForwardingOptions = Routing & {
@@ -74,7 +78,7 @@ export type Forwarding = {
 }
 
 export function createForwarding(options: ForwardingOptions): Forwarding {
-  const { cell: self, topology, peers, privateKey, verifier, keys, clock, latencyMs = 0 } = options
+  const { cell: self, topology, peers, privateKey, verifier, keys, clock, latencyMs = 0, faults } = options
   const whole = new Agent({ ...agentOptions })
   const lines = new Agent({ ...agentOptions, connections: limits.forwardLinesAtOnceMax })
   const inFlight = new Map<CellName, number>()
@@ -118,7 +122,7 @@ export function createForwarding(options: ForwardingOptions): Forwarding {
     if (request.hops >= limits.hopsMax) return refused('too_many_hops')
     const { state } = present(cellNamed(topology.current(), cell), `the cell ${cell}`)
     if (state === 'removed') return refused('cell_removed', `The cell ${cell} has left.`)
-    if (!peers.isUp(cell)) return unreachable(cell, false)
+    if (faults?.cutOff || !peers.isUp(cell)) return unreachable(cell, false)
     return (inFlight.get(cell) ?? 0) >= limits.forwardsInFlightMax ? refused('overloaded') : null
   }
 
@@ -188,6 +192,7 @@ export function createForwarding(options: ForwardingOptions): Forwarding {
     onRequest(request, reply, done) {
       const { headers } = request
       if (headers[hopsHeader] !== undefined) {
+        if (faults?.cutOff) return cutOff(reply)
         // Unsigned it is refused, not passed over: else cells whose clocks differ would forward to each other for ever.
         const sender = verifier.senderOf({ method: request.method, target: request.url, headers })
         if (!sender.ok) return void sendRefused(reply, sender)

@@ -13,6 +13,7 @@ import { scopes, storefrontScopes } from '../modules/shops/types.ts'
 import * as stock from '../modules/stock/schemas.ts'
 import * as webhooks from '../modules/webhooks/schemas.ts'
 import * as cells from './cells.ts'
+import * as chaos from './chaos.ts'
 import * as consumers from './consumers.ts'
 import * as events from './events.ts'
 import * as pulse from './pulse.ts'
@@ -84,6 +85,7 @@ export async function describeApi(app: FastifyInstance): Promise<void> {
         { name: 'settings', description: 'What the shop has decided.' },
         { name: 'ledger', description: 'Money: balanced double entries, made of the events.' },
         { name: 'control room', description: 'What operators see.' },
+        { name: 'chaos', description: 'Faults on purpose; development profile only.' },
         { name: 'health', description: 'For probes, scrapers and auditors.' },
       ],
       security: [{ key: [] }],
@@ -106,6 +108,7 @@ export async function describeApi(app: FastifyInstance): Promise<void> {
           ...consumers.components,
           ...cells.components,
           ...pulse.components,
+          ...chaos.components,
           ...payments.components,
           ...events.components,
           ...webhooks.components,

@@ -4,6 +4,7 @@ import type { FastifyInstance, FastifyReply } from 'fastify'
 import type { CellName } from '../base/ids.ts'
 import { limits } from '../base/limits.ts'
 import { type Refused, refused } from '../base/result.ts'
+import type { Faults } from '../runtime/faults.ts'
 import { readJson, sendJson, sendRefused } from '../runtime/http.ts'
 import { lifeHeader, lifeIn } from '../runtime/peer-requests.ts'
 import { contentDigest, type PeerSender, type PeerVerifier } from '../runtime/peer-signature.ts'
@@ -19,6 +20,8 @@ export type PeerRoutesOptions = {
   life: { present(): string; hears(from: CellName, life: string | undefined): boolean }
   /** Of one cell, all its processes together. */
   servedMax?: number
+  /** For development. */
+  faults?: Pick<Faults, 'cutOff'> | undefined
 }
 
 declare module 'fastify' {
@@ -30,7 +33,7 @@ declare module 'fastify' {
 
 /** In a scope of its own, since its bodies are taken as bytes. */
 export function peerRoutes(app: FastifyInstance, options: PeerRoutesOptions): void {
-  const { verifier, handlers, elapsedMs, life, greeted, servedMax = limits.peerServedMax } = options
+  const { verifier, handlers, elapsedMs, life, greeted, servedMax = limits.peerServedMax, faults } = options
   app.addHook('onReady', async () => void (await greeted))
   const served = new Map<CellName, number>()
 
@@ -53,6 +56,7 @@ export function peerRoutes(app: FastifyInstance, options: PeerRoutesOptions): vo
       schema: { hide: true },
       onRequest(request, reply, done) {
         request.startedAt = elapsedMs()
+        if (faults?.cutOff) return cutOff(reply)
         const sender = verifier.senderOf({ method: request.method, target: request.url, headers: request.headers })
         if (!sender.ok) return refuseUnread(reply, sender)
         if (isTooMuch(sender.value.from, request.params.message, reply))
@@ -75,10 +79,14 @@ export function peerRoutes(app: FastifyInstance, options: PeerRoutesOptions): vo
       if (!parsed.ok) return sendRefused(reply, parsed)
       const said = life.present() // before it is answered: a life that begins meanwhile does not speak for this answer
       const answer = await handler(sender.from, parsed.value, endOf(reply))
+      if (faults?.cutOff) return cutOff(reply)
       return sendJson(reply.header(lifeHeader, said), 200, JSON.stringify(answer))
     },
   )
 }
+
+/** As by a network that is cut: nothing is answered. */
+export const cutOff = (reply: FastifyReply): void => void reply.hijack().raw.destroy()
 
 /** Its body is not waited for. */
 const refuseUnread = (reply: FastifyReply, refusal: Refused): void =>

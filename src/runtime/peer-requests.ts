@@ -6,6 +6,7 @@ import type { CellName } from '../base/ids.ts'
 import type { Json } from '../base/json.ts'
 import { limits } from '../base/limits.ts'
 import type { Clock } from './clock.ts'
+import type { Faults } from './faults.ts'
 import { signedHeaders } from './peer-signature.ts'
 
 /** No connection, no answer in time, or not tried since it did not answer lately. */
@@ -70,9 +71,12 @@ export type PeerRequestsOptions = {
   incarnation(): string
   /** For development: what a round trip takes longer than the network here does, half of it each way. */
   latencyMs?: number
+  /** For development. */
+  faults?: Pick<Faults, 'cutOff'> | undefined
 }
 
-export function openPeerRequests({ self, key, clock, incarnation, latencyMs = 0 }: PeerRequestsOptions): PeerRequests {
+export function openPeerRequests(options: PeerRequestsOptions): PeerRequests {
+  const { self, key, clock, incarnation, latencyMs = 0, faults } = options
   const agent = new Agent({
     connections: limits.peerConnectionsMax,
     pipelining: 1,
@@ -118,15 +122,18 @@ export function openPeerRequests({ self, key, clock, incarnation, latencyMs = 0 
   return {
     async post(message) {
       const { cell, deadlineMs, signal } = message
+      if (faults?.cutOff) throw new PeerUnreachable(cell, 'is cut off', {})
       const deadline = AbortSignal.timeout(Math.ceil(deadlineMs))
       let isSent = false
       const onSending = (): void => {
         isSent = true
       }
       try {
-        return await exchange(message, signal ? AbortSignal.any([deadline, signal]) : deadline, onSending)
+        const answer = await exchange(message, signal ? AbortSignal.any([deadline, signal]) : deadline, onSending)
+        if (faults?.cutOff) throw new PeerUnreachable(cell, 'is cut off', { mayHaveHappened: true })
+        return answer
       } catch (error) {
-        if (error instanceof PeerRefused) throw error
+        if (error instanceof PeerRefused || error instanceof PeerUnreachable) throw error
         const why = deadline.aborted
           ? `did not answer within ${deadlineMs} ms`
           : signal?.aborted

@@ -9,6 +9,7 @@ import { refused } from '../base/result.ts'
 import type { Instant } from '../base/time.ts'
 import { cellNamed } from '../base/topology.ts'
 import type { Clock } from './clock.ts'
+import type { Faults } from './faults.ts'
 import { RefusedRequest } from './http.ts'
 import type { Log } from './log.ts'
 import type { Metrics } from './metrics.ts'
@@ -63,6 +64,8 @@ export type PeersOptions = GreetingOptions & {
   log: Pick<Log, 'info' | 'warn' | 'error'>
   /** For development: what a round trip takes longer than the network here does. */
   latencyMs?: number
+  /** For development: whether all this is cut off. */
+  faults?: Pick<Faults, 'cutOff'> | undefined
   /** The others know a later life of this cell than the one that it told. */
   onClaimed?(ours: Uuid): Promise<void>
 }

@@ -75,6 +75,7 @@ async function openDoor(peers?: AppOptions['peers']) {
     clock,
     profile: 'development',
     pulse,
+    chaos: null,
     developmentKey: null,
     webFolder: '',
     requestPrefix: 'test',

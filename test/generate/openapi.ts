@@ -6,6 +6,7 @@ import { createDeadLetters } from '../../src/modules/deadletters/service.ts'
 import { createWaiting } from '../../src/modules/orders/waiting.ts'
 import type { TestProvider } from '../../src/modules/payments/test-provider.ts'
 import { systemClock } from '../../src/runtime/clock.ts'
+import { noFaults } from '../../src/runtime/faults.ts'
 import { unaskedPulse } from '../support/unasked.ts'
 
 const nobody = (): never => {
@@ -48,6 +49,7 @@ export async function openApiText(): Promise<string> {
     keys: { known: nobody, find: nobody, forget: nobody },
     log: { error: nobody, warn: nobody },
     profile: 'development',
+    chaos: { faults: noFaults(), supervisor: null },
     pulse: unaskedPulse(systemClock.elapsedMs),
     developmentKey: null,
     webFolder: '',

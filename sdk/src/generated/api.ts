@@ -1245,6 +1245,138 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/chaos": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What is broken on purpose in the answering cell */
+        get: operations["getChaos"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/chaos/network": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Cut the answering cell off from all others, both ways, or connect it again
+         * @description As by a network that is cut: what it asks other cells fails, and what they ask it is not answered. Its buyers, its database and its process are untouched. A request that it was forwarding when it was cut off ends as it would have.
+         */
+        put: operations["putChaosNetwork"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/chaos/provider": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Make the test provider of the answering cell slow, or lose its answers */
+        put: operations["putChaosProvider"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/chaos/cells/{name}/stop": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Stop a cell of the same `holdfast start`
+         * @description The answering one may be stopped too. It is begun when it is answered; one that is so already stays as it is.
+         */
+        post: operations["stopCell"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/chaos/cells/{name}/start": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Start a cell of the same `holdfast start`
+         * @description The answering one may be stopped too. It is begun when it is answered; one that is so already stays as it is.
+         */
+        post: operations["startCell"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/chaos/sales": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Receive a new SKU, and let crowds at every cell within reach try to buy one each
+         * @description They use the caller’s key, which needs `stock:write` and `orders:write` for it. A cell runs one sale at a time, and forgets it when it stops.
+         */
+        post: operations["startSale"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/chaos/sales/current": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The sale that runs, or the last one */
+        get: operations["getSale"];
+        put?: never;
+        post?: never;
+        /** Let nobody ask any more */
+        delete: operations["stopSale"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/test-provider/charges": {
         parameters: {
             query?: never;
@@ -1291,7 +1423,7 @@ export interface components {
             status: number;
             detail?: string;
             /** @enum {string} */
-            code: "invalid_json" | "invalid_body" | "invalid_parameter" | "unknown_field" | "idempotency_key_required" | "idempotency_key_invalid" | "visitor_required" | "cursor_invalid" | "webhook_signature_invalid" | "webhook_too_old" | "malformed_request" | "unauthorized" | "peer_unknown" | "peer_signature_invalid" | "peer_clock_skewed" | "peer_replayed" | "forbidden" | "no_catalogue_price" | "not_found" | "method_not_allowed" | "request_timeout" | "position_expired" | "cell_removed" | "precondition_failed" | "body_too_large" | "unsupported_media_type" | "peer_wrong_receiver" | "precondition_required" | "headers_too_large" | "insufficient_stock" | "hold_expired" | "hold_consumed" | "hold_released" | "order_not_confirmed" | "order_shipped" | "order_not_paid" | "order_paid" | "payment_in_progress" | "nothing_to_capture" | "nothing_to_ship" | "units_in_parcel" | "shipment_not_packed" | "shipment_not_shipped" | "shipment_shipped" | "shipment_cancelled" | "not_shipped" | "return_received" | "refund_too_large" | "too_many_parts" | "nothing_to_refund" | "webhook_endpoints_full" | "webhook_endpoint_disabled" | "not_in_review" | "order_cancelled" | "dead_letter_blocked" | "ledger_behind" | "write_off_too_large" | "cell_not_here" | "cell_not_emptied" | "idempotency_key_in_flight" | "reference_taken" | "cell_claimed_twice" | "idempotency_key_reused" | "order_not_found" | "sku_not_found" | "locations_of_several_cells" | "location_not_found" | "topology_invalid" | "key_names_another_cell" | "cell_not_found" | "cell_drains" | "hold_not_found" | "hold_too_small" | "line_not_found" | "units_too_large" | "quantity_too_large" | "amount_and_lines" | "currency_mismatch" | "currency_unknown" | "country_unknown" | "amount_too_large" | "amount_mismatch" | "time_in_future" | "price_required" | "provider_unknown" | "payment_method_unknown" | "order_refused" | "position_ahead" | "not_available" | "reason_mismatch" | "url_not_allowed" | "event_type_unknown" | "overloaded" | "unavailable" | "outcome_unknown" | "standby_unreachable" | "cell_frozen" | "cell_isolated" | "cell_unreachable" | "provider_unavailable" | "draining" | "too_many_hops" | "internal";
+            code: "invalid_json" | "invalid_body" | "invalid_parameter" | "unknown_field" | "idempotency_key_required" | "idempotency_key_invalid" | "visitor_required" | "cursor_invalid" | "webhook_signature_invalid" | "webhook_too_old" | "malformed_request" | "unauthorized" | "peer_unknown" | "peer_signature_invalid" | "peer_clock_skewed" | "peer_replayed" | "forbidden" | "no_catalogue_price" | "not_found" | "method_not_allowed" | "request_timeout" | "position_expired" | "cell_removed" | "precondition_failed" | "body_too_large" | "unsupported_media_type" | "peer_wrong_receiver" | "precondition_required" | "headers_too_large" | "insufficient_stock" | "hold_expired" | "hold_consumed" | "hold_released" | "order_not_confirmed" | "order_shipped" | "order_not_paid" | "order_paid" | "payment_in_progress" | "nothing_to_capture" | "nothing_to_ship" | "units_in_parcel" | "shipment_not_packed" | "shipment_not_shipped" | "shipment_shipped" | "shipment_cancelled" | "not_shipped" | "return_received" | "refund_too_large" | "too_many_parts" | "nothing_to_refund" | "webhook_endpoints_full" | "webhook_endpoint_disabled" | "not_supervised" | "sale_running" | "not_in_review" | "order_cancelled" | "dead_letter_blocked" | "ledger_behind" | "write_off_too_large" | "cell_not_here" | "cell_not_emptied" | "idempotency_key_in_flight" | "reference_taken" | "cell_claimed_twice" | "idempotency_key_reused" | "order_not_found" | "sku_not_found" | "locations_of_several_cells" | "location_not_found" | "topology_invalid" | "key_names_another_cell" | "cell_not_found" | "cell_drains" | "hold_not_found" | "hold_too_small" | "line_not_found" | "units_too_large" | "quantity_too_large" | "amount_and_lines" | "currency_mismatch" | "currency_unknown" | "country_unknown" | "amount_too_large" | "amount_mismatch" | "time_in_future" | "price_required" | "provider_unknown" | "payment_method_unknown" | "order_refused" | "position_ahead" | "not_available" | "reason_mismatch" | "url_not_allowed" | "event_type_unknown" | "overloaded" | "unavailable" | "outcome_unknown" | "standby_unreachable" | "cell_frozen" | "cell_isolated" | "cell_unreachable" | "provider_unavailable" | "draining" | "too_many_hops" | "internal";
             errors?: {
                 /** @description A JSON pointer into the body, or into what `in` names. */
                 pointer: string;
@@ -2139,6 +2271,44 @@ export interface components {
                 /** @description Units by which one of these is more than the log says, and sums of money that are more: a charge at a provider that no payment knows, an event that was booked twice. */
                 doubled: number;
             } | null;
+        };
+        Chaos: {
+            cut_off: boolean;
+            provider: {
+                delay_ms: number;
+                lost_answers: number;
+            };
+            /** @description A `holdfast start` runs this cell, and can be asked to stop and start it. */
+            can_stop: boolean;
+            sale: components["schemas"]["Sale"] | null;
+        };
+        Sale: {
+            id: string;
+            sku: string;
+            units: number;
+            /** @description At each cell. */
+            buyers: number;
+            /** @enum {string} */
+            state: "running" | "over" | "stopped";
+            /**
+             * Format: date-time
+             * @description RFC 3339.
+             */
+            started_at: string;
+            /** @description By the cell that was asked; its own counts make up the sums. */
+            by_cell: {
+                cell: string;
+                asked: number;
+                sold: number;
+                refused: number;
+                failed: number;
+            }[];
+            /** @description Buyers who were answered with an order. */
+            sold: number;
+            /** @description Buyers who were answered with 4xx: nearly always, that it is sold out. */
+            refused: number;
+            /** @description Buyers who had no answer, or 5xx, 3 times; some of them may have an order. */
+            failed: number;
         };
         TestCharge: {
             id: string;
@@ -11163,6 +11333,741 @@ export interface operations {
             };
             /** @description `unsupported_media_type` */
             415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal` */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `overloaded`, `unavailable`, `draining` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getChaos: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Chaos"];
+                };
+            };
+            /** @description `malformed_request` */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthorized` */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal` */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `overloaded`, `unavailable`, `draining` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    putChaosNetwork: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    cut_off: boolean;
+                };
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Chaos"];
+                };
+            };
+            /** @description `malformed_request`, `invalid_json`, `invalid_body`, `unknown_field` */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthorized` */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `request_timeout` */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `body_too_large` */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unsupported_media_type` */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal` */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `overloaded`, `unavailable`, `draining` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    putChaosProvider: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    delay_ms: number;
+                    /** @description Which part of what it does is never answered. Asked what became of it, it answers. */
+                    lost_answers: number;
+                };
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Chaos"];
+                };
+            };
+            /** @description `malformed_request`, `invalid_json`, `invalid_body`, `unknown_field` */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthorized` */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `request_timeout` */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `body_too_large` */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unsupported_media_type` */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal` */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `overloaded`, `unavailable`, `draining` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    stopCell: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `malformed_request`, `invalid_parameter` */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthorized` */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not_supervised` */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `cell_removed` */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal` */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too_many_hops` */
+            508: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    startCell: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `malformed_request`, `invalid_parameter` */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthorized` */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not_supervised` */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `cell_removed` */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal` */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `cell_unreachable`, `overloaded`, `unavailable`, `draining` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too_many_hops` */
+            508: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    startSale: {
+        parameters: {
+            query?: never;
+            header: {
+                "idempotency-key": string;
+                /** @description Needed with a `pk_` key. */
+                "holdfast-visitor"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    units: number;
+                    /** @description At each cell. */
+                    buyers: number;
+                };
+            };
+        };
+        responses: {
+            /** @description Done. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Sale"];
+                };
+            };
+            /** @description `malformed_request`, `invalid_json`, `invalid_body`, `unknown_field`, `idempotency_key_required`, `idempotency_key_invalid`, `visitor_required` */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthorized` */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `request_timeout` */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `sale_running`, `idempotency_key_in_flight` */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `cell_removed` */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `body_too_large` */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unsupported_media_type` */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `idempotency_key_reused` */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal` */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `cell_unreachable`, `outcome_unknown`, `standby_unreachable`, `cell_frozen`, `cell_isolated`, `overloaded`, `unavailable`, `draining` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too_many_hops` */
+            508: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getSale: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Sale"];
+                };
+            };
+            /** @description `malformed_request` */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthorized` */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not_found` */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal` */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `overloaded`, `unavailable`, `draining` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    stopSale: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Sale"];
+                };
+            };
+            /** @description `malformed_request` */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthorized` */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not_found` */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };

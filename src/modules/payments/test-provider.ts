@@ -46,7 +46,16 @@ export type TestProvider = Provider & {
   complete(shopId: ShopId, paymentId: Uuid): Promise<TestCharge | undefined>
 }
 
-export function createTestProvider(database: Database, clock: Pick<Clock, 'now' | 'sleep'>): TestProvider {
+/** What is broken on purpose, as it is now; `chance`, 0 to 1, decides whose answers are lost. */
+export type TestProviderFaults = { of: { delayMs: number; lostAnswers: number }; chance(): number }
+
+const noFaults: TestProviderFaults = { of: { delayMs: 0, lostAnswers: 0 }, chance: () => 1 }
+
+export function createTestProvider(
+  database: Database,
+  clock: Pick<Clock, 'now' | 'sleep'>,
+  { of: faults, chance } = noFaults,
+): TestProvider {
   const authorize = gather(limits.testProviderRowsMax, (operations: readonly Operation[]) =>
     authorizeAll(database, operations, clock.now()),
   )
@@ -61,22 +70,34 @@ export function createTestProvider(database: Database, clock: Pick<Clock, 'now' 
     return orders.map(({ shopId, orderId }) => all.filter((one) => one.shopId === shopId && one.orderId === orderId))
   })
 
+  async function perform(operation: Operation, signal: AbortSignal): Promise<Answer> {
+    if (operation.kind !== 'authorize') return change(operation)
+    const charge = await authorize(operation)
+    if (charge === 'try_again') throw new TryAgain('500')
+    if (isLost(operation)) return silence(signal)
+    if (charge.answersAt !== null) {
+      await clock.sleep(charge.answersAt - clock.now(), signal)
+      if (signal.aborted) throw new OutcomeUnknown('too slow')
+    }
+    return answerOf(charge)
+  }
+
   return {
     name: 'test',
     callsMax: limits.testProviderCallsMax,
     accepts: (method) => methods.has(method),
     async perform(operation, signal) {
-      if (operation.kind !== 'authorize') return change(operation)
-      const charge = await authorize(operation)
-      if (charge === 'try_again') throw new TryAgain('500')
-      if (isLost(operation)) return silence(signal)
-      if (charge.answersAt !== null) {
-        await clock.sleep(charge.answersAt - clock.now(), signal)
-        if (signal.aborted) throw new OutcomeUnknown('too slow')
-      }
-      return answerOf(charge)
+      const answer = await perform(operation, signal)
+      if (faults.lostAnswers > 0 && chance() < faults.lostAnswers) return silence(signal)
+      if (faults.delayMs > 0) await clock.sleep(faults.delayMs, signal)
+      if (signal.aborted) throw new OutcomeUnknown('too slow')
+      return answer
     },
-    lookUp: (operation) => look(operation),
+    async lookUp(operation) {
+      const found = await look(operation)
+      if (faults.delayMs > 0) await clock.sleep(faults.delayMs)
+      return found
+    },
     async charges({ shopId, orderId, after, limit }) {
       const found = orderId
         ? await read({ shopId, orderId })
