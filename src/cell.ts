@@ -159,7 +159,7 @@ async function openGround(deps: CellDeps) {
 
 /** On a migrated database. `app` is ready to listen; `stop` answers what is in flight and closes all but the database. */
 export async function buildCell(deps: CellDeps): Promise<CellParts> {
-  const { cell, config, log, key } = deps
+  const { cell, log, key } = deps
   const { cells, findShop, gate, promises, startedAt, reports, standing, meter, shared } = await openGround(deps)
   const { database, bus, reader, clock, metrics } = shared
   const readOrder = createOrderReader(database)

@@ -92,7 +92,7 @@ export function chaosRoutes(app: FastifyInstance, options: ChaosRoutesOptions): 
 
 const tags: ['chaos'] = ['chaos']
 
-function faultRoutes(app: FastifyInstance, { guard, faults, supervisor, log }: ChaosRoutesOptions, sales: Sales): void {
+function faultRoutes(app: FastifyInstance, { guard, faults, supervisor }: ChaosRoutesOptions, sales: Sales): void {
   const onRequest = guard.allow('cells:write')
   const answer = (reply: FastifyReply): FastifyReply => {
     const { delayMs, lostAnswers } = faults.provider
@@ -136,7 +136,6 @@ function faultRoutes(app: FastifyInstance, { guard, faults, supervisor, log }: C
     },
     ({ body }, reply) => {
       faults.cutOff = body.cut_off
-      log.warn({ cut_off: faults.cutOff }, 'cut off on purpose, or connected again')
       return answer(reply)
     },
   )

@@ -122,6 +122,9 @@ const goodBodies: Record<string, () => object> = {
   }),
   bookLedgerEntry: () => ({ kind: 'fee', order_id: orderId, amount: price, reason: 'r' }),
   /** Sent without If-Match, so that it changes nothing however good it is. */
+  putChaosNetwork: () => ({ cut_off: false }),
+  putChaosProvider: () => ({ delay_ms: 0, lost_answers: 0 }),
+  startSale: () => ({ units: 1, buyers: 1 }),
   putTopology: () => ({
     zones: [{ name: 'world', regions: ['eu'] }],
     cells: [
@@ -385,6 +388,7 @@ describe('parameters', () => {
     ]
     for (const { method, path, operation } of routes) {
       if (operation.operationId === 'listEvents' || path === '/metrics') continue // asked in events.test.ts
+      if (operation.operationId === 'startSale') continue // what it begins goes on
       const body = operation.requestBody ? goodBodies[operation.operationId]?.() : undefined
       if (operation.requestBody && !body) continue // lines: asked below
       for (const { in: where, name } of operation.parameters ?? []) {
