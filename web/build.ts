@@ -13,9 +13,14 @@ try {
   await build({ root: folder, logLevel: 'warn', build: { outDir: made, emptyOutDir: true } })
   await compress(made)
   await rm(dist, { recursive: true, force: true })
-  await rename(made, dist)
+  await rename(made, dist).catch(unlessAnother)
 } finally {
   await rm(made, { recursive: true, force: true })
+}
+
+/** Who was faster has built the same. */
+function unlessAnother(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') throw error
 }
 
 /** Beside each text, at the level that takes longest: it is done once. */
