@@ -178,8 +178,7 @@ export function startOthers(options: OthersOptions): Others {
         ? 'The cell is frozen: what it has is not known before it is reconciled.'
         : ((await cells.whyNotEmptied()) ??
           (await unsettledWith({ database, peers, whatIsLeft: cells.whyNotEmptied }))),
-    confirmed: trackConfirmed(peers),
-    unconfirmedSince: trackUnconfirmed({ database, peers, now: clock.now }),
+    ...{ confirmed: trackConfirmed(peers), unconfirmedSince: trackUnconfirmed({ database, peers, now: clock.now }) },
     async stop() {
       await Promise.all([begun, comparisons.stop(), ...chores.map((chore) => chore.stop())])
       await following.stop()
