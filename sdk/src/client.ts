@@ -191,9 +191,13 @@ function orders(connection: Connection) {
         },
         options,
       ),
-    /** Its history, oldest first. */
-    events: (id: string, options?: CallOptions) =>
-      call<api.OrderHistory>(connection, { method: 'GET', path: `/v1/orders/${segment(id)}/events` }, options),
+    /** Its history, oldest first; a page. */
+    events: (id: string, { limit, cursor, ...options }: CallOptions & api.Page = {}) =>
+      call<api.OrderHistory>(
+        connection,
+        { method: 'GET', path: `/v1/orders/${segment(id)}/events`, query: { limit, cursor } },
+        options,
+      ),
     /** As many as the source has, with an answer for each in the same order; a refusal is an answer, not an error. */
     bulk: (
       items: AsyncIterable<BulkOrder> | Iterable<BulkOrder>,

@@ -1,0 +1,48 @@
+// Everything that happened to an order, oldest first, as far as its events are kept.
+import { useInfiniteQuery } from '@tanstack/react-query'
+import { homeOf } from './cells.ts'
+import { detailOf } from './feed.tsx'
+import { capitalized, formatCount, inWords } from './formats.ts'
+import { Empty, Failure, Panel, Skeleton, Time } from './parts.tsx'
+import { useClient } from './queries.ts'
+
+const pageEvents = 100
+
+export function OrderTimeLine({ id }: { id: string }) {
+  const client = useClient(homeOf(id))
+  const history = useInfiniteQuery({
+    queryKey: ['order-events', id],
+    initialPageParam: undefined as string | undefined,
+    queryFn: ({ pageParam: cursor }) => client.orders.events(id, { limit: pageEvents, ...(cursor ? { cursor } : {}) }),
+    getNextPageParam: ({ next_cursor }) => next_cursor ?? undefined,
+  })
+  const events = history.data?.pages.flatMap(({ data }) => data) ?? []
+  return (
+    <Panel title="Time line" note={events.length > 0 ? formatCount(events.length) : undefined}>
+      {history.isPending ? (
+        <Skeleton rows={5} height={34} />
+      ) : history.error ? (
+        <Failure error={history.error} onRetry={() => void history.refetch()} />
+      ) : events.length === 0 ? (
+        <Empty title="Its events are no longer kept" />
+      ) : (
+        <ol className="time-line">
+          {events.map((event) => (
+            <li key={event.id} className={/failed|cancelled|short/.test(event.type) ? 'bad' : ''}>
+              <Time at={event.time} style="day" />
+              <span>{capitalized(inWords(event.type.replace('.', ' ')))}</span>
+              <span className="soft">{detailOf(event)}</span>
+            </li>
+          ))}
+        </ol>
+      )}
+      {history.hasNextPage && (
+        <div className="rows-foot">
+          <button type="button" className="button button-small" onClick={() => void history.fetchNextPage()}>
+            What came then
+          </button>
+        </div>
+      )}
+    </Panel>
+  )
+}

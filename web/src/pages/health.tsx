@@ -1,0 +1,197 @@
+// Each cell as a machine: what it has to do and how far behind it is, how it hears the others, what it is made of.
+import type { Pulse } from '@holdfast/sdk'
+import { useQuery } from '@tanstack/react-query'
+import { stateOf } from '../cell-table.tsx'
+import { readObjectives } from '../cells.ts'
+import { formatBytes, formatCount, formatDuration, formatMs, formatRate, inWords } from '../formats.ts'
+import type { CellLive } from '../live.ts'
+import { Ago, Empty, Facts, Meter, Page, Panel, Skeleton, State } from '../parts.tsx'
+import { useCells, useLive, useSession } from '../session.tsx'
+
+export function Health() {
+  const { cells, now } = useLive()
+  return (
+    <Page title="Health">
+      <Objectives />
+      <div className="health-grid">
+        {cells.map((live) => (
+          <CellHealth key={live.cell.name} live={live} now={now} />
+        ))}
+      </div>
+      <Panel title="Consumers" note="of each cell’s log, and how far they are behind">
+        <Lags cells={cells} />
+      </Panel>
+      <Panel title="Between cells">
+        <Peers cells={cells} />
+      </Panel>
+    </Page>
+  )
+}
+
+function Objectives() {
+  const cells = useCells()
+  const { key } = useSession()
+  const objectives = useQuery({
+    queryKey: ['objectives'],
+    queryFn: () => readObjectives(cells[0]!, key),
+    refetchInterval: 15_000,
+  })
+  if (!objectives.data || objectives.data.length === 0) return null
+  return (
+    <Panel title="Objectives">
+      <table className="table">
+        <thead>
+          <tr>
+            <th scope="col">Objective</th>
+            <th scope="col" className="number">
+              Held to
+            </th>
+            <th scope="col" className="number">
+              Now
+            </th>
+            <th scope="col" className="number">
+              Budget left
+            </th>
+          </tr>
+        </thead>
+        <tbody>
+          {objectives.data.map(({ name, target, value, budget_left }) => (
+            <tr key={name}>
+              <th scope="row" className="grow">
+                {inWords(name)}
+              </th>
+              <td className="number">{`${target * 100} %`}</td>
+              <td className="number">{value === null ? '–' : `${(value * 100).toFixed(3)} %`}</td>
+              <td className="number">{budget_left === null ? '–' : `${Math.round(budget_left * 100)} %`}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </Panel>
+  )
+}
+
+function CellHealth({ live, now }: { live: CellLive; now: number }) {
+  const { cell, reach, heardAt, pulse } = live
+  const note =
+    reach === 'silent' && heardAt !== null ? (
+      <>
+        last heard <Ago at={heardAt} now={now} />
+      </>
+    ) : (
+      cell.region
+    )
+  return (
+    <Panel title={cell.name} note={note} actions={<State of={stateOf(live)} />}>
+      {pulse ? (
+        <div className={`panel-body ${reach === 'silent' ? 'stale' : ''}`}>
+          <Facts of={factsOf(pulse)} />
+        </div>
+      ) : reach === 'waiting' ? (
+        <Skeleton rows={6} height={28} />
+      ) : (
+        <Empty title="Never heard">
+          It has not answered since this page is open. Look at its process, then at the network between.
+        </Empty>
+      )}
+    </Panel>
+  )
+}
+
+function factsOf(pulse: Pulse): [string, React.ReactNode][] {
+  const { queue } = pulse
+  return [
+    [
+      'Queue',
+      <span key="queue" className="with-meter">
+        {`${formatCount(queue.rows)} of ${formatCount(queue.rows_max)} rows`}
+        <Meter label="Queue" value={queue.rows} max={queue.rows_max} />
+      </span>,
+    ],
+    ['Requests', `${formatRate(pulse.requests_per_s)}/s, ${formatRate(pulse.errors_per_s)} errors`],
+    ['Event loop, p99', formatMs(pulse.event_loop_p99_ms)],
+    ['Memory', formatBytes(pulse.memory_bytes)],
+    ['Dead letters', formatCount(pulse.dead_letters)],
+    ['Standby', pulse.gate === 'none' ? 'none' : pulse.gate === 'open' ? 'has everything' : 'out of reach'],
+    ['Up for', formatDuration(pulse.uptime_s)],
+    ['Version', pulse.version],
+  ]
+}
+
+function Lags({ cells }: { cells: readonly CellLive[] }) {
+  const rows = cells.flatMap(({ cell, pulse }) => (pulse?.lags ?? []).map((lag) => ({ cell: cell.name, ...lag })))
+  if (rows.length === 0) return <Empty title="No consumer was heard of yet" />
+  return (
+    <table className="table">
+      <thead>
+        <tr>
+          <th scope="col">Consumer</th>
+          <th scope="col">Cell</th>
+          <th scope="col" className="number">
+            Events behind
+          </th>
+          <th scope="col" className="number">
+            Seconds
+          </th>
+        </tr>
+      </thead>
+      <tbody>
+        {rows.map(({ cell, consumer, events, seconds }) => (
+          <tr key={`${cell} ${consumer}`}>
+            <th scope="row" className="grow">
+              {consumer}
+            </th>
+            <td>{cell}</td>
+            <td className="number">{formatCount(events)}</td>
+            <td className="number">{formatCount(seconds)}</td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  )
+}
+
+function Peers({ cells }: { cells: readonly CellLive[] }) {
+  const rows = cells.flatMap(({ cell, reach, pulse }) =>
+    reach === 'live' && pulse ? pulse.peers.map((peer) => ({ from: cell.name, ...peer })) : [],
+  )
+  if (rows.length === 0) return <Empty title="One cell alone">There is no other to be heard.</Empty>
+  return (
+    <table className="table">
+      <thead>
+        <tr>
+          <th scope="col">From, to</th>
+          <th scope="col">Hears it</th>
+          <th scope="col" className="number">
+            There and back
+          </th>
+          <th scope="col" className="number wide-only">
+            Units/s
+          </th>
+          <th scope="col" className="number wide-only">
+            Requests/s
+          </th>
+          <th scope="col" className="number wide-only">
+            Oldest unconfirmed
+          </th>
+        </tr>
+      </thead>
+      <tbody>
+        {rows.map((row) => (
+          <tr key={`${row.from} ${row.cell}`}>
+            <th scope="row" className="grow">{`${row.from} → ${row.cell}`}</th>
+            <td>
+              <State of={row.reachable ? 'yes' : 'no'} tone={row.reachable ? 'good' : 'bad'} />
+            </td>
+            <td className="number">{row.round_trip_ms === null ? '–' : formatMs(row.round_trip_ms)}</td>
+            <td className="number wide-only">{formatRate(row.units_per_s_sent)}</td>
+            <td className="number wide-only">{formatRate(row.requests_per_s_sent)}</td>
+            <td className="number wide-only">
+              {row.oldest_unconfirmed_s === null ? '–' : formatDuration(row.oldest_unconfirmed_s)}
+            </td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  )
+}

@@ -1,0 +1,263 @@
+// Who is told of events, and what came of every message: shown, sent again.
+import type { WebhookDelivery, WebhookEndpoint } from '@holdfast/sdk'
+import { useQuery, useQueryClient } from '@tanstack/react-query'
+import { type CSSProperties, useCallback, useEffect, useId, useRef, useState } from 'react'
+import { useSearchParams } from 'wouter'
+import { homeOf } from '../cells.ts'
+import { useConfirm } from '../dialog.tsx'
+import { formatCount, formatMs, inWords } from '../formats.ts'
+import { Empty, Failure, Field, Missing, Page, Panel, Skeleton, State, Time } from '../parts.tsx'
+import { useClient, useMergedList, useOfCells } from '../queries.ts'
+import { useSession } from '../session.tsx'
+import { VirtualRows } from '../virtual-rows.tsx'
+
+const statuses = ['pending', 'delivered', 'dead', 'dropped'] as const
+
+export function Webhooks() {
+  return (
+    <Page title="Webhooks">
+      <Endpoints />
+      <Deliveries />
+    </Page>
+  )
+}
+
+function Endpoints() {
+  const found = useOfCells(['endpoints'], (client) => client.webhookEndpoints.list())
+  const endpoints = [
+    ...new Map(found.answers.flatMap(({ value }) => value.data.map((one) => [one.id, one] as const))).values(),
+  ]
+  return (
+    <Panel title="Endpoints" note={endpoints.length > 0 ? formatCount(endpoints.length) : undefined}>
+      <Missing cells={found.missing} what="endpoints" />
+      {found.isLoading ? (
+        <Skeleton rows={2} height={64} />
+      ) : found.error && endpoints.length === 0 ? (
+        <Failure error={found.error} onRetry={found.refetch} />
+      ) : endpoints.length === 0 ? (
+        <Empty title="Nobody is told of events">
+          An endpoint is made by POST /v1/webhook-endpoints, whose answer has its secret, or by holdfast’s SDK.
+        </Empty>
+      ) : (
+        <EndpointList endpoints={endpoints} />
+      )}
+    </Panel>
+  )
+}
+
+function EndpointList({ endpoints }: { endpoints: readonly WebhookEndpoint[] }) {
+  const { scopes } = useSession()
+  const client = useClient()
+  const queries = useQueryClient()
+  const { ask, dialog } = useConfirm()
+  const renew = () => queries.invalidateQueries({ queryKey: ['endpoints'] })
+  const test = ({ id, url }: WebhookEndpoint) =>
+    ask({
+      title: 'Send a test?',
+      text: url,
+      verb: 'Send',
+      done: 'Test sent',
+      cell: homeOf(id),
+      run: async ({ key }) => {
+        await client.webhookEndpoints.test(id, { idempotencyKey: key })
+        await queries.invalidateQueries({ queryKey: ['deliveries'] })
+      },
+    })
+  const turn = ({ id, url, enabled }: WebhookEndpoint) =>
+    ask({
+      title: enabled ? 'Send no more there?' : 'Send there again?',
+      text: url,
+      verb: enabled ? 'Disable' : 'Enable',
+      isHarmful: enabled,
+      done: enabled ? 'Endpoint disabled' : 'Endpoint enabled',
+      cell: homeOf(id),
+      run: async () => {
+        await client.webhookEndpoints.change(id, { enabled: !enabled })
+        await renew()
+      },
+    })
+  return (
+    <>
+      <ul>
+        {endpoints.map((one) => (
+          <li key={one.id} className="part">
+            <div className="part-head">
+              <State of={one.enabled ? 'enabled' : 'disabled'} />
+              <b className="url">{one.url}</b>
+            </div>
+            <p className="soft">
+              {one.types.join(', ')}
+              {one.disabled_reason && `; disabled: ${one.disabled_reason}`}
+              {one.failing_since && (
+                <>
+                  ; failing since <Time at={one.failing_since} style="day" />
+                </>
+              )}
+            </p>
+            {scopes.has('webhooks:write') && (
+              <div className="part-actions">
+                <button type="button" className="button button-small" onClick={() => test(one)}>
+                  Send a test
+                </button>
+                <button type="button" className="button button-small" onClick={() => turn(one)}>
+                  {one.enabled ? 'Disable' : 'Enable'}
+                </button>
+              </div>
+            )}
+          </li>
+        ))}
+      </ul>
+      {dialog}
+    </>
+  )
+}
+
+function Deliveries() {
+  const [search, setSearch] = useSearchParams()
+  const status = statuses.find((one) => one === search.get('status'))
+  const [shown, setShown] = useState<string | null>(null)
+  const list = useMergedList<WebhookDelivery>({
+    name: ['deliveries', status],
+    read: (client, page) => client.webhookDeliveries.list({ ...page, ...(status ? { status } : {}) }),
+    before: (one, other) => one.created_at > other.created_at,
+  })
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the list is another object every time
+  const more = useCallback(() => list.loadMore(), [list.isLoadingMore, list.items.length])
+  const filter = (
+    <Field label="Status">
+      {(id) => (
+        <select
+          id={id}
+          value={status ?? ''}
+          onChange={({ target }) => setSearch(target.value === '' ? {} : { status: target.value })}
+        >
+          <option value="">All</option>
+          {statuses.map((one) => (
+            <option key={one}>{one}</option>
+          ))}
+        </select>
+      )}
+    </Field>
+  )
+  return (
+    <Panel title="Deliveries" note="of the last 30 days" actions={filter} className="entries">
+      <Missing cells={list.missing} what="deliveries" />
+      {list.isLoading ? (
+        <Skeleton rows={6} />
+      ) : list.error && list.items.length === 0 ? (
+        <Failure error={list.error} onRetry={list.refetch} />
+      ) : list.items.length === 0 ? (
+        <Empty title={status ? 'No delivery is like that' : 'Nothing was sent yet'} />
+      ) : (
+        <VirtualRows
+          items={list.items}
+          className="deliveries-columns"
+          label="Deliveries"
+          heads={[
+            { name: 'Status' },
+            { name: 'Event' },
+            { name: 'Of' },
+            { name: 'Cell' },
+            { name: 'Tries', isNumber: true },
+            { name: 'Last', isNumber: true },
+          ]}
+          row={({ cell, item }, { style }) => (
+            <DeliveryRow key={item.id} cell={cell} delivery={item} style={style} onOpen={() => setShown(item.id)} />
+          )}
+          hasMore={list.hasMore}
+          isLoadingMore={list.isLoadingMore}
+          onMore={more}
+        />
+      )}
+      {shown && <DeliveryDialog id={shown} onClose={() => setShown(null)} />}
+    </Panel>
+  )
+}
+
+type RowProps = { cell: string; delivery: WebhookDelivery; style: CSSProperties; onOpen(): void }
+
+function DeliveryRow({ cell, delivery, style, onOpen }: RowProps) {
+  return (
+    <div role="listitem">
+      <button type="button" className="row row-button" style={style} onClick={onOpen} data-row="">
+        <State of={delivery.status} />
+        <span>{delivery.type}</span>
+        <span className="soft wide-only" title={delivery.subject}>
+          {delivery.subject}
+        </span>
+        <span className="soft wide-only">{cell}</span>
+        <span className="number wide-only">{formatCount(delivery.attempt_count)}</span>
+        <span className="number soft">
+          <Time at={delivery.updated_at} style="day" />
+        </span>
+      </button>
+    </div>
+  )
+}
+
+function DeliveryDialog({ id, onClose }: { id: string; onClose(): void }) {
+  const { scopes } = useSession()
+  const client = useClient(homeOf(id))
+  const queries = useQueryClient()
+  const dialog = useRef<HTMLDialogElement>(null)
+  const title = useId()
+  const { ask, dialog: confirm } = useConfirm()
+  const delivery = useQuery({ queryKey: ['delivery', id], queryFn: () => client.webhookDeliveries.get(id) })
+  useEffect(() => {
+    const { current } = dialog
+    const opener = document.activeElement
+    current?.showModal()
+    return () => {
+      current?.close()
+      if (opener instanceof HTMLElement) opener.focus()
+    }
+  }, [])
+  const redeliver = () =>
+    ask({
+      title: 'Send it again?',
+      text: 'Under the same webhook-id, whatever came of it before.',
+      verb: 'Send',
+      done: 'It will be sent again',
+      cell: homeOf(id),
+      run: async ({ key }) => {
+        await client.webhookDeliveries.redeliver(id, { idempotencyKey: key })
+        await Promise.all(['delivery', 'deliveries'].map((name) => queries.invalidateQueries({ queryKey: [name] })))
+      },
+    })
+  const { data } = delivery
+  return (
+    <dialog ref={dialog} className="dialog dialog-wide" aria-labelledby={title} onCancel={onClose}>
+      <h2 id={title}>{data ? data.type : 'Delivery'}</h2>
+      {delivery.isPending && <Skeleton rows={4} />}
+      {delivery.error && <Failure error={delivery.error} onRetry={() => void delivery.refetch()} />}
+      {data && (
+        <>
+          <p className="dialog-text">
+            <State of={data.status} /> {data.reason && inWords(data.reason)} {data.subject}
+          </p>
+          <ol className="time-line">
+            {data.attempts.map((attempt) => (
+              <li key={attempt.at} className={attempt.error || (attempt.status ?? 500) >= 300 ? 'bad' : ''}>
+                <Time at={attempt.at} style="day" />
+                <span>{attempt.error ?? `${attempt.status} ${attempt.answer}`}</span>
+                <span className="soft">{formatMs(attempt.ms)}</span>
+              </li>
+            ))}
+          </ol>
+          {data.body && <pre className="data">{data.body}</pre>}
+        </>
+      )}
+      <div className="dialog-actions">
+        <button type="button" className="button" onClick={onClose}>
+          Close
+        </button>
+        {data && scopes.has('webhooks:write') && (
+          <button type="button" className="button button-main" onClick={redeliver}>
+            Send again
+          </button>
+        )}
+      </div>
+      {confirm}
+    </dialog>
+  )
+}
