@@ -14,7 +14,7 @@ export function Feed() {
   const { live, scopes } = useSession()
   useSyncExternalStore(live.events.subscribe, live.events.version)
   const [held, setHeld] = useState<FeedEvent[] | null>(null)
-  const scroller = useRef<HTMLDivElement>(null)
+  const scroller = useRef<HTMLElement>(null)
   const length = held?.length ?? live.feed.length
   const rows = useVirtualizer({
     count: length,
@@ -44,14 +44,14 @@ export function Feed() {
         </Empty>
       ) : (
         // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls can be scrolled by keyboard
-        <div className="feed-scroll" ref={scroller} tabIndex={0} role="region" aria-label="Events, newest first">
+        <section className="feed-scroll" ref={scroller} tabIndex={0} aria-label="Events, newest first">
           <ol style={{ height: rows.getTotalSize() }}>
             {rows.getVirtualItems().map(({ index, start }) => {
               const event = held ? held[index] : live.feed.at(index)
               return event && <Row key={index} event={event} start={start} />
             })}
           </ol>
-        </div>
+        </section>
       )}
     </Panel>
   )

@@ -36,7 +36,7 @@ type Props<T> = {
 }
 
 export function VirtualRows<T>({ items, className, label, heads, row, hasMore, isLoadingMore, onMore }: Props<T>) {
-  const place = useRef<HTMLDivElement>(null)
+  const place = useRef<HTMLUListElement>(null)
   const [offset, setOffset] = useState(0)
   const isNarrow = useIsNarrow()
   useLayoutEffect(() => setOffset(place.current!.getBoundingClientRect().top + window.scrollY), [])
@@ -63,11 +63,11 @@ export function VirtualRows<T>({ items, className, label, heads, row, hasMore, i
           </span>
         ))}
       </div>
-      <div ref={place} className="rows" role="list" aria-label={label} style={{ height: rows.getTotalSize() }}>
+      <ul ref={place} className="rows" aria-label={label} style={{ height: rows.getTotalSize() }}>
         {drawn.map(({ index, start }) =>
           row(items[index]!, { isNarrow, style: { transform: `translateY(${start - offset}px)` } }),
         )}
-      </div>
+      </ul>
       <div className="rows-foot">
         <span>{`${formatCount(items.length)}${hasMore ? ' so far' : ''}`}</span>
         {hasMore && (

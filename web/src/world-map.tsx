@@ -115,7 +115,7 @@ function Land({ size, isDark }: { size: Size; isDark: boolean }) {
       }
     }
   }, [size, isDark])
-  return <canvas ref={canvas} className="map-canvas" aria-hidden="true" />
+  return <canvas ref={canvas} className="map-canvas" />
 }
 
 function Traffic({ size, isDark, arcs }: { size: Size; isDark: boolean; arcs: Arc[] }) {
@@ -152,7 +152,7 @@ function Traffic({ size, isDark, arcs }: { size: Size; isDark: boolean; arcs: Ar
     asked = requestAnimationFrame(draw)
     return () => cancelAnimationFrame(asked)
   }, [size, isDark])
-  return <canvas ref={canvas} className="map-canvas" aria-hidden="true" />
+  return <canvas ref={canvas} className="map-canvas" />
 }
 
 function drawLines(

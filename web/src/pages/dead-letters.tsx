@@ -31,24 +31,26 @@ export function DeadLetters() {
         </button>
       }
     >
-      <form className="filters" role="search" aria-label="Dead letters">
-        <Field label="Kind">
-          {(id) => (
-            <select
-              id={id}
-              value={kind ?? ''}
-              onChange={({ target }) => setSearch(target.value === '' ? {} : { kind: target.value })}
-            >
-              <option value="">All</option>
-              {kinds.map((one) => (
-                <option key={one} value={one}>
-                  {inWords(one)}
-                </option>
-              ))}
-            </select>
-          )}
-        </Field>
-      </form>
+      <search aria-label="Dead letters">
+        <form className="filters">
+          <Field label="Kind">
+            {(id) => (
+              <select
+                id={id}
+                value={kind ?? ''}
+                onChange={({ target }) => setSearch(target.value === '' ? {} : { kind: target.value })}
+              >
+                <option value="">All</option>
+                {kinds.map((one) => (
+                  <option key={one} value={one}>
+                    {inWords(one)}
+                  </option>
+                ))}
+              </select>
+            )}
+          </Field>
+        </form>
+      </search>
       <Panel
         title="Given up"
         note={

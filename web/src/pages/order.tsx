@@ -129,7 +129,7 @@ function Lines({ order }: { order: Order }) {
   ]
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls can be scrolled by keyboard
-    <div className="table-scroll" tabIndex={0} role="region" aria-label="Lines of the order">
+    <section className="table-scroll" tabIndex={0} aria-label="Lines of the order">
       <table className="table">
         <thead>
           <tr>
@@ -179,7 +179,7 @@ function Lines({ order }: { order: Order }) {
           )}
         </tfoot>
       </table>
-    </div>
+    </section>
   )
 }
 

@@ -101,48 +101,50 @@ function Filters({ status, by, text, only, set }: FilterProps) {
     set({ ...cleared, [String(form.get('by'))]: String(form.get('text')).trim() })
   }
   return (
-    <form className="filters" onSubmit={find} role="search" aria-label="Orders">
-      <Field label="Status">
-        {(id) => (
-          <select id={id} value={status ?? ''} onChange={(event) => set({ status: event.target.value })}>
-            <option value="">All</option>
-            {statuses.map((one) => (
-              <option key={one} value={one}>
-                {one.replace('_', ' ')}
-              </option>
-            ))}
-          </select>
-        )}
-      </Field>
-      <Field label="Cell">
-        {(id) => (
-          <select id={id} value={only ?? ''} onChange={(event) => set({ cell: event.target.value })}>
-            <option value="">All</option>
-            {cells.map(({ name }) => (
-              <option key={name}>{name}</option>
-            ))}
-          </select>
-        )}
-      </Field>
-      <Field label="Find by">
-        {(id) => (
-          <select id={id} name="by" defaultValue={by ?? 'reference'}>
-            {Object.entries(people).map(([name, label]) => (
-              <option key={name} value={name}>
-                {label}
-              </option>
-            ))}
-          </select>
-        )}
-      </Field>
-      <div className="field field-wide">
-        <label htmlFor="order-text">Exactly</label>
-        <input id="order-text" key={text} name="text" type="search" defaultValue={text} autoComplete="off" />
-      </div>
-      <button type="submit" className="button">
-        Find
-      </button>
-    </form>
+    <search aria-label="Orders">
+      <form className="filters" onSubmit={find}>
+        <Field label="Status">
+          {(id) => (
+            <select id={id} value={status ?? ''} onChange={(event) => set({ status: event.target.value })}>
+              <option value="">All</option>
+              {statuses.map((one) => (
+                <option key={one} value={one}>
+                  {one.replace('_', ' ')}
+                </option>
+              ))}
+            </select>
+          )}
+        </Field>
+        <Field label="Cell">
+          {(id) => (
+            <select id={id} value={only ?? ''} onChange={(event) => set({ cell: event.target.value })}>
+              <option value="">All</option>
+              {cells.map(({ name }) => (
+                <option key={name}>{name}</option>
+              ))}
+            </select>
+          )}
+        </Field>
+        <Field label="Find by">
+          {(id) => (
+            <select id={id} name="by" defaultValue={by ?? 'reference'}>
+              {Object.entries(people).map(([name, label]) => (
+                <option key={name} value={name}>
+                  {label}
+                </option>
+              ))}
+            </select>
+          )}
+        </Field>
+        <div className="field field-wide">
+          <label htmlFor="order-text">Exactly</label>
+          <input id="order-text" key={text} name="text" type="search" defaultValue={text} autoComplete="off" />
+        </div>
+        <button type="submit" className="button">
+          Find
+        </button>
+      </form>
+    </search>
   )
 }
 
@@ -158,7 +160,7 @@ function Row({ order, style, isNarrow }: { order: Order; style: CSSProperties; i
   const total = formatMoney(order.amounts.total)
   if (isNarrow)
     return (
-      <div role="listitem" key={order.id}>
+      <li>
         <Link href={`/orders/${order.id}`} className="row" style={style} data-row="">
           <span className="row-id">{name}</span>
           <span className="number">{total}</span>
@@ -167,10 +169,10 @@ function Row({ order, style, isNarrow }: { order: Order; style: CSSProperties; i
             <Time at={order.created_at} style="day" />
           </span>
         </Link>
-      </div>
+      </li>
     )
   return (
-    <div role="listitem" key={order.id}>
+    <li>
       <Link href={`/orders/${order.id}`} className="row" style={style} data-row="">
         <span className="row-id" title={order.id}>
           {name}
@@ -184,6 +186,6 @@ function Row({ order, style, isNarrow }: { order: Order; style: CSSProperties; i
           <Time at={order.created_at} style="day" />
         </span>
       </Link>
-    </div>
+    </li>
   )
 }

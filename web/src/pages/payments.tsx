@@ -21,24 +21,26 @@ export function Payments() {
   }
   return (
     <Page title="Payments">
-      <form className="filters" role="search" aria-label="Payments of an order" onSubmit={find}>
-        <div className="field field-wide">
-          <label htmlFor="order">Payments of an order</label>
-          <input
-            id="order"
-            name="order"
-            type="search"
-            autoComplete="off"
-            spellCheck={false}
-            placeholder="ord_…"
-            required
-          />
-        </div>
-        <button type="submit" className="button">
-          <Icon name="search" size={15} />
-          Open
-        </button>
-      </form>
+      <search aria-label="Payments of an order">
+        <form className="filters" onSubmit={find}>
+          <div className="field field-wide">
+            <label htmlFor="order">Payments of an order</label>
+            <input
+              id="order"
+              name="order"
+              type="search"
+              autoComplete="off"
+              spellCheck={false}
+              placeholder="ord_…"
+              required
+            />
+          </div>
+          <button type="submit" className="button">
+            <Icon name="search" size={15} />
+            Open
+          </button>
+        </form>
+      </search>
       {scopes.has('dead-letters:read') && <GivenUp />}
       {scopes.has('ledger:read') ? (
         <>

@@ -23,7 +23,10 @@ export function SkuPage() {
     const asked = askedToAdjust(client, sku)
     ask({
       ...asked,
-      run: async (intent) => (await asked.run(intent), queries.invalidateQueries({ queryKey: ['sku', sku] })),
+      run: async (intent) => {
+        await asked.run(intent)
+        await queries.invalidateQueries({ queryKey: ['sku', sku] })
+      },
     })
   }
   return (

@@ -48,24 +48,26 @@ export function Stock() {
         )
       }
     >
-      <form className="filters" role="search" aria-label="SKUs" onSubmit={find}>
-        <div className="field field-wide">
-          <label htmlFor="sku">SKU</label>
-          <input
-            id="sku"
-            name="sku"
-            type="search"
-            autoComplete="off"
-            spellCheck={false}
-            placeholder="Its whole name"
-            required
-          />
-        </div>
-        <button type="submit" className="button">
-          <Icon name="search" size={15} />
-          Open
-        </button>
-      </form>
+      <search aria-label="SKUs">
+        <form className="filters" onSubmit={find}>
+          <div className="field field-wide">
+            <label htmlFor="sku">SKU</label>
+            <input
+              id="sku"
+              name="sku"
+              type="search"
+              autoComplete="off"
+              spellCheck={false}
+              placeholder="Its whole name"
+              required
+            />
+          </div>
+          <button type="submit" className="button">
+            <Icon name="search" size={15} />
+            Open
+          </button>
+        </form>
+      </search>
       <Panel title="Moving now" note="SKUs that were sold or moved since this page is open">
         {skus.length === 0 ? (
           <Empty title="Nothing moves">

@@ -178,7 +178,7 @@ type RowProps = { cell: string; delivery: WebhookDelivery; style: CSSProperties;
 
 function DeliveryRow({ cell, delivery, style, onOpen }: RowProps) {
   return (
-    <div role="listitem">
+    <li>
       <button type="button" className="row row-button" style={style} onClick={onOpen} data-row="">
         <State of={delivery.status} />
         <span>{delivery.type}</span>
@@ -191,7 +191,7 @@ function DeliveryRow({ cell, delivery, style, onOpen }: RowProps) {
           <Time at={delivery.updated_at} style="day" />
         </span>
       </button>
-    </div>
+    </li>
   )
 }
 
