@@ -61,24 +61,23 @@ const noteOf = (held: number, pushed: number): string =>
   pushed > held ? `the last ${formatCount(feedEventsMax)} of ${formatCount(pushed)}` : formatCount(pushed)
 
 function Row({ event, start }: { event: FeedEvent; start: number }) {
-  const isOrder = event.subject.startsWith('ord_')
-  const sku = typeof event.data.sku === 'string' ? event.data.sku : undefined
-  const text = detailOf(event)
+  const { subject, type, data } = event
+  const sku = typeof data.sku === 'string' ? data.sku : undefined
+  const href = subject.startsWith('ord_') ? `/orders/${subject}` : sku && `/stock/${encodeURIComponent(sku)}`
+  const words = inWords(type.replace('.', ' '))
   return (
     <li className="feed-row" style={{ transform: `translateY(${start}px)` }}>
       <Time at={event.time} />
       <span className="feed-cell">{event.cell}</span>
-      <span className={`feed-type feed-${event.type.split('.')[0]}`}>{inWords(event.type.replace('.', ' '))}</span>
-      <span className="feed-detail">
-        {isOrder ? (
-          <Link href={`/orders/${event.subject}`} title={event.subject}>
-            …{event.subject.slice(-6)}
-          </Link>
-        ) : (
-          sku && <Link href={`/stock/${encodeURIComponent(sku)}`}>{sku}</Link>
-        )}
-        {text && <span>{text}</span>}
-      </span>
+      {href ? (
+        <Link href={href} className="feed-type" title={subject}>
+          {words}
+        </Link>
+      ) : (
+        <span className="feed-type">{words}</span>
+      )}
+      <span className="feed-of">{sku ?? `…${subject.slice(-6)}`}</span>
+      <span className="feed-detail">{detailOf(event)}</span>
     </li>
   )
 }

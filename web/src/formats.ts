@@ -82,11 +82,12 @@ export function formatAgo(at: number, now: number): string {
   return seconds < 2 ? 'now' : `${formatDuration(seconds < 120 ? seconds : Math.floor(seconds / 60) * 60)} ago`
 }
 
-export type TimeStyle = 'clock' | 'day' | 'full'
+export type TimeStyle = 'clock' | 'day' | 'moment' | 'full'
 
 const timeStyles: Record<TimeStyle, Intl.DateTimeFormatOptions> = {
   clock: { hour: '2-digit', minute: '2-digit', second: '2-digit' },
   day: { month: 'short', day: 'numeric', hour: '2-digit', minute: '2-digit' },
+  moment: { month: 'short', day: 'numeric', hour: '2-digit', minute: '2-digit', second: '2-digit' },
   full: { dateStyle: 'full', timeStyle: 'long' },
 }
 

@@ -29,7 +29,7 @@ export function OrderTimeLine({ id }: { id: string }) {
         <ol className="time-line">
           {events.map((event) => (
             <li key={event.id} className={/failed|cancelled|short/.test(event.type) ? 'bad' : ''}>
-              <Time at={event.time} style="day" />
+              <Time at={event.time} style="moment" />
               <span>{capitalized(inWords(event.type.replace('.', ' ')))}</span>
               <span className="soft">{detailOf(event)}</span>
             </li>

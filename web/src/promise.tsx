@@ -84,14 +84,10 @@ function Verdict({ line, now, silent }: { line: Line | null; now: number; silent
     ['doubled', line?.doubled ?? 0],
   ]
   return (
-    <div className={`verdict ${line && !line.holds ? 'verdict-broken' : ''}`}>
+    <div className={`verdict ${line === null ? 'verdict-open' : line.holds ? '' : 'verdict-broken'}`}>
       <p className="verdict-word">
-        <Icon name={line && !line.holds ? 'warning' : 'check'} size={18} />
-        {line === null
-          ? 'Not audited yet'
-          : line.holds
-            ? 'Every unit accounted for'
-            : `${formatCount(line.differences)} differences`}
+        {line && <Icon name={line.holds ? 'check' : 'warning'} size={18} />}
+        {line === null ? 'Not audited yet' : verdictOf(line)}
       </p>
       <ul className="faults">
         {faults.map(([name, count]) => (
@@ -109,4 +105,9 @@ function Verdict({ line, now, silent }: { line: Line | null; now: number; silent
       {line && line.missing.length > 0 && <Missing cells={line.missing} what="units" />}
     </div>
   )
+}
+
+function verdictOf({ holds, differences }: Line): string {
+  if (holds) return 'Every unit accounted for'
+  return differences > 0 ? `${formatCount(differences)} differences found` : 'The two sides differ'
 }

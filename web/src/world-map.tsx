@@ -25,15 +25,27 @@ const shown = {
   ),
 }
 
+/** What must be in sight; the ends of the world beyond it may be cut. */
+const inSight = {
+  type: 'MultiPoint' as const,
+  coordinates: [
+    [-129, 60],
+    [-68, -54],
+    [160, -46],
+    [158, 66],
+    [20, 76],
+  ],
+}
+
 const projectionFor = ({ width, height }: Size) =>
   geoEqualEarth()
     .rotate([-11, 0])
     .fitExtent(
       [
-        [4, 6],
-        [width - 4, height - 6],
+        [10, 8],
+        [width - 10, height - 8],
       ],
-      shown,
+      inSight,
     )
 
 export function WorldMap() {
@@ -44,7 +56,7 @@ export function WorldMap() {
   useEffect(() => {
     const observer = new ResizeObserver(([entry]) => {
       const { width, height } = entry!.contentRect
-      setSize({ width: Math.round(width), height: Math.round(height) })
+      if (width >= 1 && height >= 1) setSize({ width: Math.round(width), height: Math.round(height) })
     })
     observer.observe(frame.current!)
     return () => observer.disconnect()

@@ -18,7 +18,7 @@ export function Health() {
           <CellHealth key={live.cell.name} live={live} now={now} />
         ))}
       </div>
-      <Panel title="Consumers" note="of each cell’s log, and how far they are behind">
+      <Panel title="Consumers" note="how far each is behind the log that it reads, by cell">
         <Lags cells={cells} />
       </Panel>
       <Panel title="Between cells">
@@ -119,36 +119,42 @@ function factsOf(pulse: Pulse): [string, React.ReactNode][] {
 }
 
 function Lags({ cells }: { cells: readonly CellLive[] }) {
-  const rows = cells.flatMap(({ cell, pulse }) => (pulse?.lags ?? []).map((lag) => ({ cell: cell.name, ...lag })))
-  if (rows.length === 0) return <Empty title="No consumer was heard of yet" />
+  const names = [...new Set(cells.flatMap(({ pulse }) => pulse?.lags.map(({ consumer }) => consumer) ?? []))].sort()
+  if (names.length === 0) return <Empty title="No consumer was heard of yet" />
   return (
     <table className="table">
       <thead>
         <tr>
           <th scope="col">Consumer</th>
-          <th scope="col">Cell</th>
-          <th scope="col" className="number">
-            Events behind
-          </th>
-          <th scope="col" className="number">
-            Seconds
-          </th>
+          {cells.map(({ cell }) => (
+            <th key={cell.name} scope="col" className="number">
+              {cell.name}
+            </th>
+          ))}
         </tr>
       </thead>
       <tbody>
-        {rows.map(({ cell, consumer, events, seconds }) => (
-          <tr key={`${cell} ${consumer}`}>
+        {names.map((name) => (
+          <tr key={name}>
             <th scope="row" className="grow">
-              {consumer}
+              {name}
             </th>
-            <td>{cell}</td>
-            <td className="number">{formatCount(events)}</td>
-            <td className="number">{formatCount(seconds)}</td>
+            {cells.map(({ cell, pulse }) => (
+              <td key={cell.name} className="number">
+                {lagWords(pulse?.lags.find(({ consumer }) => consumer === name))}
+              </td>
+            ))}
           </tr>
         ))}
       </tbody>
     </table>
   )
+}
+
+/** An instant behind is not behind: the log is read a moment after it is written. */
+function lagWords(lag: Pulse['lags'][number] | undefined): string {
+  if (!lag) return '–'
+  return lag.seconds <= 1 ? 'up to date' : `${formatCount(lag.events)} events, ${formatDuration(lag.seconds)}`
 }
 
 function Peers({ cells }: { cells: readonly CellLive[] }) {
