@@ -5,6 +5,7 @@ import { defineConfig } from 'vitest/config'
 
 const processes = ['test/e2e/**/*.test.ts', 'test/chaos/**/*.test.ts']
 const severalCells = [
+  'test/web/**/*.test.ts',
   'test/chaos/cells.test.ts',
   'test/chaos/dependencies.test.ts',
   'test/e2e/cells.test.ts',
@@ -27,8 +28,8 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'logic',
-          include: ['test/**/*.test.ts', 'src/**/*.test.ts', 'sdk/src/**/*.test.ts'],
-          exclude: [...processes, '**/node_modules/**'],
+          include: ['test/**/*.test.ts', 'src/**/*.test.ts', 'sdk/src/**/*.test.ts', 'web/src/**/*.test.ts'],
+          exclude: [...processes, ...severalCells, '**/node_modules/**'],
         },
       },
       {

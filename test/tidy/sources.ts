@@ -45,7 +45,7 @@ export function listFiles(): string[] {
 export const readText = (path: string): string => readFileSync(`${repository}/${path}`, 'utf8')
 
 export function parseSource(path: string, text = readText(path)): Source {
-  const parsed = parseSync(path, text, { lang: 'ts' })
+  const parsed = parseSync(path, text, { lang: path.endsWith('.tsx') ? 'tsx' : 'ts' })
   if (parsed.errors.length > 0) throw new Error(`${path}: ${parsed.errors[0]!.message}`)
   const lineAt = (start: number): number => text.slice(0, start).split('\n').length
   const program = parsed.program as unknown as Node

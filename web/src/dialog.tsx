@@ -21,7 +21,7 @@ export type Asked = {
   run(intent: { key: string; form: FormData }): Promise<unknown>
 }
 
-export function ConfirmDialog({ asked, onClose }: { asked: Asked; onClose(): void }) {
+function ConfirmDialog({ asked, onClose }: { asked: Asked; onClose(): void }) {
   const dialog = useRef<HTMLDialogElement>(null)
   const title = useId()
   const [key] = useState(() => intentKey(asked.cell))

@@ -15,10 +15,6 @@ function numberFormat(locale: string | undefined, options: Intl.NumberFormatOpti
 export const formatCount = (value: number, locale?: string): string =>
   numberFormat(locale, { maximumFractionDigits: 0 }).format(value)
 
-/** A change, with its sign whichever it is. */
-export const formatChange = (value: number, locale?: string): string =>
-  numberFormat(locale, { signDisplay: 'exceptZero', maximumFractionDigits: 0 }).format(value)
-
 /** Of something per second: one digit after the point while it is small. */
 export const formatRate = (value: number, locale?: string): string =>
   numberFormat(locale, {
@@ -105,9 +101,3 @@ export function formatTime(at: string | number, style: TimeStyle, locale?: strin
 export const inWords = (code: string): string => code.replaceAll('_', ' ').replaceAll('-', ' ')
 
 export const capitalized = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1)
-
-/** The end of an id, which tells neighbours apart; its beginning is the time. */
-export const shortId = (id: string): string => {
-  const [kind, cell, ...rest] = id.split('_')
-  return rest.length === 0 ? id : `${kind}_${cell}_…${rest.join('_').slice(-6)}`
-}

@@ -15,7 +15,7 @@ const narrow = matchMedia('(max-width: 760px)')
 const rowHeights = { wide: 44, narrow: 64 }
 const nearEnd = 15
 
-export const useIsNarrow = (): boolean =>
+const useIsNarrow = (): boolean =>
   useSyncExternalStore(
     (listener) => {
       narrow.addEventListener('change', listener)

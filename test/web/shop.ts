@@ -1,0 +1,35 @@
+// A small shop for the control room to show: units received, orders in every state, an endpoint that is told of them.
+import { type Client, createClient } from '@holdfast/sdk'
+
+export const shopSku = 'TEE-BLACK-M'
+
+const price = { amount: 1900, currency: 'EUR' }
+
+export type Shop = { shipped: string; paid: string; pending: string }
+
+/** `urls` of cells by name. Answers the ids of orders in some states. */
+export async function fillShop(urls: Readonly<Record<string, string>>): Promise<Shop> {
+  const clients = Object.values(urls).map((url) => createClient({ url, key: 'sk_dev' }))
+  const [first] = clients as [Client]
+  await first.stock.adjust([
+    { sku: shopSku, delta: 400, reason: 'received' },
+    { sku: 'MUG-01', delta: 90, reason: 'received' },
+  ])
+  const placed = await Promise.all(
+    Array.from({ length: 70 }, (_, at) =>
+      clients[at % clients.length]!.orders.place(
+        {
+          currency: 'EUR',
+          lines: [{ sku: at % 3 === 0 ? 'MUG-01' : shopSku, quantity: 1, unit_price: price }],
+          customer: { email: `buyer-${at}@example.com` },
+          reference: `WEB-${1000 + at}`,
+          ...(at % 7 === 6 ? {} : { payment: { provider: 'test', method: at % 9 === 8 ? 'tok_declined' : 'tok_ok' } }),
+        },
+        { wait: 10 },
+      ),
+    ),
+  )
+  const [shipped, paid] = placed.filter(({ status }) => status === 'confirmed').map(({ id }) => id)
+  await first.orders.ship(shipped!, { carrier: 'DHL', tracking_number: 'JD014600001' })
+  return { shipped: shipped!, paid: paid!, pending: placed.find(({ status }) => status === 'pending')!.id }
+}
