@@ -6,7 +6,7 @@ import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { makeDataFolder, type Running, repository, startHoldfast } from '../support/holdfast.ts'
 import { keepPicture, misplacedOn, openBrowser, openPage, type View, views, violationsOf } from './browser.ts'
-import { fillShop, type Shop, shopSku } from './shop.ts'
+import { fillShop, placeOrder, type Shop, shopSku } from './shop.ts'
 
 let browser: Browser
 let server: Running
@@ -61,7 +61,8 @@ const phone = views[2]
 
 async function see(page: Page, path: string, text: string): Promise<void> {
   await page.goto(urls().eu1 + path)
-  await page.getByText(text, { exact: false }).first().waitFor()
+  await page.getByRole('heading', { level: 1 }).waitFor()
+  await page.getByText(text).first().waitFor()
 }
 
 async function expectSound(page: Page, name: string, view: View): Promise<void> {
@@ -90,6 +91,7 @@ describe('a shop with orders', () => {
   })
 
   test.each(views)('fills every page: $name', async (view) => {
+    await placeOrder(urls().eu1!) // the feed begins at the last audit
     const { page, faults } = await openPage(browser, view)
     for (const [name, { path, full }] of Object.entries(pages)) {
       await see(page, path(), full)
@@ -134,6 +136,7 @@ describe('a shop with orders', () => {
         await route.continue().catch(() => undefined)
       })
       await page.goto(urls().eu1 + pages[name]!.path())
+      await page.getByRole('heading', { level: 1 }).waitFor()
       await page.getByRole('status', { name: 'Loading' }).first().waitFor()
       await expectSound(page, `${name}-awaited`, view)
       for (const release of waiting) release()

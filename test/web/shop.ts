@@ -33,3 +33,14 @@ export async function fillShop(urls: Readonly<Record<string, string>>): Promise<
   await first.orders.ship(shipped!, { carrier: 'DHL', tracking_number: 'JD014600001' })
   return { shipped: shipped!, paid: paid!, pending: placed.find(({ status }) => status === 'pending')!.id }
 }
+
+/** Paid and confirmed. */
+export const placeOrder = (url: string): Promise<{ id: string }> =>
+  createClient({ url, key: 'sk_dev' }).orders.place(
+    {
+      currency: 'EUR',
+      lines: [{ sku: shopSku, quantity: 1, unit_price: price }],
+      payment: { provider: 'test', method: 'tok_ok' },
+    },
+    { wait: 10 },
+  )

@@ -7,22 +7,22 @@ import { useConfirm } from '../dialog.tsx'
 import { formatCount, formatRate } from '../formats.ts'
 import { Icon } from '../icons.tsx'
 import { Empty, Failure, Page, Panel, Skeleton } from '../parts.tsx'
-import { useClient } from '../queries.ts'
+import { useClient, useOfCells } from '../queries.ts'
 import type { Sale } from '../sales.ts'
 import { sellOutWords } from '../sell-out.ts'
 import { useLive, useSession } from '../session.tsx'
 import { askedToAdjust } from '../stock-dialogs.tsx'
 
 const shownMax = 100
+const recentOrders = 50
 const everyMs = 2000
 
 export function Stock() {
-  const { live, scopes } = useSession()
-  const { now } = useLive()
+  const { scopes } = useSession()
   const [, go] = useLocation()
   const client = useClient()
   const { ask, dialog } = useConfirm()
-  const sales = live.sales.all(now).slice(0, shownMax)
+  const sales = useSales()
   const skus = sales.map(({ sku }) => sku)
   const sorted = [...skus].sort()
   const levels = useQuery({
@@ -68,7 +68,7 @@ export function Stock() {
           </button>
         </form>
       </search>
-      <Panel title="Moving now" note="SKUs that were sold or moved since this page is open">
+      <Panel title="Moving now" note="what was sold or moved lately, in any cell">
         {skus.length === 0 ? (
           <Empty title="Nothing moves">
             Sold and received SKUs show here by themselves. Any other can be opened by its name.
@@ -84,6 +84,25 @@ export function Stock() {
       {dialog}
     </Page>
   )
+}
+
+/** As the feed tells, then what the newest orders are of. */
+function useSales(): Sale[] {
+  const { live, scopes } = useSession()
+  const { now } = useLive()
+  const mayRead = scopes.has('orders:read')
+  const recent = useOfCells(['recent-orders'], async (client) =>
+    mayRead ? (await client.orders.list({ limit: recentOrders })).data : [],
+  )
+  const sales = live.sales.all(now)
+  const seen = new Set(sales.map(({ sku }) => sku))
+  const others = new Set(
+    recent.answers.flatMap(({ value }) => value.flatMap(({ lines }) => lines.map(({ sku }) => sku))),
+  )
+  const quiet = [...others]
+    .filter((sku) => !seen.has(sku))
+    .map((sku) => ({ sku, unitsPerSecond: 0, byCell: {}, lastAt: 0 }))
+  return [...sales, ...quiet].slice(0, shownMax)
 }
 
 function SkuTable({ sales, levels }: { sales: readonly Sale[]; levels: ReadonlyMap<string, StockLevel> }) {
