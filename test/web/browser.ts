@@ -16,11 +16,11 @@ export type View = (typeof views)[number]
 export const openBrowser = (): Promise<Browser> =>
   chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--headless', '--no-sandbox', '--disable-gpu'] })
 
-/** A page of its own; what it throws is kept in `faults`. */
-export async function openPage(browser: Browser, view: View): Promise<{ page: Page; faults: string[] }> {
+/** A page of its own, light and on a desk; what it throws is kept in `faults`. */
+export async function openPage(browser: Browser): Promise<{ page: Page; faults: string[] }> {
   const context = await browser.newContext({
-    viewport: { width: view.width, height: view.height },
-    colorScheme: view.theme,
+    viewport: { width: 1440, height: 900 },
+    colorScheme: 'light',
     locale: 'en-GB',
     timezoneId: 'Europe/Berlin',
     reducedMotion: 'reduce',
@@ -32,6 +32,12 @@ export async function openPage(browser: Browser, view: View): Promise<{ page: Pa
   return { page, faults }
 }
 
+/** The page as it is, without loading it again. */
+export async function turnTo(page: Page, { width, height, theme }: View): Promise<void> {
+  await page.emulateMedia({ colorScheme: theme, reducedMotion: 'reduce' })
+  await page.setViewportSize({ width, height })
+}
+
 let folder: string | undefined
 
 /** Into the folder HOLDFAST_SCREENSHOTS, or one that the system clears. */
@@ -41,11 +47,15 @@ export async function keepPicture(page: Page, name: string): Promise<void> {
   await page.screenshot({ path: join(folder, `${name}.png`) })
 }
 
+const everyRule = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']
+/** What another theme or width may change. */
+const ofTheView = ['color-contrast', 'target-size', 'scrollable-region-focusable', 'region', 'page-has-heading-one']
+
 /** What WCAG 2.2 AA has against the page, as axe finds it. */
-export async function violationsOf(page: Page): Promise<string[]> {
-  await page.evaluate(axe.source)
-  const tags = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']
-  return page.evaluate(`axe.run({ runOnly: ${JSON.stringify(tags)} }).then(({ violations }) =>
+export async function violationsOf(page: Page, view: View): Promise<string[]> {
+  if (!(await page.evaluate<boolean>('"axe" in globalThis'))) await page.evaluate(axe.source)
+  const rules = view.name === 'desktop-light' ? { type: 'tag', values: everyRule } : { type: 'rule', values: ofTheView }
+  return page.evaluate(`axe.run({ runOnly: ${JSON.stringify(rules)} }).then(({ violations }) =>
     violations.flatMap(({ id, nodes }) => nodes.map(({ html, any }) => id + ': ' + html.slice(0, 160) + ' ' + (any[0]?.message ?? ''))))`)
 }
 

@@ -1,5 +1,5 @@
 // What stands around every page: where one is and can go, the cells and how they are, and the keys that work everywhere.
-import { type ReactNode, useEffect, useId, useRef, useState } from 'react'
+import { type ReactNode, useEffect, useId, useLayoutEffect, useRef, useState } from 'react'
 import { Link, useLocation } from 'wouter'
 import { Icon, type IconName } from './icons.tsx'
 import { meaningOf, type Place, placesFor } from './navigation.ts'
@@ -139,7 +139,8 @@ function useKeys(known: readonly Place[], onHelp: () => void): void {
   const [, go] = useLocation()
   const state = useRef({ prefixAt: 0, known, onHelp })
   state.current = { ...state.current, known, onHelp }
-  useEffect(() => {
+  // Before the page is painted, so that no key that is pressed at what is seen is missed.
+  useLayoutEffect(() => {
     const press = (event: KeyboardEvent) => {
       const { current } = state
       const target = event.target as Element
