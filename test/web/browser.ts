@@ -17,15 +17,19 @@ export const openBrowser = (): Promise<Browser> =>
   chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--headless', '--no-sandbox', '--disable-gpu'] })
 
 /** A page of its own, light and on a desk; what it throws is kept in `faults`. */
-export async function openPage(browser: Browser): Promise<{ page: Page; faults: string[] }> {
+export async function openPage(
+  browser: Browser,
+  motion: 'reduce' | 'no-preference' = 'reduce',
+): Promise<{ page: Page; faults: string[] }> {
   const context = await browser.newContext({
     viewport: { width: 1440, height: 900 },
     colorScheme: 'light',
     locale: 'en-GB',
     timezoneId: 'Europe/Berlin',
-    reducedMotion: 'reduce',
+    reducedMotion: motion,
   })
   const page = await context.newPage()
+  await page.bringToFront() // keys go to the window in front
   page.setDefaultTimeout(15_000)
   const faults: string[] = []
   page.on('pageerror', (error) => faults.push(error.message))
@@ -34,7 +38,7 @@ export async function openPage(browser: Browser): Promise<{ page: Page; faults: 
 
 /** The page as it is, without loading it again. */
 export async function turnTo(page: Page, { width, height, theme }: View): Promise<void> {
-  await page.emulateMedia({ colorScheme: theme, reducedMotion: 'reduce' })
+  await page.emulateMedia({ colorScheme: theme })
   await page.setViewportSize({ width, height })
 }
 

@@ -150,194 +150,194 @@ describe('a shop with orders', () => {
     await page.getByRole('status', { name: 'Loading' }).first().waitFor()
     await expectSound(`${name}-awaited`, bothWidths)
   })
-})
 
-describe('an action on an order', () => {
-  test('is done once, however often its button is pressed, and the focus comes back', async () => {
-    const posts: Request[] = []
-    page.on('request', (request) => request.method() === 'POST' && posts.push(request))
-    await open(`/orders/${shop.paid}`)
-    await button('Cancel').click()
-    await inDialog('Cancel order').dblclick()
-    await page.getByText('Order cancelled').first().waitFor()
-    expect(new Set(posts.map((request) => request.headers()['idempotency-key'])).size).toBe(1)
-    await page.getByText('Cancelled', { exact: true }).first().waitFor()
-    expect(await button('Cancel').count()).toBe(0)
-  })
-
-  test('that is tried again after its answer was lost is still done once', async () => {
-    const keys: string[] = []
-    await page.route('**/refunds', async (route) => {
-      const { method, headers } = { method: route.request().method(), headers: route.request().headers() }
-      if (method !== 'POST') return route.continue()
-      keys.push(headers['idempotency-key']!)
-      if (keys.length > 1) return route.continue()
-      await route.fetch()
-      await route.abort()
+  describe('an action on an order', () => {
+    test('is done once, however often its button is pressed, and the focus comes back', async () => {
+      const posts: Request[] = []
+      page.on('request', (request) => request.method() === 'POST' && posts.push(request))
+      await open(`/orders/${shop.paid}`)
+      await button('Cancel').click()
+      await inDialog('Cancel order').dblclick()
+      await page.getByText('Order cancelled').first().waitFor()
+      expect(new Set(posts.map((request) => request.headers()['idempotency-key'])).size).toBe(1)
+      await page.getByText('Cancelled', { exact: true }).first().waitFor()
+      expect(await button('Cancel').count()).toBe(0)
     })
-    await open(`/orders/${shop.shipped}`)
-    await button('Refund').click()
-    await page.getByLabel('Reason').fill('damaged on the way')
-    await inDialog('Refund').click()
-    await page.getByRole('heading', { name: 'Refunds' }).waitFor()
-    expect(new Set(keys).size).toBe(1)
-    expect(keys.length).toBeGreaterThan(1)
-    const client = await fetch(`${urls().eu1}/v1/orders/${shop.shipped}/refunds`, {
-      headers: { authorization: 'Bearer sk_dev' },
-    })
-    expect(((await client.json()) as { data: unknown[] }).data.length).toBe(1)
-  })
 
-  test('that is refused says why, and stays open', async () => {
-    await open(`/stock/${shopSku}`)
-    await button('Adjust').click()
-    await page.getByLabel('Units').fill('-100000')
-    await page.getByLabel('Reason').selectOption('correction')
-    await inDialog('Adjust').click()
-    const refusal = page.getByRole('dialog').getByRole('alert')
-    await refusal.waitFor()
-    expect(await refusal.textContent()).toContain('insufficient_stock')
-    await page.keyboard.press('Escape')
-    await page.getByRole('dialog').waitFor({ state: 'detached' })
-    expect(await page.evaluate('document.activeElement.textContent')).toBe('Adjust')
-  })
-
-  test('that the key may not do is not shown', async () => {
-    await page.route('**/v1/session', async (route) => {
-      const answer = await route.fetch()
-      await route.fulfill({
-        response: answer,
-        json: { ...(await answer.json()), scopes: ['orders:read', 'cells:read'] },
+    test('that is tried again after its answer was lost is still done once', async () => {
+      const keys: string[] = []
+      await page.route('**/refunds', async (route) => {
+        const { method, headers } = { method: route.request().method(), headers: route.request().headers() }
+        if (method !== 'POST') return route.continue()
+        keys.push(headers['idempotency-key']!)
+        if (keys.length > 1) return route.continue()
+        await route.fetch()
+        await route.abort()
       })
+      await open(`/orders/${shop.shipped}`)
+      await button('Refund').click()
+      await page.getByLabel('Reason').fill('damaged on the way')
+      await inDialog('Refund').click()
+      await page.getByRole('heading', { name: 'Refunds' }).waitFor()
+      expect(new Set(keys).size).toBe(1)
+      expect(keys.length).toBeGreaterThan(1)
+      const client = await fetch(`${urls().eu1}/v1/orders/${shop.shipped}/refunds`, {
+        headers: { authorization: 'Bearer sk_dev' },
+      })
+      expect(((await client.json()) as { data: unknown[] }).data.length).toBe(1)
     })
-    await open(`/orders/${shop.pending}`)
-    await page.getByRole('heading', { name: 'Time line' }).waitFor()
-    expect(await button('Cancel').count()).toBe(0)
-    expect(await page.getByRole('link', { name: 'Stock' }).count()).toBe(0)
-  })
-})
 
-describe('signing in', () => {
-  test('asks for a key when none is known, says what is wrong with one, and takes one that is right', async () => {
-    await page.route('**/control-room.json', (route) => route.fulfill({ json: { development_key: null } }))
+    test('that is refused says why, and stays open', async () => {
+      await open(`/stock/${shopSku}`)
+      await button('Adjust').click()
+      await page.getByLabel('Units').fill('-100000')
+      await page.getByLabel('Reason').selectOption('correction')
+      await inDialog('Adjust').click()
+      const refusal = page.getByRole('dialog').getByRole('alert')
+      await refusal.waitFor()
+      expect(await refusal.textContent()).toContain('insufficient_stock')
+      await page.keyboard.press('Escape')
+      await page.getByRole('dialog').waitFor({ state: 'detached' })
+      expect(await page.evaluate('document.activeElement.textContent')).toBe('Adjust')
+    })
+
+    test('that the key may not do is not shown', async () => {
+      await page.route('**/v1/session', async (route) => {
+        const answer = await route.fetch()
+        await route.fulfill({
+          response: answer,
+          json: { ...(await answer.json()), scopes: ['orders:read', 'cells:read'] },
+        })
+      })
+      await open(`/orders/${shop.pending}`)
+      await page.getByRole('heading', { name: 'Time line' }).waitFor()
+      expect(await button('Cancel').count()).toBe(0)
+      expect(await page.getByRole('link', { name: 'Stock' }).count()).toBe(0)
+    })
+  })
+
+  describe('signing in', () => {
+    test('asks for a key when none is known, says what is wrong with one, and takes one that is right', async () => {
+      await page.route('**/control-room.json', (route) => route.fulfill({ json: { development_key: null } }))
+      await open('/')
+      await page.getByLabel('Secret key').fill('sk_wrong')
+      await button('Sign in').click()
+      await page.getByRole('alert').waitFor()
+      await page.getByLabel('Secret key').fill('sk_dev')
+      await button('Sign in').click()
+      await page.getByRole('heading', { name: 'Now' }).waitFor()
+    })
+
+    test('ends by signing out, and stays ended', async () => {
+      await open('/')
+      await button('Sign out').click()
+      await page.getByLabel('Secret key').waitFor()
+      await page.reload()
+      await page.getByLabel('Secret key').waitFor()
+    })
+  })
+
+  test('the keyboard goes to pages, walks lists, opens what it stands on, and lists its keys', async () => {
     await open('/')
-    await page.getByLabel('Secret key').fill('sk_wrong')
-    await button('Sign in').click()
-    await page.getByRole('alert').waitFor()
-    await page.getByLabel('Secret key').fill('sk_dev')
-    await button('Sign in').click()
     await page.getByRole('heading', { name: 'Now' }).waitFor()
-  })
-
-  test('ends by signing out, and stays ended', async () => {
-    await open('/')
-    await button('Sign out').click()
-    await page.getByLabel('Secret key').waitFor()
-    await page.reload()
-    await page.getByLabel('Secret key').waitFor()
-  })
-})
-
-test('the keyboard goes to pages, walks lists, opens what it stands on, and lists its keys', async () => {
-  await open('/')
-  await page.getByRole('heading', { name: 'Now' }).waitFor()
-  await page.keyboard.press('?')
-  await page.getByRole('dialog', { name: 'Keys' }).waitFor()
-  await page.keyboard.press('Escape')
-  await page.keyboard.press('g')
-  await page.keyboard.press('o')
-  await page
-    .getByRole('link', { name: /WEB-10/ })
-    .first()
-    .waitFor()
-  await page.keyboard.press('j')
-  await page.keyboard.press('j')
-  await page.keyboard.press('k')
-  await page.keyboard.press('Enter')
-  await page.getByRole('heading', { name: 'Time line' }).waitFor()
-  expect(await page.evaluate('document.activeElement.tagName')).toBe('H1')
-})
-
-test('lists go on to the oldest order of all cells, and filters narrow them', async () => {
-  await open('/orders')
-  const count = () => page.locator('.rows-foot > span').textContent()
-  await page.getByText('so far').waitFor()
-  await page.keyboard.press('End')
-  await eventually(async () => /^7\d$/.test((await count()) ?? ''), 10_000)
-  await page.getByLabel('Exactly').fill('WEB-1042')
-  await button('Find').click()
-  await eventually(async () => (await count()) === '1', 10_000)
-  await page.getByLabel('Exactly').fill('WEB-none')
-  await button('Find').click()
-  await page.getByText('No order is like that').waitFor()
-})
-
-describe('a cell that falls silent', () => {
-  const stopped: number[] = []
-  const still = (cell: string) => {
-    const pid = cellProcess(data, cell)!
-    process.kill(pid, 'SIGSTOP')
-    stopped.push(pid)
-  }
-
-  afterEach(() => {
-    for (const pid of stopped.splice(0)) if (readdirSync('/proc').includes(String(pid))) process.kill(pid, 'SIGCONT')
-  })
-
-  test('is shown as not reachable, and comes back by itself', async () => {
-    await open('/')
-    const node = page.locator('.node', { hasText: 'us1' })
-    await node.getByText('orders/s').waitFor()
-    still('us1')
-    await node.getByText('not reachable').waitFor()
-    process.kill(stopped.pop()!, 'SIGCONT')
-    await node.getByText('orders/s').waitFor()
-  })
-
-  test('though it served the page, takes nothing from the others', async () => {
-    await open('/')
-    await page.locator('.node', { hasText: 'us1' }).getByText('orders/s').waitFor()
-    await eventually(
-      async () =>
-        (await page.evaluate(
-          'performance.getEntriesByType("resource").filter(({name}) => /health-/.test(name)).length',
-        )) === 1,
-      10_000,
-    )
-    still('eu1')
-    await page.locator('.node', { hasText: 'eu1' }).getByText('not reachable').waitFor()
-    await page.getByRole('link', { name: 'Orders' }).click()
-    await page.getByText('eu1 cannot be reached').waitFor()
+    await page.keyboard.press('?')
+    await page.getByRole('dialog', { name: 'Keys' }).waitFor()
+    await page.keyboard.press('Escape')
+    await page.keyboard.press('g')
+    await page.keyboard.press('o')
     await page
       .getByRole('link', { name: /WEB-10/ })
       .first()
       .waitFor()
-  })
-})
-
-describe('faults on purpose', () => {
-  test('a flash sale sells what there is and no more, while a cell is cut off, and the promise holds', async () => {
-    await open('/chaos')
-    await page.getByLabel('Units').fill('40')
-    await page.getByLabel('Buyers at each cell').fill('60')
-    await button('Cut off us1').click()
-    await page.locator('.node', { hasText: 'us1' }).getByText('cut off').waitFor()
-    await button('Start a flash sale').click()
-    await page.locator('.sale').getByText('Over', { exact: true }).waitFor()
-    await expectSound('chaos-sale')
-    const sold = Number(await page.locator('.sale-sum b').textContent())
-    expect(sold).toBeGreaterThan(0)
-    expect(sold).toBeLessThanOrEqual(40)
-    await button('Heal us1').click()
-    await page.locator('.node', { hasText: 'us1' }).getByText('orders/s').waitFor()
-    await page.getByText('Every unit accounted for').waitFor()
+    await page.keyboard.press('j')
+    await page.keyboard.press('j')
+    await page.keyboard.press('k')
+    await page.keyboard.press('Enter')
+    await page.getByRole('heading', { name: 'Time line' }).waitFor()
+    expect(await page.evaluate('document.activeElement.tagName')).toBe('H1')
   })
 
-  test('a cell that is stopped there is shown as not reachable, and started again from there', async () => {
-    await open('/chaos')
-    await button('Stop us1').click()
-    await page.locator('.node', { hasText: 'us1' }).getByText('not reachable').waitFor()
-    await button('Start us1').click()
-    await page.locator('.node', { hasText: 'us1' }).getByText('orders/s').waitFor({ timeout: 60_000 })
+  test('lists go on to the oldest order of all cells, and filters narrow them', async () => {
+    await open('/orders')
+    const count = () => page.locator('.rows-foot > span').textContent()
+    await page.getByText('so far').waitFor()
+    await page.keyboard.press('End')
+    await eventually(async () => /^7\d$/.test((await count()) ?? ''), 10_000)
+    await page.getByLabel('Exactly').fill('WEB-1042')
+    await button('Find').click()
+    await eventually(async () => (await count()) === '1', 10_000)
+    await page.getByLabel('Exactly').fill('WEB-none')
+    await button('Find').click()
+    await page.getByText('No order is like that').waitFor()
+  })
+
+  describe('a cell that falls silent', () => {
+    const stopped: number[] = []
+    const still = (cell: string) => {
+      const pid = cellProcess(data, cell)!
+      process.kill(pid, 'SIGSTOP')
+      stopped.push(pid)
+    }
+
+    afterEach(() => {
+      for (const pid of stopped.splice(0)) if (readdirSync('/proc').includes(String(pid))) process.kill(pid, 'SIGCONT')
+    })
+
+    test('is shown as not reachable, and comes back by itself', async () => {
+      await open('/')
+      const node = page.locator('.node', { hasText: 'us1' })
+      await node.getByText('orders/s').waitFor()
+      still('us1')
+      await node.getByText('not reachable').waitFor()
+      process.kill(stopped.pop()!, 'SIGCONT')
+      await node.getByText('orders/s').waitFor()
+    })
+
+    test('though it served the page, takes nothing from the others', async () => {
+      await open('/')
+      await page.locator('.node', { hasText: 'us1' }).getByText('orders/s').waitFor()
+      await eventually(
+        async () =>
+          (await page.evaluate(
+            'performance.getEntriesByType("resource").filter(({name}) => /health-/.test(name)).length',
+          )) === 1,
+        10_000,
+      )
+      still('eu1')
+      await page.locator('.node', { hasText: 'eu1' }).getByText('not reachable').waitFor()
+      await page.getByRole('link', { name: 'Orders' }).click()
+      await page.getByText('eu1 cannot be reached').waitFor()
+      await page
+        .getByRole('link', { name: /WEB-10/ })
+        .first()
+        .waitFor()
+    })
+  })
+
+  describe('faults on purpose', () => {
+    test('a flash sale sells what there is and no more, while a cell is cut off, and the promise holds', async () => {
+      await open('/chaos')
+      await page.getByLabel('Units').fill('40')
+      await page.getByLabel('Buyers at each cell').fill('60')
+      await button('Cut off us1').click()
+      await page.locator('.node', { hasText: 'us1' }).getByText('cut off').waitFor()
+      await button('Start a flash sale').click()
+      await page.locator('.sale').getByText('Over', { exact: true }).waitFor()
+      await expectSound('chaos-sale')
+      const sold = Number(await page.locator('.sale-sum b').textContent())
+      expect(sold).toBeGreaterThan(0)
+      expect(sold).toBeLessThanOrEqual(40)
+      await button('Heal us1').click()
+      await page.locator('.node', { hasText: 'us1' }).getByText('orders/s').waitFor()
+      await page.getByText('Every unit accounted for').waitFor()
+    })
+
+    test('a cell that is stopped there is shown as not reachable, and started again from there', async () => {
+      await open('/chaos')
+      await button('Stop us1').click()
+      await page.locator('.node', { hasText: 'us1' }).getByText('not reachable').waitFor()
+      await button('Start us1').click()
+      await page.locator('.node', { hasText: 'us1' }).getByText('orders/s').waitFor({ timeout: 60_000 })
+    })
   })
 })

@@ -189,7 +189,7 @@ function Help({ places, onClose }: { places: readonly Place[]; onClose(): void }
     [['?'], 'These keys'],
   ]
   return (
-    <dialog ref={dialog} className="dialog" aria-labelledby={title} onCancel={onClose} onClose={onClose}>
+    <dialog ref={dialog} className="dialog" aria-labelledby={title} onCancel={onClose}>
       <h2 id={title}>Keys</h2>
       <dl className="keys">
         {rows.map(([keys, what]) => (

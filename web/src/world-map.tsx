@@ -69,7 +69,11 @@ export function WorldMap() {
       {size && <Traffic size={size} isDark={isDark} arcs={arcsOf(nodes)} />}
       <ul className="map-cells" aria-label="Cells">
         {nodes.map(({ live, x, y, labelAt }) => (
-          <li key={live.cell.name} className={`node node-${live.reach} node-${labelAt}`} style={{ left: x, top: y }}>
+          <li
+            key={live.cell.name}
+            className={`node node-${live.reach} node-${labelAt} ${live.pulse?.cut_off ? 'node-cut' : ''}`}
+            style={{ left: x, top: y }}
+          >
             <span className="node-dot" />
             <span className="node-label">
               <b>{live.cell.name}</b>
