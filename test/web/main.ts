@@ -48,6 +48,7 @@ const [deskLight, deskDark, phoneLight] = views
 async function showSale(page: Page, url: string): Promise<void> {
   await page.goto(`${url}/chaos`)
   await page.getByText('Every unit accounted for').waitFor()
+  await eventually(async () => (await page.locator('.term b').first().textContent()) !== '0', 60_000) // audits come every 30 s
   await page.getByLabel('Units').fill('6000')
   await page.getByLabel('Buyers at each cell').fill('6000')
   await page.getByRole('button', { name: 'Start a flash sale' }).click()
@@ -56,11 +57,13 @@ async function showSale(page: Page, url: string): Promise<void> {
   await eventually(async () => (await page.locator('.sale-sum').count()) > 0 && (await sold()) > 500, 60_000)
   await page.getByRole('button', { name: 'Cut off us1' }).click()
   await page.locator('.node', { hasText: 'us1' }).getByText('cut off').waitFor()
+  await page.locator('.announcements p').waitFor({ state: 'detached' })
   await take(page, 'chaos', deskDark)
   await page.getByRole('button', { name: 'Heal us1' }).click()
   await page.locator('.node', { hasText: 'us1' }).getByText('orders/s').waitFor()
   await page.getByRole('link', { name: 'Now' }).click()
   await page.locator('.feed-row').first().waitFor()
+  await page.locator('.announcements p').waitFor({ state: 'detached' })
   await take(page, 'now', deskLight)
   await take(page, 'now-dark', deskDark)
   await take(page, 'now-phone', phoneLight)

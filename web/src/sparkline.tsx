@@ -36,7 +36,7 @@ export function Sparkline({ times, values, tone = 'accent' }: Props) {
           },
         ],
       },
-      [[], []],
+      [[...times], [...values]],
       element,
     )
     plot.current = drawn
