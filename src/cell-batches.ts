@@ -7,6 +7,7 @@ import { mayBeOpen, type PromisesOptions } from './cell-promises.ts'
 import { keyOf } from './modules/orders/batch-state.ts'
 import { createEngine, type EngineOptions, type EngineStore, rowsOf } from './modules/orders/engine.ts'
 import { createPostgresStore, type OpenLane } from './modules/orders/engine-postgres.ts'
+import { tracedStore } from './modules/orders/engine-traced.ts'
 import { findKeys } from './modules/orders/key-tables.ts'
 import type { CommandOutcome, Submission } from './modules/orders/types.ts'
 import { type BatcherOptions, type BatchTime, createBatcher } from './runtime/batch.ts'
@@ -20,6 +21,7 @@ import type { Metrics } from './runtime/metrics.ts'
 import type { Database } from './runtime/pg.ts'
 import { failureClass } from './runtime/pg-failure.ts'
 import { CellFrozen, CellIsolated, type Standing } from './runtime/standing.ts'
+import { type Span, type Tracing, within, wordOf } from './runtime/tracing.ts'
 
 export type CellGateOptions = {
   database: Database
@@ -55,6 +57,7 @@ export type BatchesOptions = Pick<BatcherOptions<Submission, CommandOutcome>, 'o
   startedAt: Instant
   gate: Gate
   standing: Pick<Standing, 'frozen' | 'look'>
+  tracing?: Tracing | null
   /** It hears no other cell, and is to sell nothing then. */
   isIsolated(): boolean
   /** Told of all rows of a SKU of which some have changed. */
@@ -92,7 +95,7 @@ export function startBatches(options: BatchesOptions) {
     onCommitted,
     ...more
   } = options
-  const { createStore = createPostgresStore, afterArrivals = setImmediate, ...told } = more
+  const { createStore = createPostgresStore, afterArrivals = setImmediate, tracing = null, ...told } = more
   const lives = new Map<number, ServerLife>()
   /** Whether what the lane runs now may be done while the cell is frozen. */
   const mending = new Map<number, boolean>()
@@ -115,19 +118,43 @@ export function startBatches(options: BatchesOptions) {
   /** Whether it was done before, so that it is only told again. */
   const isKnown = async ({ key, command }: Submission): Promise<boolean> =>
     key !== null && 'shopId' in command && known({ shopId: command.shopId, hash: key.hash })
-  const engine = createEngine(store, { cell, startedAt, onRows, onEvents })
+  /** Of what the lane runs now, if that is sampled. */
+  const spans = new Map<number, Span>()
+  const traced = tracing ? tracedStore(store, (lane) => spans.get(lane)) : store
+  const engine = createEngine(traced, { cell, startedAt, onRows, onEvents })
+  async function runBatch(lane: number, submissions: readonly Submission[], onWriting: () => void) {
+    const sinceMs = clock.elapsedMs()
+    mending.set(lane, submissions.every(isForFrozen))
+    if (standing.frozen && !mending.get(lane)) throw new CellFrozen(false)
+    const outcomes = await engine.run(lane, submissions, onWriting)
+    const leave = (): void => onCommitted(submissions, outcomes, sinceMs)
+    if (!gate.isOpen) return { outcomes, mayLeave: gate.pass(lives.get(lane)!).then(leave) }
+    leave()
+    return outcomes
+  }
+
   const batcher = createBatcher<Submission, CommandOutcome>({
     lanes: config.lanes,
     batchRowsMax: config.batchRowsMax,
     async run(lane, submissions, onWriting) {
-      const sinceMs = clock.elapsedMs()
-      mending.set(lane, submissions.every(isForFrozen))
-      if (standing.frozen && !mending.get(lane)) throw new CellFrozen(false)
-      const outcomes = await engine.run(lane, submissions, onWriting)
-      const leave = (): void => onCommitted(submissions, outcomes, sinceMs)
-      if (!gate.isOpen) return { outcomes, mayLeave: gate.pass(lives.get(lane)!).then(leave) }
-      leave()
-      return outcomes
+      const span = tracing && batchSpan(tracing, submissions, lane)
+      if (!span) return runBatch(lane, submissions, onWriting)
+      spans.set(lane, span)
+      try {
+        const ran = await runBatch(lane, submissions, onWriting)
+        if (Array.isArray(ran)) span.end()
+        else
+          within(span.child('gate'), () => ran.mayLeave).then(
+            () => span.end(),
+            () => span.end('gate'),
+          )
+        return ran
+      } catch (error) {
+        span.end(wordOf(error))
+        throw error
+      } finally {
+        spans.delete(lane)
+      }
     },
     rowsOf,
     keyOf: ({ key, command }) => (key && 'shopId' in command ? keyOf(command.shopId, key.hash) : null),
@@ -148,4 +175,17 @@ export function startBatches(options: BatchesOptions) {
     },
     closeSessions: store.close,
   }
+}
+
+/** It belongs to none of the traces of its commands, and links to all of them; null where none is sampled. */
+function batchSpan(tracing: Tracing, submissions: readonly Submission[], lane: number): Span | null {
+  const spans = new Set<Span>()
+  for (const { span } of submissions) if (span) spans.add(span)
+  if (spans.size === 0) return null
+  const batch = tracing.join('batch', [...spans], {
+    'holdfast.commands': submissions.length,
+    'holdfast.lane': lane,
+  })
+  for (const span of spans) span.set({ 'holdfast.batch_trace_id': batch.traceId }) // links lead one way only
+  return batch
 }

@@ -16,6 +16,7 @@ import type { Faults } from './runtime/faults.ts'
 import type { Log } from './runtime/log.ts'
 import type { Metrics } from './runtime/metrics.ts'
 import type { Database } from './runtime/pg.ts'
+import type { Tracing } from './runtime/tracing.ts'
 
 export type ProvidersOptions = {
   cell: CellName
@@ -54,6 +55,7 @@ export type CellPaymentsOptions = {
   clock: Clock
   newestSeq: () => number
   metrics: Metrics
+  tracing: Tracing | null
   log: Pick<Log, 'warn'>
   onError: (error: unknown) => void
 }

@@ -67,6 +67,7 @@ import { createPulseMeter } from './runtime/pulse.ts'
 import { forgetRequestKeys } from './runtime/request-keys.ts'
 import { heldWhileFrozen, keepStanding, type Standing } from './runtime/standing.ts'
 import type { KeepTopologyOptions, TopologyKeeper } from './runtime/topology.ts'
+import { openTracing } from './runtime/tracing.ts'
 
 export type CellParts = { app: FastifyInstance; topology: TopologyKeeper; stop(): Promise<void> }
 export type CellDeps = {
@@ -86,6 +87,8 @@ export type CellDeps = {
         | 'httpBetweenCells'
         | 'latencyMs'
         | 'corsOrigins'
+        | 'otlpEndpoint'
+        | 'traceRatio'
       >
     >
   log: Log
@@ -126,6 +129,8 @@ async function openGround(deps: CellDeps) {
   const { isFirst = firstCell(cells.topology.current()) === cell } = deps
   const { lives, findShop, startedAt } = await prepare(own, cell, { clock, isFirst })
   const metrics = openMetrics({ fixed: { cell }, process: true })
+  const { otlpEndpoint: endpoint, traceRatio: ratio = limits.traceRatio } = config
+  const tracing = await openTracing({ endpoint, ratio, cell, clock, metrics, log })
   const standing = await keepStanding({
     ...{ database: own, clock, onError: warn(log, 'standing') },
     onChange: (frozen) =>
@@ -141,7 +146,7 @@ async function openGround(deps: CellDeps) {
   const reading = { database: own, gate, lives, now: clock.elapsedMs, onError: warn(log, 'log reader') }
   const reader = await startLogReader(reading)
   const reports = busReports(metrics, log)
-  const bus = postgresBus({ database, reader: heldWhileFrozen(reader, standing), clock, ...reports })
+  const bus = postgresBus({ database, reader: heldWhileFrozen(reader, standing), clock, tracing, ...reports })
   const meter = createPulseMeter(clock.elapsedMs)
   const faults = noFaults()
   return {
@@ -153,7 +158,7 @@ async function openGround(deps: CellDeps) {
     reports,
     standing,
     meter,
-    shared: { cell, database, bus, reader, clock, config, metrics, faults },
+    shared: { cell, database, bus, reader, clock, config, metrics, faults, tracing },
   }
 }
 
@@ -249,6 +254,7 @@ export async function buildCell(deps: CellDeps): Promise<CellParts> {
       await batcher.closeSessions()
       await gate.stop()
       await standing.stop()
+      await shared.tracing?.stop()
     },
   }
 }

@@ -362,4 +362,13 @@ export const limits = {
   peerLogPageBytesMax: 1024 * 1024,
   peerLogPagesKept: 8, // of each peer, one for each consumer that is about to read it
   peerAnswerBytesMax: 16 * 1024 * 1024,
+
+  // Traces
+  traceSpansQueuedMax: 4_096, // a few MiB; beyond that they are dropped, and counted
+  traceSpansPerExportMax: 512,
+  traceExportEveryMs: 2_000,
+  traceExportMsMax: 5_000, // with its retries
+  traceDrainMsMax: 2_000, // that the end of a process waits for what is left
+  traceRatio: 0.01,
+  traceLinksMax: 1_024, // of a batch to its commands
 } as const

@@ -36,6 +36,8 @@ import { acceptJson, compileSchema, type Exchange } from '../runtime/http.ts'
 import type { Lives } from '../runtime/incarnation.ts'
 import type { Log } from '../runtime/log.ts'
 import type { Database } from '../runtime/pg.ts'
+import { followRequests } from '../runtime/request-trace.ts'
+import type { Tracing } from '../runtime/tracing.ts'
 import { createDoor } from './admission.ts'
 import { type CellRoutesOptions, cellRoutes } from './cells.ts'
 import { type ChaosSource, chaosRoutes } from './chaos.ts'
@@ -89,7 +91,9 @@ export type AppOptions = Omit<HealthOptions, 'guard' | 'position'> & {
   cells: Pick<CellRoutesOptions, 'topology' | 'peers' | 'whyNotEmptied' | 'rules'>
   database: Pick<Database, 'query' | 'transaction'>
   keys: Keys
-  log: Pick<Log, 'error' | 'warn'>
+  log: Pick<Log, 'error' | 'warn' | 'debug' | 'isLevelEnabled'>
+  /** Null: nothing is traced. */
+  tracing?: Tracing | null
   traffic: Traffic
   clock: Pick<Clock, 'now' | 'elapsedMs' | 'sleep'>
   /** None for a cell that is alone. */
@@ -138,6 +142,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   app.decorate('refusalOfLate', (error: unknown, request: FastifyRequest) => refusalOrFault(error, request, log))
   app.decorateRequest('principal')
   app.decorateRequest('startedAt', 0)
+  followRequests(app, options)
   acceptJson(app)
   app.setValidatorCompiler(compileSchema)
   app.setSerializerCompiler(() => JSON.stringify) // answers are text already; schemas of answers are for OpenAPI

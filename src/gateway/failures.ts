@@ -12,6 +12,7 @@ import { RefusedRequest, schemaRefusal, sendRefused } from '../runtime/http.ts'
 import type { Log } from '../runtime/log.ts'
 import { isStreaming } from '../runtime/ndjson.ts'
 import { DatabaseUnavailable, failureClass } from '../runtime/pg-failure.ts'
+import { logFieldsOf } from '../runtime/request-trace.ts'
 import { CellFrozen, CellIsolated } from '../runtime/standing.ts'
 import type { Web } from './web.ts'
 
@@ -64,11 +65,11 @@ export function refusalOrFault(error: unknown, request: FastifyRequest, log: Fai
   const refusal = refusalOf(error)
   if (!refusal) {
     const route = request.routeOptions.url
-    log.error({ err: error, request_id: request.id, ...traceOf(request), route }, 'request failed')
+    log.error({ err: error, ...logFieldsOf(request), route }, 'request failed')
     return refused('internal')
   }
   if (refusal.code === 'unavailable' || refusal.code === 'outcome_unknown') {
-    log.warn({ request_id: request.id, ...traceOf(request), reason: (error as Error).message }, refusal.code)
+    log.warn({ ...logFieldsOf(request), reason: (error as Error).message }, refusal.code)
   }
   return refusal
 }
@@ -85,12 +86,6 @@ export function sendFailure(
   // What is too large is not read to its end, so the connection cannot be used again.
   if (refusal.code === 'body_too_large') reply.header('connection', 'close')
   return sendRefused(reply, refusal)
-}
-
-/** The caller's trace (W3C Trace Context), for the log. */
-function traceOf(request: FastifyRequest): { trace_id?: string; parent_id?: string } {
-  const match = /^[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}/.exec(String(request.headers.traceparent ?? ''))
-  return match ? { trace_id: match[1]!, parent_id: match[2]! } : {}
 }
 
 /**

@@ -18,6 +18,8 @@ import { sendRefused } from '../runtime/http.ts'
 import { problemLine } from '../runtime/http-lines.ts'
 import { keyHashOf, keyText, visitorText } from '../runtime/idempotency.ts'
 import { type PeerVerifier, signedHeaders } from '../runtime/peer-signature.ts'
+import { traceparentOf } from '../runtime/request-trace.ts'
+import { type Span, within } from '../runtime/tracing.ts'
 import type { EventsElsewhere } from './events-of-all.ts'
 import { comparedBody, hasBody, wholeBody } from './forwarded-body.ts'
 import { deadlineOf, hopsHeader, passedBack, passedOn, placedHereHeader } from './forwarded-headers.ts'
@@ -131,6 +133,7 @@ export function createForwarding(options: ForwardingOptions): Forwarding {
     const { method = request.method, path = request.url, json, isPlacedThere } = what
     const headers: Record<string, string> = {
       ...passedOn(request.headers, { isOurs: json !== undefined }),
+      traceparent: what.span?.traceparent ?? traceparentOf(request),
       [hopsHeader]: String(request.hops + 1),
       ...(isPlacedThere ? { [placedHereHeader]: 'true' } : {}),
       ...what.headers,
@@ -148,12 +151,14 @@ export function createForwarding(options: ForwardingOptions): Forwarding {
     }
   }
 
-  async function counted<T>(cell: CellName, work: () => Promise<T>): Promise<T> {
+  /** With a span of its own, where the request is sampled. */
+  async function sent<T>(request: FastifyRequest, cell: CellName, work: (span: Span | null) => Promise<T>): Promise<T> {
     inFlight.set(cell, (inFlight.get(cell) ?? 0) + 1)
     options.onSent(cell)
+    const span = request.span?.child('forward', { 'holdfast.peer': cell }, 'client') ?? null
     try {
       if (latencyMs > 0) await clock.sleep(latencyMs)
-      return await work()
+      return await (span ? within(span, () => work(span)) : work(null))
     } finally {
       inFlight.set(cell, inFlight.get(cell)! - 1)
     }
@@ -166,10 +171,10 @@ export function createForwarding(options: ForwardingOptions): Forwarding {
     const left = new AbortController()
     reply.raw.on('close', () => left.abort())
     if (reply.raw.destroyed) left.abort()
-    const unanswered = await counted(cell, async () => {
+    const unanswered = await sent(request, cell, async (span) => {
       const own = what.json === undefined ? await bodyOf(request).catch(() => left.abort()) : null
       if (own && 'code' in own) return own
-      return carry(whole, errandOf(request, cell, what, own ?? null), sinkOf(request, reply, left))
+      return carry(whole, errandOf(request, cell, { ...what, span }, own ?? null), sinkOf(request, reply, left))
     })
     if (!unanswered) return
     if (left.signal.aborted) return void reply.hijack() // nobody is there to be told
@@ -237,8 +242,13 @@ export function createForwarding(options: ForwardingOptions): Forwarding {
         const refusal = whyNotSent(request, cell)
         if (refusal) return problemLine(refusal)
         const target = { method: 'POST', path, json: JSON.stringify(body), isPlacedThere }
-        const errand = errandOf(request, cell, { ...target, headers: { 'idempotency-key': key } })
-        const answer = await counted(cell, () => fetchText(lines, errand, wholeAnswer))
+        const answer = await sent(request, cell, (span) =>
+          fetchText(
+            lines,
+            errandOf(request, cell, { ...target, span, headers: { 'idempotency-key': key } }),
+            wholeAnswer,
+          ),
+        )
         if ('why' in answer) return problemLine(unreachable(cell, answer.isSent))
         const { status, headers, text } = answer
         if (status >= 400) return `{"status":${status},"problem":${text}}`
@@ -250,9 +260,10 @@ export function createForwarding(options: ForwardingOptions): Forwarding {
       others: () => peers.others(),
       async fetchJson(request, cell, path, deadlineMs) {
         if (whyNotSent(request, cell)) return undefined
-        const asked = errandOf(request, cell, { method: 'GET', path, headers: { accept: 'application/json' } })
-        const errand = { ...asked, deadlineMs: Math.min(asked.deadlineMs, deadlineMs) }
-        const answer = await counted(cell, () => fetchText(whole, errand, wholeAnswer))
+        const answer = await sent(request, cell, (span) => {
+          const asked = errandOf(request, cell, { method: 'GET', path, span, headers: { accept: 'application/json' } })
+          return fetchText(whole, { ...asked, deadlineMs: Math.min(asked.deadlineMs, deadlineMs) }, wholeAnswer)
+        })
         return 'why' in answer ? undefined : answer
       },
     },
@@ -270,6 +281,8 @@ type What = {
   json?: string
   headers?: Record<string, string>
   isPlacedThere?: boolean
+  /** Of the errand. */
+  span?: Span | null
 }
 
 const agentOptions = {

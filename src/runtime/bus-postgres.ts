@@ -17,6 +17,7 @@ import type { Database } from './pg.ts'
 import { DatabaseUnavailable, failureClass } from './pg-failure.ts'
 import type { Session } from './pg-session.ts'
 import { textArray } from './pg-values.ts'
+import { type Span, type Tracing, within } from './tracing.ts'
 
 export type PostgresBusOptions = {
   database: Database
@@ -25,6 +26,7 @@ export type PostgresBusOptions = {
   onError: (consumer: string, error: unknown) => void
   /** An event stands aside from now on, with all of its subject. */
   onGivenUp?: (consumer: string, event: LogEvent) => void
+  tracing?: Tracing | null
   /** How often an event is tried. */
   triesMax?: number
 }
@@ -179,7 +181,9 @@ async function deliverOrGiveUp(
   try {
     if (page.events.length > 0) await one.consumer.ready?.(page.events, one.ended)
     if (from.isOver()) return undefined
-    const seq = await deliver(options, one, from, page)
+    const span = page.events.length > 0 ? spanOf(options, one, page) : null
+    const delivering = () => deliver(options, one, from, page)
+    const seq = await (span ? within(span, delivering) : delivering())
     one.failing = undefined
     one.chunk = Math.min(limits.consumerChunkMax, one.chunk * 2)
     return seq
@@ -198,6 +202,9 @@ async function deliverOrGiveUp(
     return putAside(options, one, { from, page, event, tries, error })
   }
 }
+
+const spanOf = ({ tracing }: PostgresBusOptions, { consumer }: Running, { events }: LogPage): Span | null =>
+  tracing?.sample('consume', { 'holdfast.consumer': consumer.name, 'holdfast.events': events.length }) ?? null
 
 /**
  * Whether an event is at fault, and not the database, a crowd or another cell, which pass. What a cell refuses for now, as while it is

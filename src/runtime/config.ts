@@ -41,6 +41,10 @@ export type Config = {
   httpBetweenCells: boolean
   /** Of pages that may read what the cells answer, besides their own. */
   corsOrigins: string[]
+  /** Where traces are sent, by OTLP/HTTP; undefined: nowhere. */
+  otlpEndpoint: string | undefined
+  /** Of requests that come without a trace. */
+  traceRatio: number
   /** Null: not offered. */
   stripe: StripeConfig | null
 }
@@ -53,6 +57,8 @@ export type Option = {
   /** What stands after the flag; a switch has none. */
   value?: string
   default?: string
+  /** Read where neither the flag nor its own variable is given. */
+  otherVariable?: string
   meaning: string
   /** What is wrong with a text, to be read after "--flag ". */
   problem(text: string): string | undefined
@@ -188,6 +194,22 @@ export const optionTable = [
     problem: originsProblem,
   },
   {
+    flag: 'otlp-endpoint',
+    value: 'URL',
+    otherVariable: 'OTEL_EXPORTER_OTLP_ENDPOINT',
+    meaning:
+      'Sends traces to URL/v1/traces by OTLP/HTTP, as JSON, with the headers of OTEL_EXPORTER_OTLP_HEADERS. Without it there are none. OTEL_EXPORTER_OTLP_ENDPOINT does the same.',
+    problem: otlpProblem,
+  },
+  {
+    flag: 'trace-ratio',
+    value: 'RATIO',
+    default: String(limits.traceRatio),
+    meaning:
+      'The share of requests that are traced, 0 to 1. Where the caller sends a traceparent, its sampled flag decides.',
+    problem: (text) => (/^(0|1|0?\.\d{1,9}|1\.0+|0\.0)$/.test(text) ? undefined : 'must be a number from 0 to 1'),
+  },
+  {
     flag: 'log-level',
     value: 'LEVEL',
     default: 'info',
@@ -239,9 +261,9 @@ export function readConfig(args: readonly string[], environment: Record<string, 
   const given = parseFlags(args)
   const text = (flag: Flag, otherwise?: string): string | undefined => {
     const option: Option = optionTable.find((one) => one.flag === flag)!
-    const name = environmentName(flag)
-    const fromEnvironment = environment[name] === '' ? undefined : environment[name]
-    const found = given[flag] ?? fromEnvironment
+    const variables = [environmentName(flag), ...(option.otherVariable ? [option.otherVariable] : [])]
+    const name = variables.find((one) => environment[one])
+    const found = given[flag] ?? (name && environment[name])
     const problem = found === undefined ? undefined : option.problem(found)
     if (problem)
       throw new StartFailure(
@@ -276,6 +298,8 @@ export function readConfig(args: readonly string[], environment: Record<string, 
     webhookPorts: text('webhook-ports')!.split(',').map(Number),
     httpBetweenCells: text('http-between-cells') === 'true',
     corsOrigins: text('cors-origins')?.split(',') ?? [],
+    otlpEndpoint: text('otlp-endpoint'),
+    traceRatio: Number(text('trace-ratio')),
     stripe: readStripe(environment),
   }
   refuseTogether(config)
@@ -316,12 +340,14 @@ export function configFlags(config: Config): string[] {
     `--disk-free-min=${config.diskFreeMinMib}`,
     `--log-level=${config.logLevel}`,
     `--webhook-ports=${config.webhookPorts.join(',')}`,
+    `--trace-ratio=${config.traceRatio}`,
   ]
   if (config.durability) flags.push(`--durability=${config.durability}`)
   if (config.standbyRegion) flags.push(`--standby-region=${config.standbyRegion}`)
   if (config.onIsolation) flags.push(`--on-isolation=${config.onIsolation}`)
   if (config.httpBetweenCells) flags.push('--http-between-cells')
   if (config.corsOrigins.length > 0) flags.push(`--cors-origins=${config.corsOrigins.join(',')}`)
+  if (config.otlpEndpoint) flags.push(`--otlp-endpoint=${config.otlpEndpoint}`)
   if (config.topology) flags.push(`--topology=${config.topology}`)
   if (config.cellKey) flags.push(`--cell-key=${config.cellKey}`)
   return config.jsonLogs ? [...flags, '--json-logs'] : flags
@@ -438,6 +464,13 @@ function serversIn(text: string): DatabaseUrl[] {
   }
 }
 
+/** A password would stand in the list of processes: it belongs into OTEL_EXPORTER_OTLP_HEADERS. */
+function otlpProblem(text: string): string | undefined {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  const isPlain = url && url.username === '' && url.password === '' && url.search === '' && url.hash === ''
+  return isPlain && /^https?:$/.test(url.protocol) ? undefined : 'must look like http://127.0.0.1:4318'
+}
+
 /** A plain address would show the key to the network; loopback is where a stand-in listens. */
 function apiBaseProblem(text: string): string | undefined {
   const url = URL.canParse(text) ? new URL(text) : undefined
@@ -448,7 +481,7 @@ function apiBaseProblem(text: string): string | undefined {
 
 /** What was given, unless it may hold a password. */
 const shown = (flag: Flag, found: string | undefined): string =>
-  flag === 'database-url' ? '' : `, not ${JSON.stringify(found)}`
+  flag === 'database-url' || flag === 'otlp-endpoint' ? '' : `, not ${JSON.stringify(found)}`
 
 /** The options as a text for a terminal. */
 export function optionsHelp(): string {

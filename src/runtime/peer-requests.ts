@@ -49,6 +49,8 @@ export type PeerMessage = {
   body: Json
   deadlineMs: number
   signal?: AbortSignal | undefined
+  /** Of a sampled trace. */
+  traceparent?: string | undefined
 }
 
 /** The life of its database that a cell speaks in, on requests and on answers. */
@@ -89,7 +91,7 @@ export function openPeerRequests(options: PeerRequestsOptions): PeerRequests {
   const oneWay = (signal: AbortSignal) => (latencyMs > 0 ? clock.sleep(latencyMs / 2, signal) : undefined)
 
   async function exchange(
-    { cell, url, message, body }: PeerMessage,
+    { cell, url, message, body, traceparent }: PeerMessage,
     late: AbortSignal,
     onSending: () => void,
   ): Promise<PeerAnswer> {
@@ -97,7 +99,11 @@ export function openPeerRequests(options: PeerRequestsOptions): PeerRequests {
     const target = `/peer/v1/${message}`
     await oneWay(late)
     late.throwIfAborted()
-    const headers = { 'content-type': 'application/json', [lifeHeader]: incarnation() }
+    const headers = {
+      'content-type': 'application/json',
+      [lifeHeader]: incarnation(),
+      ...(traceparent === undefined ? {} : { traceparent }),
+    }
     const request = { method: 'POST', target, from: self, to: cell, headers, body: bytes }
     const signed = signedHeaders(key, request, clock.now())
     const sending: Sending = {

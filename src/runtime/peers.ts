@@ -23,8 +23,10 @@ import {
 } from './peer-greeting.ts'
 import { rememberPeerLives } from './peer-lives.ts'
 import { openPeerRequests, PeerRefused, PeerUnreachable } from './peer-requests.ts'
+import { type Span, within } from './tracing.ts'
 
-export type PeerCallOptions = { deadlineMs: number; signal?: AbortSignal }
+/** `span`: of whoever waits for the answer, where that is sampled. */
+export type PeerCallOptions = { deadlineMs: number; signal?: AbortSignal; span?: Span | null }
 
 export type Peers = {
   readonly self: CellName
@@ -183,13 +185,17 @@ export function createPeers(options: PeersOptions): Greeted {
     tell(cell, error.message)
   }
 
-  async function send(cell: CellName, message: string, body: Json, { deadlineMs, signal }: PeerCallOptions) {
+  async function send(cell: CellName, message: string, body: Json, how: PeerCallOptions) {
+    const { deadlineMs, signal, span } = how
     const found = cellNamed(topology.current(), cell)
     if (!found || found.state === 'removed') throw new PeerUnreachable(cell, 'is no cell', {})
     const sinceMs = clock.elapsedMs()
     const ended = signal ? AbortSignal.any([stopping.signal, signal]) : stopping.signal
     try {
-      const { value, life } = await requests.post({ cell, url: found.url, message, body, deadlineMs, signal: ended })
+      const { value, life } = await requests.post({
+        ...{ cell, url: found.url, message, body, deadlineMs, signal: ended },
+        traceparent: span?.traceparent,
+      })
       answered(cell)
       peerOf(cell).late.delete(message)
       if (message !== 'greet' && lives.isOther(cell, life)) throw new PeerRefused(cell, 409, 'cell_claimed_twice')
@@ -213,7 +219,9 @@ export function createPeers(options: PeersOptions): Greeted {
     peer.inFlight++
     const signal = how.signal ? AbortSignal.any([how.signal, peer.calls.signal]) : peer.calls.signal
     try {
-      return await send(cell, message, body, { ...how, signal })
+      const span = how.span?.child('ask a peer', { 'holdfast.peer': cell, 'holdfast.message': message }, 'client')
+      const asking = () => send(cell, message, body, { ...how, signal, span: span ?? null })
+      return await (span ? within(span, asking) : asking())
     } finally {
       peer.inFlight--
     }

@@ -47,7 +47,7 @@ export async function openApiText(): Promise<string> {
     },
     database: { query: nobody, transaction: nobody },
     keys: { known: nobody, find: nobody, forget: nobody },
-    log: { error: nobody, warn: nobody },
+    log: { error: nobody, warn: nobody, debug: nobody, isLevelEnabled: () => false },
     profile: 'development',
     chaos: { faults: noFaults(), supervisor: null },
     pulse: unaskedPulse(systemClock.elapsedMs),

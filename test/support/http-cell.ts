@@ -33,7 +33,7 @@ export type CallOptions = {
 // biome-ignore lint/suspicious/noExplicitAny: tests read what was answered and fail when it is not there
 export type Answer = { status: number; headers: Headers; text: string; json: any }
 
-export type HttpCellOptions = Partial<Pick<CellDeps, 'key' | 'atStart' | 'isFirst' | 'webFolder'>> & {
+export type HttpCellOptions = Partial<Pick<CellDeps, 'key' | 'atStart' | 'isFirst' | 'webFolder' | 'log'>> & {
   url?: DatabaseUrl
   name?: string
   routing?: Routing
@@ -41,7 +41,7 @@ export type HttpCellOptions = Partial<Pick<CellDeps, 'key' | 'atStart' | 'isFirs
 }
 
 export async function openHttpCell(
-  config: Partial<Pick<Config, 'stripe' | 'durability' | 'profile' | 'corsOrigins'>> = {},
+  config: Partial<Pick<Config, 'stripe' | 'durability' | 'profile' | 'corsOrigins' | 'otlpEndpoint' | 'traceRatio'>> = {},
   { url, name = 'eu1', routing, isFirst = true, port: wanted = 0, ...more }: HttpCellOptions = {},
 ): Promise<HttpCell> {
   const database = openDatabase({

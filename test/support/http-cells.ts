@@ -23,7 +23,11 @@ export type HttpCells = {
 type Forwarded = { headers: Record<string, string>; body?: string }
 
 /** `others` are in the topology, at the URL given, and nothing of ours. */
-export async function openHttpCells(names: readonly string[], others: Record<string, string> = {}): Promise<HttpCells> {
+export async function openHttpCells(
+  names: readonly string[],
+  others: Record<string, string> = {},
+  config: Parameters<typeof openHttpCell>[0] = {},
+): Promise<HttpCells> {
   const all = [...names, ...Object.keys(others)]
   const keys = new Map(all.map((name) => [name, cellKeyOf(newCellKey())]))
   const down = new Set<string>()
@@ -46,28 +50,25 @@ export async function openHttpCells(names: readonly string[], others: Record<str
   const cells: Record<string, HttpCell> = {}
   for (const name of names) {
     const self = name as CellName
-    cells[name] = await openHttpCell(
-      {},
-      {
-        name,
-        routing: {
-          topology: {
-            current: () => topology,
-            onChange(listener) {
-              listeners.add(listener)
-              return () => listeners.delete(listener)
-            },
+    cells[name] = await openHttpCell(config, {
+      name,
+      routing: {
+        topology: {
+          current: () => topology,
+          onChange(listener) {
+            listeners.add(listener)
+            return () => listeners.delete(listener)
           },
-          peers: {
-            others: () => topology.cells.map((cell) => cell.name).filter((other) => other !== self),
-            isUp: (other) => !down.has(other),
-          },
-          privateKey: keys.get(name)!,
-          verifier: createPeerVerifier({ self, cells: () => topology.cells, now: systemClock.now }),
-          takesNew: () => true,
         },
+        peers: {
+          others: () => topology.cells.map((cell) => cell.name).filter((other) => other !== self),
+          isUp: (other) => !down.has(other),
+        },
+        privateKey: keys.get(name)!,
+        verifier: createPeerVerifier({ self, cells: () => topology.cells, now: systemClock.now }),
+        takesNew: () => true,
       },
-    )
+    })
     change({ [name]: { url: cells[name].url } })
   }
   return {

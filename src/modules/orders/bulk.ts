@@ -62,7 +62,7 @@ async function placeLine(
   if (assessed) await assessed
   let outcome: CommandOutcome
   try {
-    outcome = await commands.submit(submissionOf(command, key, at))
+    outcome = await commands.submit(submissionOf(command, key, at, request.span))
   } catch (error) {
     if (!(error instanceof LivesElsewhere && elsewhere)) throw error
     return elsewhere.forwardLine(request, { cell: error.cell, isPlacedThere: true }, line)

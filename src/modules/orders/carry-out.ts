@@ -47,7 +47,7 @@ export async function carryOut(
   const id = found.id ?? uuidV7(at, randomIdBytes())
   const command = await step.command({ shopId, orderId, ifVersion }, id)
   if ('code' in command) return command
-  const outcome = await commands.submit(submissionOf(command, key, at))
+  const outcome = await commands.submit(submissionOf(command, key, at, request.span))
   if (!outcome.ok) return outcome
   const { value, replayed } = outcome
   if (replayed) reply.header('idempotent-replayed', 'true')

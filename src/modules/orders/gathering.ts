@@ -31,7 +31,7 @@ export function withGathering(
       const lacks = lacksOf(submission, outcome)
       if (lacks.length === 0 || round === limits.gatherRoundsMax) return outcome
       const { shopId } = submission.command as { shopId: ShopId }
-      const { came, grouped, isCertain } = await gather(shopId, lacks, { evenIfGrouped })
+      const { came, grouped, isCertain } = await gather(shopId, lacks, { evenIfGrouped, span: submission.span })
       const [home] = grouped
       const isInTime = now() < submission.deadline
       if ((!came && home === undefined) || !isInTime) return isCertain ? outcome : uncertain(submission, outcome)

@@ -126,7 +126,7 @@ function placeRoute(app: FastifyInstance, options: OrderRoutesOptions): void {
       const { prefer } = request.headers
       const watch = prefer === undefined ? null : waiting.watch(prefer, principal.shopId, command.orderId)
       try {
-        const outcome = await commands.submit(submissionOf(command, key, at))
+        const outcome = await commands.submit(submissionOf(command, key, at, request.span))
         if (!outcome.ok) return sendRefused(reply, outcome)
         const { value } = outcome
         const taker = takerOf(value)
@@ -134,6 +134,7 @@ function placeRoute(app: FastifyInstance, options: OrderRoutesOptions): void {
           return await elsewhere.forwardJson(request, reply, { cell: taker, isPlacedThere: true }, request.body)
         if (outcome.replayed) reply.header('idempotent-replayed', 'true')
         const placed = value.kind === 'order' ? value.order : await orderOf(options, principal.shopId, value)
+        request.span?.set({ 'holdfast.order_id': toWireId('ord', cell, placed.id) })
         if (watch) reply.header('preference-applied', `wait=${watch.seconds}`)
         const order = watch ? await watch.settled(placed, reply.raw) : placed
         reply.header('location', `/v1/orders/${toWireId('ord', cell, order.id)}`)

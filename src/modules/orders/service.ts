@@ -9,6 +9,7 @@ import { type Refused, refused } from '../../base/result.ts'
 import { addMs, type Instant, parseRfc3339, toRfc3339 } from '../../base/time.ts'
 import type { LogEvent } from '../../runtime/event-log.ts'
 import type { KeyHashes } from '../../runtime/idempotency.ts'
+import type { Span } from '../../runtime/tracing.ts'
 import type { Principal } from '../shops/types.ts'
 import type { RequestedLine } from '../stock/types.ts'
 import { shippedUnits, unitsOpen } from './batch-state.ts'
@@ -187,11 +188,13 @@ export function editOrderOf(body: EditBody, on: OnOrder): EditOrder | Refused {
   }
 }
 
-export const submissionOf = (command: Submission['command'], key: KeyHashes | null, now: Instant): Submission => ({
-  command,
-  key,
-  deadline: addMs(now, limits.commandDeadlineMs),
-})
+/** `span`: of the request that it comes from, where that is sampled. */
+export const submissionOf = (
+  command: Submission['command'],
+  key: KeyHashes | null,
+  now: Instant,
+  span: Span | null = null,
+): Submission => ({ command, key, deadline: addMs(now, limits.commandDeadlineMs), span })
 
 /** How an order is told what its provider says; it needs no key, since it counts once however often it is said. */
 export const settlingThrough =

@@ -3,6 +3,7 @@ import type { CellName, LocationCode, ShopId, Sku, Uuid } from '../../base/ids.t
 import type { Currency, MinorUnits } from '../../base/money.ts'
 import type { Outcome } from '../../base/result.ts'
 import type { Instant } from '../../base/time.ts'
+import type { Span } from '../../runtime/tracing.ts'
 import type {
   AdjustedRow,
   Allocation,
@@ -219,7 +220,13 @@ export type IdempotencyKey = { hash: string; request: string }
 export type SharedKey = IdempotencyKey & { names: CellName | null }
 
 /** A command as the engine takes it: made once, kept over reruns. */
-export type Submission = { command: Command; key: IdempotencyKey | null; deadline: Instant }
+export type Submission = {
+  command: Command
+  key: IdempotencyKey | null
+  deadline: Instant
+  /** Of the request that it comes from, where that is sampled. */
+  span?: Span | null
+}
 
 export type Value =
   | { kind: 'order'; order: Order }

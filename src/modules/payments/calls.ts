@@ -15,6 +15,7 @@ import {
 } from 'cockatiel'
 import { limits } from '../../base/limits.ts'
 import { type Metrics, secondsBuckets } from '../../runtime/metrics.ts'
+import type { Span, SpanAttributes, Tracing } from '../../runtime/tracing.ts'
 import type { Heard, TrackedOperation } from './decide.ts'
 import { type Provider, TryAgain } from './types.ts'
 
@@ -26,13 +27,26 @@ export type Calls = {
   /** How many more may be begun now. */
   room(): number
   isHalfFree(): boolean
-  /** Resolves to `late` when its turn comes after `isLate` has become true: nothing was called then. */
-  call(operation: TrackedOperation, step: 'send' | 'look_up', isLate: () => boolean): Promise<CallResult | 'late'>
+  /**
+   * Resolves to `late` when its turn comes after `isLate` has become true: nothing was called then.
+   * `asker`: of the request that asked for it, where that is sampled.
+   */
+  call(
+    operation: TrackedOperation,
+    step: 'send' | 'look_up',
+    isLate: () => boolean,
+    asker?: Span | null,
+  ): Promise<CallResult | 'late'>
   /** What is under way ends as unknown. */
   abort(): void
 }
 
-export function createCalls(provider: Provider, elapsedMs: () => number, observe: CallObserver): Calls {
+export function createCalls(
+  provider: Provider,
+  elapsedMs: () => number,
+  observe: CallObserver,
+  tracing: Tracing | null = null,
+): Calls {
   const callsMax = provider.callsMax ?? limits.providerCallsMax
   const breaker = breakerOf()
   // Aborting after every return would make an exception each time, which costs as much as the rest of a call.
@@ -47,20 +61,26 @@ export function createCalls(provider: Provider, elapsedMs: () => number, observe
   breaker.onStateChange((state) => observe.breaker(provider.name, state !== CircuitState.Closed))
   observe.breaker(provider.name, false)
 
-  async function ask(operation: TrackedOperation, step: 'send' | 'look_up'): Promise<CallResult> {
+  async function ask(operation: TrackedOperation, step: 'send' | 'look_up', asker: Span | null): Promise<CallResult> {
     const startedAt = elapsedMs()
+    const span = spanOf(asker, tracing, { 'holdfast.provider': provider.name, 'holdfast.call': step })
+    const over = (outcome: string): void => {
+      observe.call({ provider: provider.name, step, outcome, ms: elapsedMs() - startedAt })
+      span?.set({ 'holdfast.outcome': outcome })
+      span?.end(outcome === 'unknown' || outcome === 'not_called' ? outcome : undefined)
+    }
     try {
       const heard = await policy.execute<Heard>(
         ({ signal }) => (step === 'send' ? provider.perform(operation, signal) : provider.lookUp(operation, signal)),
         stopped.signal,
       )
-      observe.call({ provider: provider.name, step, outcome: wordOf(heard), ms: elapsedMs() - startedAt })
+      over(wordOf(heard))
       return { heard, error: null }
     } catch (error) {
       // Only of what was sent does it say that nothing was done.
       const heard = error instanceof TryAgain && step === 'send' ? 'try_again' : 'unknown'
       const outcome = error instanceof BrokenCircuitError ? 'not_called' : heard
-      observe.call({ provider: provider.name, step, outcome, ms: elapsedMs() - startedAt })
+      over(outcome)
       return { heard, error: reasonOf(error) }
     }
   }
@@ -73,9 +93,9 @@ export function createCalls(provider: Provider, elapsedMs: () => number, observe
       return slots.executionSlots === callsMax ? 1 : 0 // a single one tries whether it works again
     },
     isHalfFree: () => slots.executionSlots >= callsMax / 2,
-    call: (operation, step, isLate) =>
+    call: (operation, step, isLate, asker = null) =>
       slots
-        .execute<CallResult | 'late'>(() => (isLate() || stopped.signal.aborted ? 'late' : ask(operation, step)))
+        .execute<CallResult | 'late'>(() => (isLate() || stopped.signal.aborted ? 'late' : ask(operation, step, asker)))
         .catch((error) => {
           if (error instanceof BulkheadRejectedError) return 'late'
           throw error
@@ -95,6 +115,12 @@ function breakerOf(): CircuitBreakerPolicy {
     }),
   })
 }
+
+/** In the trace of whoever asked for the call; what nobody waits for is sampled by itself. */
+const spanOf = (asker: Span | null, tracing: Tracing | null, attributes: SpanAttributes): Span | null =>
+  asker
+    ? asker.child('call a provider', attributes, 'client')
+    : (tracing?.sample('call a provider', attributes) ?? null)
 
 const wordOf = (heard: Heard): string => (typeof heard === 'string' ? heard : heard.says)
 

@@ -3,6 +3,7 @@
 import type { ShopId, Uuid } from '../../base/ids.ts'
 import { limits } from '../../base/limits.ts'
 import type { Clock } from '../../runtime/clock.ts'
+import type { Span } from '../../runtime/tracing.ts'
 import type { CommandOutcome, Order, Settle, Settlement } from '../orders/types.ts'
 import type { Calls } from './calls.ts'
 import {
@@ -56,6 +57,8 @@ export type Planned = {
   isAgain?: boolean
   /** Where its end is written, if not in its row. */
   book?: Book
+  /** Of the request that asked for it, where that is sampled. */
+  span?: Span | null | undefined
 }
 
 export function createExecutor(options: ExecutorOptions): Executor {
@@ -146,7 +149,7 @@ async function carryOutOne(parts: ExecutorOptions, lane: Calls, planned: Planned
   // `wait` is for clocks that disagree: asking does no harm.
   const call = step === 'send' ? 'send' : 'look_up'
   const isOver = () => clock.elapsedMs() > endsAtMs - 2 * limits.providerCallMsMax
-  const result = await lane.call(operation, call, isOver)
+  const result = await lane.call(operation, call, isOver, planned.span)
   if (result === 'late') return
   const { heard, error } = result
   const refused = typeof heard === 'object' && heard.says === 'failed'

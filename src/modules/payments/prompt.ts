@@ -43,7 +43,7 @@ export type PromptOptions = {
 export function createPrompt({ executor, clock }: PromptOptions): Prompt {
   const all = new Map<Uuid, Prompted>()
 
-  function call(order: Order, atMs: number): void {
+  function call(order: Order, atMs: number, span: Submission['span']): void {
     const payment = order.life?.payments.at(-1)
     if (payment?.status !== 'pending') return
     const asked = authorizationOf(order, payment)
@@ -62,7 +62,7 @@ export function createPrompt({ executor, clock }: PromptOptions): Prompt {
     }
     const { prompted, book } = underWay(begun(unsent, 'send', now), atMs, executor.rows, clock.now)
     all.set(asked.id, prompted)
-    executor.carryOut([{ operation: prompted.operation, step: 'send', book }], atMs)
+    executor.carryOut([{ operation: prompted.operation, step: 'send', book, span }], atMs)
   }
 
   /** Oldest first, as far as nobody will ask for them: a consumer that is so far behind reads their orders. */
@@ -77,10 +77,10 @@ export function createPrompt({ executor, clock }: PromptOptions): Prompt {
     const nowMs = clock.elapsedMs()
     if (nowMs - sinceMs > limits.promptMsMax) return
     forgetOld(nowMs)
-    for (const [index, { command }] of submissions.entries()) {
+    for (const [index, { command, span }] of submissions.entries()) {
       if (!beginners.has(command.kind)) continue
       const outcome = outcomes[index]!
-      if (outcome.ok && outcome.value.kind === 'order') call(outcome.value.order, sinceMs)
+      if (outcome.ok && outcome.value.kind === 'order') call(outcome.value.order, sinceMs, span)
     }
   }
 

@@ -8,6 +8,7 @@ import type { Clock } from '../../runtime/clock.ts'
 import { every } from '../../runtime/every.ts'
 import type { Metrics } from '../../runtime/metrics.ts'
 import type { Database } from '../../runtime/pg.ts'
+import type { Tracing } from '../../runtime/tracing.ts'
 import type { Order } from '../orders/types.ts'
 import { createCalls, observeCalls } from './calls.ts'
 import { paymentsConsumer } from './consumer.ts'
@@ -33,6 +34,7 @@ export type PaymentsOptions = {
   /** 0 ≤ x < 1 */
   chance: () => number
   metrics: Metrics
+  tracing: Tracing | null
   onError: (error: unknown) => void
   /** Payments on which we and a provider do not agree. */
   onDifferences: (report: ReconcileReport) => void
@@ -47,7 +49,7 @@ export type Payments = {
 export function startPayments(options: PaymentsOptions): Payments {
   const { database, bus, providers, clock, metrics, onError } = options
   const observe = observeCalls(metrics)
-  const calls = [...providers.values()].map((one) => createCalls(one, clock.elapsedMs, observe))
+  const calls = [...providers.values()].map((one) => createCalls(one, clock.elapsedMs, observe, options.tracing))
   const executor = createExecutor({ ...options, calls, rows: createOperationRows(database) })
   const prompt = createPrompt({ executor, clock })
   const consumption = bus.consume(

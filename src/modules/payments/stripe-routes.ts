@@ -8,6 +8,8 @@ import { sendJson, sendRefused } from '../../runtime/http.ts'
 import { documented } from '../../runtime/http-document.ts'
 import type { Log } from '../../runtime/log.ts'
 import type { Database } from '../../runtime/pg.ts'
+import { logFieldsOf } from '../../runtime/request-trace.ts'
+import type { Span } from '../../runtime/tracing.ts'
 import type { Commands } from '../orders/service.ts'
 import type { CommandOutcome, Settle, Submission } from '../orders/types.ts'
 import { isKnownEvent, rememberEvent } from './stripe-store.ts'
@@ -18,7 +20,7 @@ export type StripeRoutesOptions = {
   /** Null when Stripe is not configured. */
   stripeWebhooks: StripeWebhooks | null
   commands: Pick<Commands, 'submit'>
-  submissionOf(command: Settle, key: null, now: Instant): Submission
+  submissionOf(command: Settle, key: null, now: Instant, span: Span | null): Submission
   database: Pick<Database, 'query' | 'transaction'>
   log: Pick<Log, 'warn'>
   now(): Instant
@@ -59,25 +61,30 @@ export function stripeRoutes(app: FastifyInstance, options: StripeRoutesOptions)
         ],
       }),
     },
-    async ({ body, headers }, reply) => {
+    async (request, reply) => {
+      const { body, headers } = request
       if (!stripeWebhooks) return sendRefused(reply, refused('not_found'))
       const signature = headers['stripe-signature']
       const event = stripeWebhooks.read(body ?? Buffer.alloc(0), typeof signature === 'string' ? signature : undefined)
       if ('ok' in event) return sendRefused(reply, event)
       if (await isKnownEvent(database, event.id)) return sendJson(reply, 200, received)
       const outcomes = await stripeWebhooks
-        .takeIn(event, (commands) => settle(options, commands))
+        .takeIn(event, (commands) => settle(options, commands, request.span))
         .catch((error) => {
           if (error instanceof OutcomeUnknown || error instanceof Stripe.errors.StripeError) return error
           throw error
         })
       if (outcomes instanceof Error) {
-        log.warn({ event: event.id, type: event.type, why: outcomes.message }, 'Stripe could not be asked')
+        log.warn(
+          { ...logFieldsOf(request), event: event.id, type: event.type, why: outcomes.message },
+          'Stripe could not be asked',
+        )
         return sendRefused(reply.header('retry-after', 5), refused('provider_unavailable'))
       }
       const refusal = outcomes.find((outcome) => !outcome.ok)
       // An order that is not there will not come: another environment shares the account, or a copy was restored.
-      if (refusal?.ok === false && refusal.code === 'not_found') log.warn({ event: event.id }, 'an event of no order')
+      if (refusal?.ok === false && refusal.code === 'not_found')
+        log.warn({ ...logFieldsOf(request), event: event.id }, 'an event of no order')
       else if (refusal?.ok === false) return sendRefused(reply, refusal)
       else await rememberEvent(database, { id: event.id, type: event.type, at: now() })
       return sendJson(reply, 200, received)
@@ -87,8 +94,8 @@ export function stripeRoutes(app: FastifyInstance, options: StripeRoutesOptions)
 
 const received = '{"received":true}'
 
-async function settle({ commands, submissionOf, now }: StripeRoutesOptions, settles: Settle[]) {
+async function settle({ commands, submissionOf, now }: StripeRoutesOptions, settles: Settle[], span: Span | null) {
   const outcomes: CommandOutcome[] = []
-  for (const command of settles) outcomes.push(await commands.submit(submissionOf(command, null, now())))
+  for (const command of settles) outcomes.push(await commands.submit(submissionOf(command, null, now(), span)))
   return outcomes
 }

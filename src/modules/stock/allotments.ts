@@ -8,6 +8,7 @@ import { refused } from '../../base/result.ts'
 import { type Instant, instant } from '../../base/time.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import { RefusedRequest } from '../../runtime/http.ts'
+import type { Span } from '../../runtime/tracing.ts'
 import { skuKey } from './decide.ts'
 import type { Demand } from './demand.ts'
 import { isElderWant, sharesByDemand, unitsToAskFor } from './escrow.ts'
@@ -24,7 +25,7 @@ export type UnitPeers = {
   isUp(cell: CellName): boolean
   rttMs(cell: CellName): number
   /** Rejects when the other is out of reach, or refuses. */
-  call(cell: CellName, message: string, body: Json, options: { deadlineMs: number }): Promise<Json>
+  call(cell: CellName, message: string, body: Json, options: { deadlineMs: number; span?: Span | null }): Promise<Json>
 }
 
 export type AllotmentOptions = {
@@ -40,6 +41,8 @@ export type AllotmentOptions = {
 
 /** `need` units of a SKU, of which there are `had`, are missing for something; of one place, if it has to be goods that lie there. */
 export type Lack = { sku: Sku; need: number; had?: number; isUnknown?: boolean; location?: LocationCode }
+/** `span`: of the request that waits, where that is sampled. */
+type Gathering = { evenIfGrouped?: boolean; span?: Span | null | undefined }
 /**
  * Whether any have come, or are known of now, so that it may be tried again; the cells where units are that stay with their group; and whether every
  * other cell has answered.
@@ -68,6 +71,8 @@ type Want = {
   wasKept: boolean
   /** A cell did not answer, or was down and not asked. */
   isUnheard: boolean
+  /** Of the request that asked first. */
+  span: Span | null
   livesIn: CellName | null
   ended: Promise<void>
   end(): void
@@ -93,11 +98,11 @@ export function createAllotments(options: AllotmentOptions) {
   /** What is missing here, or sold beyond what is there, while others may have it. */
   const owed = new Map<string, Owed>()
 
-  function open(shopId: ShopId, lack: Lack & { wanted: number; evenIfGrouped: boolean }): Want {
+  function open(shopId: ShopId, lack: Lack & { wanted: number; evenIfGrouped: boolean; span?: Span | null }): Want {
     const key = skuKey(shopId, lack.sku)
     const { promise, resolve } = Promise.withResolvers<void>()
-    const { sku, need, wanted, evenIfGrouped, isUnknown = false, location = null } = lack
-    const found = { got: 0, isKnownSince: false, wasKept: false, isUnheard: false, livesIn: null, ended: promise }
+    const { sku, need, wanted, evenIfGrouped, isUnknown = false, location = null, span = null } = lack
+    const found = { got: 0, isKnownSince: false, wasKept: false, isUnheard: false, span, livesIn: null, ended: promise }
     const want: Want = {
       ...{ shopId, sku, key, need, wanted, location, evenIfGrouped, isUnknown, firstAskedAt: clock.now() },
       had: lack.had ?? demand.availableOf(shopId, sku),
@@ -115,7 +120,8 @@ export function createAllotments(options: AllotmentOptions) {
    * Units that are missing now. Of a SKU for which an ask is under way, its end is awaited; one that was only for later does
    * not count, since others give less to that.
    */
-  async function gather(shopId: ShopId, lacks: readonly Lack[], { evenIfGrouped = false } = {}): Promise<Gathered> {
+  async function gather(shopId: ShopId, lacks: readonly Lack[], how: Gathering = {}): Promise<Gathered> {
+    const { evenIfGrouped = false, span = null } = how
     const forLater = lacks.flatMap(({ sku }) => wants.get(skuKey(shopId, sku)) ?? []).filter(({ need }) => need === 0)
     await Promise.all(forLater.map(({ ended }) => ended))
     const own: Want[] = []
@@ -126,7 +132,7 @@ export function createAllotments(options: AllotmentOptions) {
       const underWay = wants.get(key)
       if (underWay) joined.push(underWay)
       else if (isQuiet(none, key)) isCertain &&= none.get(key)!.isCertain
-      else own.push(open(shopId, { ...lack, wanted: wantedOf(shopId, lack.sku), evenIfGrouped }))
+      else own.push(open(shopId, { ...lack, wanted: wantedOf(shopId, lack.sku), evenIfGrouped, span }))
     }
     await Promise.all([...joined.map(({ ended }) => ended), fetchUnits(shopId, own)])
     const all = [...own, ...joined, ...forLater]
@@ -209,7 +215,7 @@ export function createAllotments(options: AllotmentOptions) {
     const deadlineMs = Math.min(limits.askMsMax, limits.askMsMin + 4 * peers.rttMs(peer))
     let answer: Json
     try {
-      answer = await peers.call(peer, 'ask', body, { deadlineMs })
+      answer = await peers.call(peer, 'ask', body, { deadlineMs, span: own.find(({ span }) => span)?.span ?? null })
     } catch {
       for (const want of own) want.isUnheard = true
       return // out of reach, or not willing: as if it had none

@@ -59,7 +59,7 @@ async function adjustLine(
   const there = await cellOfAdjustments(options, asked, { key, isPlacedHere: false })
   if (there && 'ok' in there) return problemLine(there)
   if (there) return several!.elsewhere.forwardLine(request, there, line)
-  const outcome = await adjust(options, asked, (command) => submissionOf(command, key, now()))
+  const outcome = await adjust(options, asked, (command) => submissionOf(command, key, now(), request.span))
   if (!outcome.ok) return problemLine(outcome)
   const taker = takerElsewhere(outcome)
   if (taker && several) return several.elsewhere.forwardLine(request, taker, line)

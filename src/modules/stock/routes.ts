@@ -44,7 +44,12 @@ export type StockRoutesOptions = {
   commands: Commands
   database: Pick<Database, 'query' | 'transaction'>
   now(): Instant
-  submissionOf(command: Submission['command'], key: Submission['key'], now: Instant): Submission
+  submissionOf(
+    command: Submission['command'],
+    key: Submission['key'],
+    now: Instant,
+    span: Submission['span'],
+  ): Submission
   /** Null in a lone cell. */
   several: SeveralCells | null
 }
@@ -98,7 +103,7 @@ function adjustmentRoute(app: FastifyInstance, options: StockRoutesOptions): voi
       const there = await cellOfAdjustments(options, asked, { key, isPlacedHere })
       if (there && 'ok' in there) return sendRefused(reply, there)
       if (there) return several!.elsewhere.forwardJson(request, reply, there, body)
-      const outcome = await adjust(options, asked, (command) => submissionOf(command, key, now()))
+      const outcome = await adjust(options, asked, (command) => submissionOf(command, key, now(), request.span))
       if (!outcome.ok) return sendRefused(reply, outcome)
       const taker = takerElsewhere(outcome)
       if (taker && several) return several.elsewhere.forwardJson(request, reply, taker, body)
@@ -177,7 +182,7 @@ function policyRoutes(app: FastifyInstance, options: StockRoutesOptions): void {
       if (home !== undefined)
         return several!.elsewhere.forwardJson(request, reply, { cell: home, isPlacedThere: false }, body)
       const command = setPolicyOf(principal.shopId, params.sku, body, ifVersion)
-      const outcome = await commands.submit(submissionOf(command, null, now()))
+      const outcome = await commands.submit(submissionOf(command, null, now(), request.span))
       if (!outcome.ok) return sendRefused(reply, outcome)
       const { policy } = valueOfKind(outcome.value, 'policy')
       return sendJson(reply.header('etag', etagOf(policy.version)), 200, policyJson(policy))
@@ -232,7 +237,9 @@ function policiesRoute(app: FastifyInstance, options: StockRoutesOptions): void 
         return several!.elsewhere.forwardJson(request, reply, { cell: home, isPlacedThere: false }, body)
       const outcomes = await Promise.all(
         body.policies.map(({ sku, ...policy }) =>
-          commands.submit(submissionOf(setPolicyOf(principal.shopId, sku as Sku, policy, null), null, now())),
+          commands.submit(
+            submissionOf(setPolicyOf(principal.shopId, sku as Sku, policy, null), null, now(), request.span),
+          ),
         ),
       )
       const refusal = outcomes.find((outcome) => !outcome.ok)
@@ -331,7 +338,7 @@ function holdRoutes(app: FastifyInstance, options: StockRoutesOptions): void {
       const command = placeHoldOf(principal.shopId, uuidV7(at, randomIdBytes()), body)
       const shared = several?.elsewhere.sharing(String(request.headers['idempotency-key']))
       if (shared?.names) command.sharedKey = { ...key, ...shared }
-      const outcome = await commands.submit(submissionOf(command, key, at))
+      const outcome = await commands.submit(submissionOf(command, key, at, request.span))
       if (!outcome.ok) return sendRefused(reply, outcome)
       const taker = takerElsewhere(outcome)
       if (taker && several) return several.elsewhere.forwardJson(request, reply, taker, body)
@@ -386,7 +393,7 @@ function holdRoutes(app: FastifyInstance, options: StockRoutesOptions): void {
       if (!holdId) return sendRefused(reply, refused('not_found'))
       const { shopId } = principal
       const command = { kind: 'extend_hold', shopId, holdId, ttlMs: body.ttl_seconds * 1000 } as const
-      const outcome = await commands.submit(submissionOf(command, key, now()))
+      const outcome = await commands.submit(submissionOf(command, key, now(), request.span))
       if (!outcome.ok) return sendRefused(reply, outcome)
       if (outcome.replayed) reply.header('idempotent-replayed', 'true')
       const hold = await holdOf(shopId, outcome)
@@ -407,11 +414,11 @@ function holdRoutes(app: FastifyInstance, options: StockRoutesOptions): void {
         refusals: ['hold_consumed', 'not_found'],
       }),
     },
-    async ({ principal, params }, reply) => {
+    async ({ principal, params, span }, reply) => {
       const holdId = holdIdOf(params.id)
       if (!holdId) return sendRefused(reply, refused('not_found'))
       const command = { kind: 'release_hold', shopId: principal.shopId, holdId } as const
-      const outcome = await commands.submit(submissionOf(command, null, now()))
+      const outcome = await commands.submit(submissionOf(command, null, now(), span))
       return outcome.ok ? sendNothing(reply) : sendRefused(reply, outcome)
     },
   )
