@@ -24,6 +24,7 @@ import { regionLoss } from './region-loss.ts'
 import { seatsOfStadium } from './seats.ts'
 import { sellout } from './sellout.ts'
 import { slowProvider } from './slow-provider.ts'
+import { telemetry } from './telemetry.ts'
 import { webhooks } from './webhooks.ts'
 
 const benches: Record<BenchName, Bench> = {
@@ -44,6 +45,7 @@ const benches: Record<BenchName, Bench> = {
   partition,
   'region-loss': regionLoss,
   seats: seatsOfStadium,
+  telemetry,
 }
 const resultsFile = new URL('./results.jsonl', import.meta.url)
 

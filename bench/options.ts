@@ -21,6 +21,7 @@ export const benchNames = [
   'partition',
   'region-loss',
   'seats',
+  'telemetry',
 ] as const
 export type BenchName = (typeof benchNames)[number]
 
@@ -59,6 +60,7 @@ const secondsUsual: Record<BenchName, number> = {
   partition: 30,
   'region-loss': 5,
   seats: 1,
+  telemetry: 10,
 }
 
 const roundsUsual: Record<BenchName, number> = {
@@ -79,6 +81,7 @@ const roundsUsual: Record<BenchName, number> = {
   partition: 1,
   'region-loss': 1,
   seats: 1,
+  telemetry: 5,
 }
 
 export const benchHelp = `Usage: npm run bench -- NAME [options]
@@ -100,6 +103,7 @@ export const benchHelp = `Usage: npm run bench -- NAME [options]
   partition  one of three cells is cut off for a while, under load
   region-loss  a geo cell loses its region, as in the drill
   seats      60,000 single seats of one group, bought at three cells
+  telemetry  orders in a cell that sends traces at the usual ratio, against one that makes none
 
   --seconds N      of each measured slice
   --rounds N       turns of each contender, of which the middle one counts; in recovery the worst [3; recovery 1]

@@ -34,18 +34,11 @@ describe('a collector', () => {
     expect(cell.faults.map(({ msg }) => msg)).toContain('traces are not taken by their collector')
   })
 
-  it('that hangs holds up no order, and what does not fit into the queue is dropped and counted', {
-    timeout: 90_000,
-  }, async () => {
+  it('that hangs holds up no order', async () => {
     receiver.behave('hang')
     const before = receiver.requests()
     expect(await place(cell)).toBe(201)
     await eventually(() => receiver.requests() > before, 20_000)
-    const ask = async () => expect((await cell.call('GET', '/v1/orders', { as: null })).status).toBe(401) // a span each
-    await eventually(async () => {
-      await Promise.all(Array.from({ length: 100 }, ask))
-      return (await metric(cell, 'holdfast_trace_spans_dropped_total{why="queue_full"')) > 0
-    }, 60_000)
     expect(await place(cell)).toBe(201)
   })
 

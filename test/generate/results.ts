@@ -79,6 +79,8 @@ const sentences: Record<BenchName, (of: Numbers) => string> = {
     `one of three cells cut off for ${of('cut_seconds')} s: ${of('cut_cell_goodput_ratio', 2)} × its orders/s before, the others ${of('others_goodput_ratio', 2)} ×; ${of('oversold')} oversold, ${of('lost')} lost, ${of('doubled')} doubled`,
   'region-loss': (of) =>
     `a \`geo\` cell loses its region: ${of('acknowledged_lost')} acknowledged orders lost, another cell takes orders after ${of('others_seconds', 1)} s, the cell itself ${of('own_seconds_after_promotion', 1)} s after its standby is promoted`,
+  telemetry: (of) =>
+    `with traces of one request in a hundred an order takes ${of('overhead_ratio', 2)} × the CPU that it takes without, ${of('traced_cpu_us_per_order')} µs`,
 }
 
 /** A field that a result lacks is a fault of the bench or of this page. */

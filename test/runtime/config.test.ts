@@ -64,6 +64,20 @@ describe('the configuration', () => {
     const slow = readConfig(['--latency', '80ms'], {})
     expect(slow.latencyMs).toBe(80)
     expect(readConfig(configFlags(slow), {})).toEqual(slow)
+    const traced = readConfig(['--otlp-endpoint=http://collector:4318', '--trace-ratio=0.5'], {})
+    expect(traced).toMatchObject({ otlpEndpoint: 'http://collector:4318', traceRatio: 0.5 })
+    expect(readConfig(configFlags(traced), {})).toEqual(traced)
+  })
+
+  test('sends traces where OpenTelemetry’s own variable says, unless ours or the flag says another place', () => {
+    const theirs = { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://theirs:4318' }
+    const ours = { ...theirs, HOLDFAST_OTLP_ENDPOINT: 'http://ours:4318' }
+    expect(readConfig([], {})).toMatchObject({ otlpEndpoint: undefined, traceRatio: 0.01 })
+    expect(readConfig([], theirs).otlpEndpoint).toBe('http://theirs:4318')
+    expect(readConfig([], ours).otlpEndpoint).toBe('http://ours:4318')
+    expect(readConfig(['--otlp-endpoint=http://flag:4318'], ours).otlpEndpoint).toBe('http://flag:4318')
+    expect(problem([], { OTEL_EXPORTER_OTLP_ENDPOINT: 'collector' })).toMatch(/^OTEL_EXPORTER_OTLP_ENDPOINT must look/)
+    expect(problem(['--otlp-endpoint=http://me:secret@there'])).not.toContain('secret')
   })
 
   test.each([
@@ -87,6 +101,8 @@ describe('the configuration', () => {
     [['--webhook-ports=80'], /^--webhook-ports must be 443 or ports above 1024/],
     [['--webhook-ports=443,'], /^--webhook-ports/],
     [['--webhook-ports=65536'], /^--webhook-ports/],
+    [['--trace-ratio=2'], /^--trace-ratio must be a number from 0 to 1/],
+    [['--otlp-endpoint=grpc://there:4317'], /^--otlp-endpoint must look like/],
     [['extra'], /extra/],
     [['--nope'], /Unknown option '--nope'/],
   ])('refuses %j in one line', (args, line) => {
