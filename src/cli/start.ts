@@ -1,7 +1,8 @@
 // `holdfast start`: starts the processes of its cells side by side, tells the user where they are, keeps each running, and
 // stops them. Nothing that it started is left running when it ends.
 import { resolve } from 'node:path'
-import { optionsHelp, readConfig } from '../runtime/config.ts'
+import { readConfig } from '../runtime/config.ts'
+import { optionsHelp } from '../runtime/config-pages.ts'
 import { openLog } from '../runtime/log.ts'
 import { buildWebIfMissing, webBuild } from './build-web.ts'
 import type { CellReady } from './cell.ts'

@@ -4,7 +4,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { parseWireId } from '../base/ids.ts'
 import type { Log } from './log.ts'
 import { hexId, readTraceparent, type TraceParent, traceparentText } from './trace-context.ts'
-import type { Span, SpanAttributes, Tracing } from './tracing.ts'
+import type { Span, SpanAttributes, SpanFacts, Tracing } from './tracing.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -35,12 +35,18 @@ export function followRequests(app: FastifyInstance, { tracing = null, log }: Fo
 
 /** Probes, scrapers and cells among themselves begin no traces; they go on with one. */
 function serve(tracing: Tracing, request: FastifyRequest): Span | null {
+  const { traceparent } = request.headers
+  const caller = traceparent === undefined ? undefined : readTraceparent(traceparent)
+  if (!caller && !request.url.startsWith('/v1/')) return null
+  return tracing.serve(caller, () => factsOf(request))
+}
+
+/** Fastify makes `routeOptions` anew each time that they are asked for, so that this is for the sampled alone. */
+function factsOf(request: FastifyRequest): SpanFacts {
   const route = request.routeOptions.url
-  const caller = readTraceparent(request.headers.traceparent)
-  if (!caller?.isSampled && (caller || !route?.startsWith('/v1/'))) return null
   const attributes: SpanAttributes = { 'http.request.method': request.method, 'holdfast.request_id': request.id }
   if (route !== undefined) attributes['http.route'] = route
-  return tracing.serve(route === undefined ? request.method : `${request.method} ${route}`, caller, attributes)
+  return { name: route === undefined ? request.method : `${request.method} ${route}`, attributes }
 }
 
 function over(request: FastifyRequest, reply: FastifyReply, log: FollowOptions['log']): void {

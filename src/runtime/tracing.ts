@@ -23,9 +23,14 @@ export type Span = {
   end(failure?: string): void
 }
 
+export type SpanFacts = { name: string; attributes: SpanAttributes }
+
 export type Tracing = {
-  /** Goes on with the caller's trace if that is sampled; begins one of so many where there is none. Null: not sampled. */
-  serve(name: string, caller: TraceParent | undefined, attributes: SpanAttributes): Span | null
+  /**
+   * Goes on with the caller's trace if that is sampled; begins one of so many where there is none. Null: not sampled, and then
+   * nothing was asked.
+   */
+  serve(caller: TraceParent | undefined, describe: () => SpanFacts): Span | null
   /** For work that no request waits for: one of so many. */
   sample(name: string, attributes: SpanAttributes): Span | null
   /** For work that is done for several traces at once, and belongs to none: a trace of its own, with links to them. */
@@ -87,15 +92,18 @@ export async function openTracing(options: TracingOptions): Promise<Tracing | nu
   }
   const draw: Sampler = sampler(ratio, Math.random)
   return {
-    serve(name, caller, attributes) {
+    serve(caller, describe) {
       if (caller) {
         if (!caller.isSampled) return null
+        const { name, attributes } = describe()
         const parent = { traceId: caller.traceId, spanId: caller.spanId, traceFlags: 1, isRemote: true }
         const context = api.trace.setSpanContext(api.ROOT_CONTEXT, parent)
         return begin(name, { context, attributes, kind: 'server' })
       }
       const traceId = draw()
-      return traceId === null ? null : rooted(name, traceId, attributes, 'server')
+      if (traceId === null) return null
+      const { name, attributes } = describe()
+      return rooted(name, traceId, attributes, 'server')
     },
     sample(name, attributes) {
       const traceId = draw()

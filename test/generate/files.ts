@@ -1,7 +1,7 @@
 // Every file of the repository that a program writes, and what it should hold now. `npm run generate` writes them;
 // test/tidy.test.ts compares them.
 import { existsSync } from 'node:fs'
-import { optionsPage } from '../../src/runtime/config.ts'
+import { optionsPage } from '../../src/runtime/config-pages.ts'
 import type { DatabaseUrl } from '../../src/runtime/database-url.ts'
 import { readText, repository } from '../tidy/sources.ts'
 import { dataPage } from './data-page.ts'

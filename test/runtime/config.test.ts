@@ -5,12 +5,11 @@ import {
   configFlags,
   environmentName,
   isLoopback,
-  optionsHelp,
-  optionsPage,
   optionTable,
   readConfig,
   variableTable,
 } from '../../src/runtime/config.ts'
+import { optionsHelp, optionsPage } from '../../src/runtime/config-pages.ts'
 import { checkStandbys, type Server, whyNoGate, whyNot } from '../../src/runtime/preflight.ts'
 import { StartFailure } from '../../src/runtime/start-failure.ts'
 import { createDatabase } from '../support/postgres.ts'

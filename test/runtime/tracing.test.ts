@@ -77,12 +77,13 @@ describe('tracing', () => {
     const receiver = await openOtlpReceiver()
     const tracing = (await tracingTo(receiver.url))!
     const caller = { traceId, spanId, isSampled: true }
-    const span = tracing.serve('GET /v1/orders', caller, {})!
+    const span = tracing.serve(caller, () => ({ name: 'GET /v1/orders', attributes: {} }))!
     const child = span.child('forward', { 'holdfast.peer': 'us1' }, 'client')
     expect(readTraceparent(child.traceparent)).toMatchObject({ traceId, isSampled: true })
     child.end('PeerUnreachable')
     span.end()
-    expect(tracing.serve('GET /v1/orders', { ...caller, isSampled: false }, {})).toBeNull()
+    const notAsked = () => expect.unreachable()
+    expect(tracing.serve({ ...caller, isSampled: false }, notAsked)).toBeNull()
     await tracing.stop()
     await eventually(() => receiver.spans.length === 2)
     expect(receiver.spans.map(({ name, isError }) => [name, isError])).toEqual([
