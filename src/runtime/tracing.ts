@@ -32,7 +32,7 @@ export type Tracing = {
    */
   serve(caller: TraceParent | undefined, describe: () => SpanFacts): Span | null
   /** For work that no request waits for: one of so many. */
-  sample(name: string, attributes: SpanAttributes): Span | null
+  sample(name: string, attributes: SpanAttributes, kind?: SpanKind): Span | null
   /** For work that is done for several traces at once, and belongs to none: a trace of its own, with links to them. */
   join(name: string, spans: readonly Span[], attributes: SpanAttributes): Span
   /** Tries to send what is left, for a moment. */
@@ -105,9 +105,9 @@ export async function openTracing(options: TracingOptions): Promise<Tracing | nu
       const { name, attributes } = describe()
       return rooted(name, traceId, attributes, 'server')
     },
-    sample(name, attributes) {
+    sample(name, attributes, kind = 'internal') {
       const traceId = draw()
-      return traceId === null ? null : rooted(name, traceId, attributes, 'internal')
+      return traceId === null ? null : rooted(name, traceId, attributes, kind)
     },
     join(name, spans, attributes) {
       nextTraceId = hexId(32)

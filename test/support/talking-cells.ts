@@ -35,6 +35,7 @@ export type TalkingCells = {
 export async function openTalkingCells(
   names: readonly string[],
   geo: Record<string, DatabaseUrl> = {},
+  config: Parameters<typeof openHttpCell>[0] = {},
 ): Promise<TalkingCells> {
   const keys = new Map(names.map((name) => [name, cellKeyOf(newCellKey())]))
   const ports = await findPorts({ host: '127.0.0.1', port: 0, count: names.length })
@@ -49,14 +50,11 @@ export async function openTalkingCells(
   const urls = new Map<string, DatabaseUrl>()
   for (const name of names) urls.set(name, geo[name] ?? (await createDatabase()))
   const openAt = (name: string, url: DatabaseUrl, port: number): Promise<HttpCell> =>
-    openHttpCell(
-      {},
-      {
-        ...{ url, name, port, key: keys.get(name)! },
-        atStart: (stored) => stored ?? topology,
-        isFirst: name === names[0],
-      },
-    )
+    openHttpCell(config, {
+      ...{ url, name, port, key: keys.get(name)! },
+      atStart: (stored) => stored ?? topology,
+      isFirst: name === names[0],
+    })
   const open = async (name: string): Promise<void> => {
     cells[name] = await openAt(name, urls.get(name)!, ports[names.indexOf(name)]!)
   }

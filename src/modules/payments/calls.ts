@@ -120,7 +120,7 @@ function breakerOf(): CircuitBreakerPolicy {
 const spanOf = (asker: Span | null, tracing: Tracing | null, attributes: SpanAttributes): Span | null =>
   asker
     ? asker.child('call a provider', attributes, 'client')
-    : (tracing?.sample('call a provider', attributes) ?? null)
+    : (tracing?.sample('call a provider', attributes, 'client') ?? null)
 
 const wordOf = (heard: Heard): string => (typeof heard === 'string' ? heard : heard.says)
 
