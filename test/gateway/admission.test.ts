@@ -70,7 +70,11 @@ async function openDoor(peers?: AppOptions['peers']) {
       clock.now,
       developmentPrincipals(async () => ({ id: 1 as ShopId, secret: Buffer.alloc(32) })),
     ),
-    log: { error: () => {}, warn: (_: object, message: string) => void state.warnings.push(message) } as never,
+    log: {
+      error: () => {},
+      warn: (_: object, message: string) => void state.warnings.push(message),
+      isLevelEnabled: () => false,
+    } as never,
     traffic: countTraffic(metrics, clock.elapsedMs, pulse.meter),
     clock,
     profile: 'development',
