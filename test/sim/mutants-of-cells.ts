@@ -196,8 +196,8 @@ const inCells: Omit<Mutant, 'world'>[] = [
       ),
       edit(
         batches,
-        '      if (standing.frozen && !mending.get(lane)) throw new CellFrozen(false)\n      const',
-        '      const',
+        '    if (standing.frozen && !mending.get(lane)) throw new CellFrozen(false)\n    const',
+        '    const',
       ),
     ],
   },
