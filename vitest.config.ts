@@ -10,8 +10,10 @@ const severalCells = [
   'test/chaos/dependencies.test.ts',
   'test/e2e/cells.test.ts',
   'test/e2e/cells-topology.test.ts',
+  'test/e2e/doctor.test.ts',
   'test/e2e/geo.test.ts',
   'test/e2e/restore.test.ts',
+  'test/observability/prometheus.test.ts',
 ]
 
 // biome-ignore lint/style/noDefaultExport: vitest reads the default export

@@ -5,6 +5,7 @@ import type { CellName, LocationCode, ShopId } from '../src/base/ids.ts'
 import { accepted } from '../src/base/result.ts'
 import { addMs } from '../src/base/time.ts'
 import { createApp, drainApp } from '../src/gateway/app.ts'
+import { countObjectives } from '../src/gateway/objectives.ts'
 import { countTraffic } from '../src/gateway/traffic.ts'
 import { createDeadLetters } from '../src/modules/deadletters/service.ts'
 import type { CommandOutcome, Order, PlaceOrder, Submission } from '../src/modules/orders/types.ts'
@@ -61,6 +62,7 @@ async function submit({ command }: Submission): Promise<CommandOutcome> {
 
 const metrics = openMetrics()
 const pulse = unaskedPulse(systemClock.elapsedMs)
+const objectives = countObjectives(metrics, systemClock.now())
 const app = await createApp({
   cell,
   commands: {
@@ -89,7 +91,7 @@ const app = await createApp({
     developmentPrincipals(async () => ({ id: 1 as ShopId, secret: Buffer.alloc(32, 7) })),
   ),
   log: openLog({ level: 'error', json: true, name: 'noop' }),
-  traffic: countTraffic(metrics, systemClock.elapsedMs, pulse.meter),
+  traffic: countTraffic({ metrics, elapsedMs: systemClock.elapsedMs, meter: pulse.meter, objectives }),
   clock: systemClock,
   profile: 'development',
   pulse,
@@ -99,6 +101,7 @@ const app = await createApp({
   requestPrefix: 'noop',
   unreadyReasons: () => [],
   metrics,
+  objectives,
   audit: () => Promise.reject(new Error('the noop server has no audit')),
   events: { page: noLog, follow: noLog, position: String },
 })

@@ -23,7 +23,7 @@ import type { SeveralCells } from './modules/stock/adjusting.ts'
 import { createAllotments } from './modules/stock/allotments.ts'
 import type { Confirmed } from './modules/stock/audit.ts'
 import { createComparing } from './modules/stock/comparing.ts'
-import { trackDemand } from './modules/stock/demand.ts'
+import { type Demand, trackDemand } from './modules/stock/demand.ts'
 import { handOverUnits } from './modules/stock/handing-over.ts'
 import { openOtherCells } from './modules/stock/other-cells.ts'
 import { readOwing } from './modules/stock/reads.ts'
@@ -114,9 +114,9 @@ export function startOthers(options: OthersOptions): Others {
   const stateOf = (name: CellName) => cellNamed(topology.current(), name)?.state ?? 'removed'
   const peers = { ...greeting, isActive: (name: CellName) => stateOf(name) === 'active' }
   const engine = engineForOthers(commands, clock.now)
+  const demand = trackDemand(clock.elapsedMs)
   const allotments = createAllotments({
-    ...{ cell, peers, clock, onError },
-    demand: trackDemand(clock.elapsedMs),
+    ...{ cell, peers, clock, onError, demand },
     send: engine.send,
     receive: async (command) => (await engine.receive(command)).units,
   })
@@ -155,7 +155,7 @@ export function startOthers(options: OthersOptions): Others {
   ]
 
   return {
-    submit: withGathering(commands, allotments, clock.now),
+    submit: withGathering(commands, allotments, clock.now, tellUnits(metrics, demand)),
     routing: { topology, peers, privateKey: key, verifier, takesNew: () => !standing.frozen, latencyMs, faults },
     peerRoutes: {
       ...{ verifier, handlers, faults, greeted: greeting.greeted },
@@ -185,6 +185,18 @@ export function startOthers(options: OthersOptions): Others {
       await peers.stop()
     },
   }
+}
+
+/** Of units that may be elsewhere: how many SKUs run out here, and whether buyers hear "sold out" though not all cells were heard. */
+function tellUnits(metrics: Metrics, demand: Pick<Demand, 'levels'>): (isCertain: boolean) => void {
+  const told = 'SKUs that were sold lately, by whether what is here lasts until more could have come'
+  metrics.gaugesOf('holdfast_allotment_skus', told, ['level'], () =>
+    Object.entries(demand.levels()).map(([level, value]) => ({ labels: { level }, value })),
+  )
+  const help = 'Refused for want of units; certain: every other cell had said that it has none'
+  const soldOut = metrics.counter('holdfast_sold_out_total', help, ['certain'])
+  for (const certain of ['true', 'false']) soldOut.inc({ certain }, 0)
+  return (isCertain) => soldOut.inc({ certain: String(isCertain) })
 }
 
 /** An old primary that comes back knows what it is before it sends anything. */

@@ -6,7 +6,8 @@ import type { CellName } from './base/ids.ts'
 import { limits } from './base/limits.ts'
 import { addMs, type Instant, instant } from './base/time.ts'
 import { firstCell } from './base/topology.ts'
-import { openCellGate, startBatches } from './cell-batches.ts'
+import { type Batches, openCellGate, startBatches } from './cell-batches.ts'
+import { openObjectives } from './cell-objectives.ts'
 import { type Others, startOthers } from './cell-others.ts'
 import { openProviders, startCellPayments } from './cell-payments.ts'
 import { keepPromises, watchIsolation } from './cell-promises.ts'
@@ -59,11 +60,12 @@ import { ensureIncarnation } from './runtime/incarnation.ts'
 import type { Latest } from './runtime/latest.ts'
 import type { Log } from './runtime/log.ts'
 import { type LogReader, startLogReader } from './runtime/logreader.ts'
-import { type Metrics, openMetrics, secondsBuckets } from './runtime/metrics.ts'
+import { type Metrics, openMetrics, secondsBuckets, sizeBuckets } from './runtime/metrics.ts'
 import { dropEventPartitions, ensureEventPartitions } from './runtime/partitions.ts'
 import type { Database } from './runtime/pg.ts'
 import { DatabaseUnavailable } from './runtime/pg-failure.ts'
 import { createPulseMeter } from './runtime/pulse.ts'
+import { release } from './runtime/release.ts'
 import { forgetRequestKeys } from './runtime/request-keys.ts'
 import { heldWhileFrozen, keepStanding, type Standing } from './runtime/standing.ts'
 import type { KeepTopologyOptions, TopologyKeeper } from './runtime/topology.ts'
@@ -138,6 +140,8 @@ async function openGround(deps: CellDeps) {
         ? log.error({ why: frozen.why }, 'frozen: it may have gone back, and sells nothing until holdfast reconcile')
         : log.info('it sells again'),
   })
+  const told = [{ labels: { version: release }, value: 1 }]
+  metrics.gaugesOf('holdfast_build_info', 'Always 1; its label says which release runs', ['version'], () => told)
   metrics.gaugeOf('holdfast_frozen', '1 while it waits to be reconciled', () => (standing.frozen ? 1 : 0))
   const gating = { cell, topology: cells.topology, database: own, clock, metrics, log, onError: warn(log, 'gate') }
   const { gate, gated: database } = openCellGate(gating)
@@ -169,6 +173,7 @@ export async function buildCell(deps: CellDeps): Promise<CellParts> {
   const { database, bus, reader, clock, metrics } = shared
   const readOrder = createOrderReader(database)
   const waiting = createWaiting(readOrder, reader)
+  const objectives = openObjectives(shared)
   let others: Others | undefined
   const isIsolated = watchIsolation({ ...shared, topology: cells.topology }, () => others?.heard)
   const batcher = startBatches({
@@ -178,11 +183,12 @@ export async function buildCell(deps: CellDeps): Promise<CellParts> {
     onRows: key && ((rows) => others?.sawRows(rows)),
     onCommitted(submissions, outcomes, sinceMs) {
       waiting.saw(outcomes)
+      objectives.saw(submissions, outcomes, sinceMs)
       payments.saw(submissions, outcomes, sinceMs)
     },
     ...batchMetrics(metrics, reader, log),
   })
-  metrics.gaugeOf('holdfast_queue_rows', 'Rows that queued commands will touch', () => batcher.load().queuedRows)
+  tellLoad(metrics, { batcher, database, lanes: shared.config.lanes })
 
   const keys = openKeys(shared, findShop)
   const providers = openProviders(shared)
@@ -201,8 +207,10 @@ export async function buildCell(deps: CellDeps): Promise<CellParts> {
     others = startOthers({ ...shared, ...asked, cells, key, log })
   }
   const settledSeq = async () => reader.horizon
-  const auditor = createAuditor({ database, settledSeq, now: clock.now, confirmed: others?.confirmed })
-  const ledger = startLedger({ ...shared, settledSeq, ...moneyElsewhere(database, providers) })
+  const auditing = { database, settledSeq, now: clock.now, confirmed: others?.confirmed }
+  const auditor = createAuditor(auditing, objectives.watchAudit('units'))
+  const money = { ...moneyElsewhere(database, providers), watchAudit: objectives.watchAudit('money') }
+  const ledger = startLedger({ ...shared, settledSeq, ...money })
   bus.consume(fulfilmentConsumer(readOrderWork))
   const webhooks = startCellWebhooks({ ...shared, thawed: standing.thawed, onError: warn(log, 'webhooks') })
   const deadLetters = openDeadLetters(database, cell, settlingThrough(batcher, clock.now))
@@ -227,15 +235,17 @@ export async function buildCell(deps: CellDeps): Promise<CellParts> {
     keys,
     log,
     ...room.forApp,
-    traffic: countTraffic(metrics, clock.elapsedMs, meter),
+    traffic: countTraffic({ metrics, elapsedMs: clock.elapsedMs, meter, objectives: objectives.counts }),
     requestPrefix: randomBytes(5).toString('hex'),
     unreadyReasons: () => unreadyReasons({ database, gate, standing, clock, isIsolated }, findShop),
     audit: auditsTogether(auditor, ledger.audit),
     events: reader,
+    objectives: objectives.counts,
   })
   const stopping = new AbortController()
   const work = { batcher, standing, log, auditors: [auditor, ledger.audit], signal: stopping.signal }
-  const recurring = startRecurring({ ...shared, ...work })
+  const seen = { topology: cells.topology, heard: others?.heard, onError: warn(log, 'objectives') }
+  const recurring = [...startRecurring({ ...shared, ...work }), objectives.sample(seen)]
 
   return {
     app,
@@ -347,14 +357,32 @@ function busReports(metrics: Metrics, log: Log) {
   }
 }
 
+type Loaded = { batcher: Pick<Batches, 'load'>; database: Pick<Database, 'load'>; lanes: number }
+
+/** How full what is bounded is. */
+function tellLoad(metrics: Metrics, { batcher, database, lanes }: Loaded): void {
+  const tell = (name: string, help: string, read: () => number) => metrics.gaugeOf(name, help, read)
+  tell('holdfast_queue_rows', 'Rows that queued commands will touch', () => batcher.load().queuedRows)
+  tell('holdfast_queue_rows_max', 'Beyond so many, requests are refused', () => limits.queueRowsMax)
+  tell('holdfast_commands_in_flight', 'Commands that are queued or being decided', () => batcher.load().inFlight)
+  tell('holdfast_lanes', 'Lanes that run batches', () => lanes)
+  tell('holdfast_lanes_busy', 'Those of them that run one', () => lanes - batcher.load().idleLanes)
+  tell('holdfast_database_reads', 'Reads under way outside the lanes', () => database.load().reads)
+  tell('holdfast_database_transactions', 'Transactions under way outside the lanes', () => database.load().transactions)
+  tell('holdfast_database_transactions_max', 'At once; others wait', () => limits.databaseTransactionsMax)
+  tell('holdfast_database_waiting', 'Transactions that wait for a session', () => database.load().waiting)
+}
+
 function batchMetrics(metrics: Metrics, reader: LogReader, log: Log) {
   const warnOfRerun = warn(log, 'a batch is run again')
   const commands = metrics.counter('holdfast_commands_total', 'Commands that batches answered')
   const seconds = metrics.histogram('holdfast_batch_seconds', 'Time of a batch, from locks to commit', secondsBuckets)
+  const sizes = metrics.histogram('holdfast_batch_commands', 'Commands in a batch', sizeBuckets)
   const reruns = metrics.counter('holdfast_batch_reruns_total', 'Batches run again', ['why'])
   return {
     onBatch(batch: { commands: number; ms: number }) {
       commands.inc(batch.commands)
+      sizes.observe(batch.commands)
       seconds.observe(batch.ms / 1000)
       reader.poke()
     },

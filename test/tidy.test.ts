@@ -63,13 +63,14 @@ describe('imports', () => {
     expectNone(faults, 'see the end of docs/ARCHITECTURE.md')
   })
 
-  it('never lead out of src, except from the command line to the SDK', () => {
+  it('never lead out of src, except from the command line to the SDK and to what deploy/ states of objectives', () => {
     const faults = server.flatMap((source) =>
       source.imports.flatMap(({ from, line }) => {
         const target = targetOf(source, from)
         const isInside = target === undefined || target.startsWith('src/') || target === 'package.json'
         const isSdk = target === 'sdk/src/client.ts' && source.path.startsWith('src/cli/')
-        return isInside || isSdk ? [] : [`${source.path}:${line} imports ${from}`]
+        const isPromise = target === 'deploy/observability/objectives.ts' && source.path === 'src/gateway/objectives.ts'
+        return isInside || isSdk || isPromise ? [] : [`${source.path}:${line} imports ${from}`]
       }),
     )
     expectNone(faults, 'the server knows nothing of tests, benches and clients')

@@ -105,6 +105,9 @@ export function createClient(options: ClientOptions) {
     /** Compares the counters with the log. `fresh` runs it now; else the last one that ran is answered. */
     audit: ({ fresh = false }: { fresh?: boolean } = {}, call_?: CallOptions) =>
       call<api.Audit>(connection, { method: 'GET', path: '/v1/audit', query: { fresh: fresh || undefined } }, call_),
+    /** What is promised, and how much of it the process that answers has kept. */
+    objectives: (call_?: CallOptions) =>
+      call<api.ObjectiveList>(connection, { method: 'GET', path: '/v1/objectives' }, call_),
     /** The name of the cell that is asked next, once known. */
     cell: (): string | undefined => connection.origins.cells.get(nearestOrigin(connection.origins)),
   }

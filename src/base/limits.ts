@@ -41,6 +41,7 @@ export const limits = {
   shareFloor: 0.1, // of an equal part, for a cell that sold nothing lately
   askAheadMs: 5_000, // of its sales: as much as a cell that runs low asks for
   refillMsMin: 250, // to get more from another cell, besides the way there and back
+  demandUnitsMin: 0.1, // of what was sold, still counted: below that a SKU is not told to be sold lately
   demandMs: 10_000, // what was sold longer ago counts for little
   skusRememberedMax: 200_000, // whose demand is known, per process
   askMsMin: 250,
@@ -371,4 +372,25 @@ export const limits = {
   traceDrainMsMax: 2_000, // that the end of a process waits for what is left
   traceRatio: 0.01,
   traceLinksMax: 1_024, // of a batch to its commands
+
+  // Objectives
+  objectivesEveryMs: 5_000, // between two looks at consumers and other cells
+  confirmationMsGood: 5_000, // an attempt to pay has its outcome
+  confirmationMsMax: 60_000, // then it is not waited for any longer, and counted as late
+  confirmationsWatchedMax: 100_000,
+  eventLagSecondsGood: 10,
+
+  // holdfast doctor: beyond which it finds something wrong
+  doctorMsMax: 10_000, // that it waits for an answer
+  doctorClockMs: 3_000, // the header tells whole seconds, and the way there is not known
+  doctorAuditAgeMs: 10 * 60 * 1000,
+  doctorReplicaAgeMs: 60_000,
+  doctorEventsMin: 100, // fewer say nothing of an objective
+  doctorStandbyBytes: 64 * 1024 * 1024,
+  doctorStandbySeconds: 10,
+  doctorSlotBytes: 1024 * 1024 * 1024,
+  doctorLockSeconds: 5,
+  doctorDeadRows: 100_000,
+  doctorConnectionsShare: 0.8,
+  doctorDiskShare: 0.1,
 } as const

@@ -65,6 +65,10 @@ const commands: Record<string, Entry> = {
     summary: 'Lists, pauses, resumes and rewinds the consumers of the log',
     load: () => import('./consumer.ts').then(({ consumer, consumerHelp }) => ({ run: consumer, help: consumerHelp })),
   },
+  doctor: {
+    summary: 'Looks at a deployment that runs, and says what is wrong and what to do',
+    load: () => import('./doctor.ts').then(({ doctor, doctorHelp }) => ({ run: doctor, help: doctorHelp })),
+  },
   audit: {
     summary: 'Recomputes every counter from the log and compares',
     load: () => import('./audit.ts').then(({ audit, auditHelp }) => ({ run: audit, help: auditHelp })),

@@ -49,6 +49,7 @@ import { answerBrokenHttp, answerUnknownRoutes, refusalOrFault, sendFailure } fr
 import { createForwarding, type Forwarding, type Routing } from './forwarding.ts'
 import { createGuard } from './guard.ts'
 import { type HealthOptions, healthRoutes } from './health.ts'
+import { type ObjectiveRoutesOptions, objectiveRoutes } from './objectives.ts'
 import { describeApi } from './openapi.ts'
 import { type PeerRoutesOptions, peerRoutes } from './peers.ts'
 import { type PulseSource, pulseRoutes } from './pulse.ts'
@@ -73,6 +74,7 @@ export type AppOptions = Omit<HealthOptions, 'guard' | 'position'> & {
   /** Where the control room was built. */
   webFolder: string
   events: EventRoutesOptions['events']
+  objectives: ObjectiveRoutesOptions['objectives']
   cell: CellName
   commands: Commands
   providers: Providers
@@ -166,6 +168,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   docsRoutes(app)
   sessionRoutes(app, { ...options, guard })
   healthRoutes(app, { ...options, guard, position: options.events.position })
+  objectiveRoutes(app, { guard, objectives: options.objectives })
   const streams: OpenStreams = { open: 0 }
   eventRoutes(app, { cell, guard, events: options.events, elsewhere: forwarding?.events ?? null, streams })
   pulseRoutes(app, { ...options.cells, cell, profile: options.profile, guard, pulse: options.pulse, clock, streams })

@@ -23,7 +23,10 @@ const Consumer = Type.Object({
   name: Type.String(),
   paused: Type.Boolean(),
   position: Type.String({ description: 'Opaque; what `to` of a rewind takes.' }),
-  lag_events: Type.Integer({ description: 'At most so many events are still to be read.' }),
+  lag_events: Type.Integer({
+    description:
+      'At most so many events are still to be read. Of another cell’s log that is not known here, and 0: see `data_as_of` of `GET /v1/cells`.',
+  }),
   lag_seconds: Type.Integer({ description: 'The age of the oldest of them.' }),
   dead_letters: Type.Integer({ description: 'Events of it that stand aside.' }),
   updated_at: Time,

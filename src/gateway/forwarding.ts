@@ -14,7 +14,7 @@ import type { Clock } from '../runtime/clock.ts'
 import type { Elsewhere } from '../runtime/elsewhere.ts'
 import type { Faults } from '../runtime/faults.ts'
 import { carry, type Errand, fetchText, type Sink } from '../runtime/forward.ts'
-import { sendRefused } from '../runtime/http.ts'
+import { answerTo, sendRefused } from '../runtime/http.ts'
 import { problemLine } from '../runtime/http-lines.ts'
 import { keyHashOf, keyText, visitorText } from '../runtime/idempotency.ts'
 import { type PeerVerifier, signedHeaders } from '../runtime/peer-signature.ts'
@@ -338,7 +338,7 @@ function sinkOf(request: FastifyRequest, reply: FastifyReply, left: AbortControl
     left: left.signal,
     head(status, headers) {
       reply.hijack()
-      exchange.onAnswer(request.method, status, request.startedAt, null) // its home has counted what it was to do
+      exchange.onAnswer({ ...answerTo(request, status), placing: null }) // its home has counted what it was to do
       response.writeHead(status, { ...passedBack(headers, exchange.draining), 'holdfast-via': exchange.cell })
       if (!String(headers['content-type']).startsWith('text/event-stream')) return
       response.flushHeaders()

@@ -16,6 +16,7 @@ import * as cells from './cells.ts'
 import * as chaos from './chaos.ts'
 import * as consumers from './consumers.ts'
 import * as events from './events.ts'
+import * as objectives from './objectives.ts'
 import * as pulse from './pulse.ts'
 
 const codes = Object.keys(errorTable) as ErrorCode[]
@@ -109,6 +110,7 @@ export async function describeApi(app: FastifyInstance): Promise<void> {
           ...cells.components,
           ...pulse.components,
           ...chaos.components,
+          ...objectives.components,
           ...payments.components,
           ...events.components,
           ...webhooks.components,

@@ -2,6 +2,7 @@
 import type { Exchange } from '../runtime/http.ts'
 import { type Metrics, secondsBuckets } from '../runtime/metrics.ts'
 import type { PulseMeter } from '../runtime/pulse.ts'
+import type { ObjectiveCounts } from './objectives.ts'
 
 export type Traffic = {
   onAnswer: Exchange['onAnswer']
@@ -9,34 +10,47 @@ export type Traffic = {
   onRefused(code: 'overloaded' | 'draining', isPlacing: boolean): void
 }
 
-type Series = { inc(): void }
+type Series = { statuses: { inc(): void }[]; seconds: { observe(seconds: number): void } }
 
-export function countTraffic(metrics: Metrics, elapsedMs: () => number, meter: Pick<PulseMeter, 'answered'>): Traffic {
-  const answers = metrics.counter('holdfast_http_answers_total', 'Answers, by method and status', ['method', 'status'])
-  const seconds = metrics.histogram('holdfast_http_seconds', 'From the guard to the answer', secondsBuckets)
+export type TrafficOptions = {
+  metrics: Metrics
+  elapsedMs(): number
+  meter: Pick<PulseMeter, 'answered'>
+  objectives: Pick<ObjectiveCounts, 'count'>
+}
+
+export function countTraffic({ metrics, elapsedMs, meter, objectives }: TrafficOptions): Traffic {
+  const labels = ['method', 'route'] as const
+  const told = 'Answers, by method, route and status; no route: none of ours'
+  const answers = metrics.counter('holdfast_http_answers_total', told, [...labels, 'status'])
+  const seconds = metrics.histogram('holdfast_http_seconds', 'From the guard to the answer', secondsBuckets, labels)
   const refusals = metrics.counter('holdfast_http_refused_total', 'Refused before the body was read', ['code'])
-  const series = new Map<string, Series[]>()
+  const byRoute = new Map<string, Map<string, Series>>()
 
-  function seriesOf(method: string, status: number): Series {
-    const found = series.get(method)?.[status]
+  function seriesOf(method: string, route: string): Series {
+    const found = byRoute.get(route)?.get(method)
     if (found) return found
-    const made = answers.labels({ method, status: String(status) })
-    const byStatus = series.get(method) ?? []
-    byStatus[status] = made
-    series.set(method, byStatus)
+    const made = { statuses: [], seconds: seconds.labels({ method, route }) }
+    const byMethod = byRoute.get(route) ?? new Map<string, Series>()
+    byMethod.set(method, made)
+    byRoute.set(route, byMethod)
     return made
   }
 
   return {
-    onAnswer(method, status, startedAt, placing) {
-      seriesOf(method, status).inc()
+    onAnswer({ method, route = '', status, startedAt, placing }) {
+      const series = seriesOf(method, route)
+      series.statuses[status] ??= answers.labels({ method, route, status: String(status) })
+      series.statuses[status].inc()
       const ms = startedAt > 0 ? elapsedMs() - startedAt : null
-      if (ms !== null) seconds.observe(ms / 1000)
+      if (ms !== null) series.seconds.observe(ms / 1000)
       meter.answered(status, placing, ms)
+      if (placing !== null) objectives.count('order_acceptance', status < 500)
     },
     onRefused(code, isPlacing) {
       refusals.inc({ code })
       meter.answered(503, isPlacing ? 'at_once' : null, null)
+      if (isPlacing) objectives.count('order_acceptance', false)
     },
   }
 }

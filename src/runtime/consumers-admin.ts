@@ -15,6 +15,8 @@ type ConsumerRow = Position & {
   /** Events of it that stand in the dead letters. */
   dead: number
   updatedAt: Instant
+  /** It reads this database's log; how far one of another cell's is behind is not known here, and told as 0. */
+  isOwn: boolean
   /** At most so many events are still to be read. */
   lagEvents: number
   /** The age of the oldest event that is still to be read; 0 when there is none. */
@@ -23,11 +25,12 @@ type ConsumerRow = Position & {
 export type ConsumerState = Omit<ConsumerRow, keyof Position> & { position: string }
 
 const listSql = `
-  select c.name, c.incarnation, c.seq, c.paused, c.dead, c.updated_at as "updatedAt",
-    greatest(0, newest.seq - c.seq) as "lagEvents",
+  select c.name, c.incarnation, c.seq, c.paused, c.dead, c.updated_at as "updatedAt", own.yes as "isOwn",
+    case when own.yes then greatest(0, newest.seq - c.seq) else 0 end as "lagEvents",
     coalesce((select greatest(0, ceil(extract(epoch from clock_timestamp() - e.at)))
-      from runtime.events e where e.seq > c.seq order by e.seq limit 1), 0)::bigint as "lagSeconds"
-  from runtime.consumers c,
+      from runtime.events e where own.yes and e.seq > c.seq order by e.seq limit 1), 0)::bigint as "lagSeconds"
+  from runtime.consumers c
+    cross join lateral (select exists (select from runtime.incarnation i where i.incarnation = c.incarnation) as yes) own,
     (select coalesce((select seq from runtime.events order by seq desc limit 1), 0) as seq) as newest
   where $1::text is null or c.name = $1
   order by c.name limit $2`

@@ -10,13 +10,23 @@ import { type FieldProblem, type Refused, refused } from '../base/result.ts'
 import { instantMax, instantMin, parseRfc3339 } from '../base/time.ts'
 import type { Placing } from './pulse.ts'
 
+export type Answered = {
+  method: string
+  /** The template of a route of ours. */
+  route: string | undefined
+  status: number
+  /** 0: it never reached a route. */
+  startedAt: number
+  placing: Placing | null
+}
+
 /** What all answers of a server share. */
 export type Exchange = {
   cell: CellName
   draining: boolean
   drain: AbortSignal
-  /** Told of each answer; `startedAt` is 0 for a request that never reached a route. */
-  onAnswer(method: string, status: number, startedAt: number, placing: Placing | null): void
+  /** Told of each answer. */
+  onAnswer(answer: Answered): void
 }
 
 declare module 'fastify' {
@@ -28,6 +38,14 @@ declare module 'fastify' {
     startedAt: number
   }
 }
+
+export const answerTo = (request: FastifyRequest, status: number): Answered => ({
+  method: request.method,
+  route: request.routeOptions.url,
+  status,
+  startedAt: request.startedAt,
+  placing: placingOf(request),
+})
 
 /** One order that was to be placed here; those of bulk requests are no requests. */
 function placingOf({ raw }: FastifyRequest): Placing | null {
@@ -46,7 +64,7 @@ export function sendBytes(
 ): FastifyReply {
   const { request } = reply
   const { cell, draining, onAnswer } = reply.server.exchange
-  onAnswer(request.method, status, request.startedAt, placingOf(request))
+  onAnswer(answerTo(request, status))
   reply
     .code(status)
     .header('content-type', contentType)

@@ -26,6 +26,9 @@ export type Metrics = {
 /** Upper bounds in seconds for the time of a request or a batch. */
 export const secondsBuckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10] as const
 
+/** Likewise for how many are done at once. */
+export const sizeBuckets = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000] as const
+
 /** `fixed` labels stand on every series, like the cell's name. With `process`, Node's own metrics are collected too. */
 export function openMetrics(options: { fixed?: Record<string, string>; process?: boolean } = {}): Metrics {
   const registry = new Registry()

@@ -22,8 +22,12 @@ export type Database = {
   openSession(applicationName: string, overrides?: Partial<SessionOptions>): Promise<Session>
   /** As in SessionOptions, for all sessions. Those of `openSession` are lost, and opened anew by who needs them. */
   setSynchronousCommit(commit: SessionOptions['synchronousCommit']): void
+  /** What is under way outside the lanes, and who waits for a session of its own. */
+  load(): DatabaseLoad
   close(): Promise<void>
 }
+
+export type DatabaseLoad = { reads: number; transactions: number; waiting: number }
 
 /** `snapshot` sees one state of the database in all its statements and writes nothing. */
 export type TransactionMode = 'write' | 'snapshot'
@@ -89,6 +93,7 @@ export function openDatabase(options: DatabaseOptions): Database {
       for (const session of own) session.abandon('renewed', 'sessions are opened anew')
       own.clear()
     },
+    load: () => ({ reads: readers.inFlight(), ...writers.load() }),
     async close() {
       await Promise.all([readers.close(), writers.close()])
     },
@@ -184,7 +189,9 @@ function sharedSessions(open: () => Promise<Session>, sessionsMax: number) {
     closed = true
     await Promise.allSettled(slots.map(async (slot) => (await slot)?.close()))
   }
-  return { pick, close }
+  const inFlight = (): number =>
+    opened.reduce((sum, session) => sum + (session?.lost === false ? session.inFlight : 0), 0)
+  return { pick, inFlight, close }
 }
 
 /** Sessions that one transaction has to itself; those who wait are served in turn, boundedly many. */
@@ -245,6 +252,7 @@ function lentSessions(open: () => Promise<Session>, sessionsMax: number) {
   return {
     borrow,
     giveBack: (session: Session) => passOn(isOfUse(session) ? session : undefined),
+    load: () => ({ transactions: lent, waiting: waiting.length }),
     /** Those that are open now are lent to nobody any more. */
     renew: () => void generation++,
     close,

@@ -6,6 +6,7 @@ import { limits } from '../../src/base/limits.ts'
 import { accepted, refused } from '../../src/base/result.ts'
 import { instant } from '../../src/base/time.ts'
 import { type AppOptions, createApp } from '../../src/gateway/app.ts'
+import { countObjectives } from '../../src/gateway/objectives.ts'
 import { countTraffic } from '../../src/gateway/traffic.ts'
 import { createDeadLetters } from '../../src/modules/deadletters/service.ts'
 import { createWaiting } from '../../src/modules/orders/waiting.ts'
@@ -36,6 +37,7 @@ async function* brokenPages(): AsyncGenerator<never, void> {
 async function openDoor(peers?: AppOptions['peers']) {
   const clock = manualClock(instant(Date.UTC(2026, 0, 1)))
   const metrics = openMetrics()
+  const objectives = countObjectives(metrics, instant(0))
   const database = { query: async () => Object.assign([], { count: 0, command: 'SELECT' }), transaction: never }
   const state = { full: false, failure: undefined as Error | undefined, submitted: 0, warnings: [] as string[] }
   const pulse = unaskedPulse(clock.elapsedMs)
@@ -75,7 +77,7 @@ async function openDoor(peers?: AppOptions['peers']) {
       warn: (_: object, message: string) => void state.warnings.push(message),
       isLevelEnabled: () => false,
     } as never,
-    traffic: countTraffic(metrics, clock.elapsedMs, pulse.meter),
+    traffic: countTraffic({ metrics, elapsedMs: clock.elapsedMs, meter: pulse.meter, objectives }),
     clock,
     profile: 'development',
     pulse,
@@ -86,6 +88,7 @@ async function openDoor(peers?: AppOptions['peers']) {
     peers,
     unreadyReasons: () => [],
     metrics,
+    objectives,
     audit: never,
     events: { page: never, follow: async () => accepted(brokenPages()), position: String },
   })

@@ -194,7 +194,9 @@ describe('probes and pages', () => {
     expect((await open('/healthz')).json).toEqual({ status: 'ok' })
     expect((await open('/readyz')).json).toEqual({ status: 'ready', reasons: [] })
     const metrics = await open('/metrics')
-    expect(metrics.text).toMatch(/^holdfast_http_answers_total\{method="POST",status="200",cell="eu1"\} \d+$/m)
+    expect(metrics.text).toMatch(
+      /^holdfast_http_answers_total\{method="POST",route="\/v1\/stock\/adjustments",status="200",cell="eu1"\} \d+$/m,
+    )
     expect(metrics.text).toMatch(/^holdfast_commands_total\{cell="eu1"\} \d+$/m)
     expect((await open('/openapi.json')).json.openapi).toBe('3.1.0')
   })

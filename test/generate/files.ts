@@ -4,10 +4,13 @@ import { existsSync } from 'node:fs'
 import { optionsPage } from '../../src/runtime/config-pages.ts'
 import type { DatabaseUrl } from '../../src/runtime/database-url.ts'
 import { readText, repository } from '../tidy/sources.ts'
+import { dashboards } from './dashboards.ts'
 import { dataPage } from './data-page.ts'
 import { errorsPage } from './errors-page.ts'
+import { metricsPage } from './metrics-page.ts'
 import { openApiText } from './openapi.ts'
 import { withResults } from './results.ts'
+import { rulesText } from './rules.ts'
 import { sdkTypes } from './sdk-types.ts'
 import { settingsPage } from './settings-page.ts'
 import { statesPage } from './states-page.ts'
@@ -21,9 +24,12 @@ export async function* generatedFiles(databaseUrl: DatabaseUrl): AsyncGenerator<
   yield { path: 'docs/generated/STATES.md', text: statesPage() }
   yield { path: 'docs/SETTINGS.md', text: settingsPage() }
   yield { path: 'docs/generated/DATA.md', text: await dataPage(databaseUrl) }
+  yield { path: 'docs/generated/METRICS.md', text: await metricsPage(databaseUrl) } // after the tables: it fills some
   const openApi = await openApiText()
   yield { path: 'docs/generated/openapi.json', text: openApi }
   yield { path: 'sdk/src/generated/api.ts', text: await sdkTypes(openApi) }
+  yield { path: 'deploy/observability/prometheus/rules.yml', text: rulesText() }
+  yield* dashboards()
   const results = 'bench/results.jsonl'
   const recorded = existsSync(`${repository}/${results}`) ? readText(results) : ''
   yield { path: 'README.md', text: withResults(readText('README.md'), recorded) }

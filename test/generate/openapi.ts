@@ -60,6 +60,7 @@ export async function openApiText(): Promise<string> {
     metrics: { text: nobody, contentType: 'text/plain' },
     audit: nobody,
     events: { page: nobody, follow: nobody, position: nobody },
+    objectives: { read: nobody, since: systemClock.now() },
   })
   const text = `${JSON.stringify(app.swagger(), null, 2)}\n`
   await app.close()

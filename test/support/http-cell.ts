@@ -41,7 +41,9 @@ export type HttpCellOptions = Partial<Pick<CellDeps, 'key' | 'atStart' | 'isFirs
 }
 
 export async function openHttpCell(
-  config: Partial<Pick<Config, 'stripe' | 'durability' | 'profile' | 'corsOrigins' | 'otlpEndpoint' | 'traceRatio'>> = {},
+  config: Partial<
+    Pick<Config, 'stripe' | 'durability' | 'profile' | 'corsOrigins' | 'otlpEndpoint' | 'traceRatio'>
+  > = {},
   { url, name = 'eu1', routing, isFirst = true, port: wanted = 0, ...more }: HttpCellOptions = {},
 ): Promise<HttpCell> {
   const database = openDatabase({

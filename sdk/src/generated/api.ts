@@ -106,6 +106,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/objectives": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What is promised, and how much of it this process has kept since it began */
+        get: operations["listObjectives"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/events": {
         parameters: {
             query?: never;
@@ -2103,7 +2120,7 @@ export interface components {
             paused: boolean;
             /** @description Opaque; what `to` of a rewind takes. */
             position: string;
-            /** @description At most so many events are still to be read. */
+            /** @description At most so many events are still to be read. Of another cell’s log that is not known here, and 0: see `data_as_of` of `GET /v1/cells`. */
             lag_events: number;
             /** @description The age of the oldest of them. */
             lag_seconds: number;
@@ -2309,6 +2326,27 @@ export interface components {
             refused: number;
             /** @description Buyers who had no answer, or 5xx, 3 times; some of them may have an order. */
             failed: number;
+        };
+        ObjectiveList: {
+            data: {
+                name: string;
+                title: string;
+                /** @description What is counted, and what of it is good. */
+                description: string;
+                /** @description The share that is to be good. */
+                target: number;
+                /** @description Over which the target holds. */
+                window_days: number;
+                good: number;
+                total: number;
+                /**
+                 * Format: date-time
+                 * @description RFC 3339.
+                 */
+                since: string;
+            }[];
+            /** @description All are on one page. */
+            next_cursor: null;
         };
         TestCharge: {
             id: string;
@@ -2744,6 +2782,71 @@ export interface operations {
                 };
             };
             /** @description `malformed_request`, `invalid_parameter` */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthorized` */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal` */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `overloaded`, `unavailable`, `draining` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listObjectives: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ObjectiveList"];
+                };
+            };
+            /** @description `malformed_request` */
             400: {
                 headers: {
                     [name: string]: unknown;

@@ -21,6 +21,8 @@ export type LedgerOptions = {
   /** Providers that keep a record we can ask. */
   providers: readonly ProviderRecord[]
   underWay(): Promise<UnderWay[]>
+  /** Told of each audit. */
+  watchAudit(work: () => Promise<MoneyAudit>, differences: (result: MoneyAudit) => number): () => Promise<MoneyAudit>
 }
 
 export type Ledger = { audit: Latest<MoneyAudit> }
@@ -33,18 +35,18 @@ export function startLedger(options: LedgerOptions): Ledger {
     'holdfast_ledger_behind_events',
     'Places of the log that the ledger had not read at the last audit',
   )
-  const differences = metrics.gauge('holdfast_ledger_differences', 'Differences that the last audit of money found')
   const rounds = newRounds()
   const deps = { ...options, now: clock.now, whenBooked: () => whenBooked(database, clock) }
-  return {
-    audit: keepLatest(async () => {
-      const result = await runMoneyAudit(deps, rounds, limits.auditOrdersMax)
-      behind.set(result.behind)
-      differences.set([...result.shops.values()].reduce((sum, shop) => sum + shop.differences.length, 0))
-      return result
-    }),
+  const run = async (): Promise<MoneyAudit> => {
+    const result = await runMoneyAudit(deps, rounds, limits.auditOrdersMax)
+    behind.set(result.behind)
+    return result
   }
+  return { audit: keepLatest(options.watchAudit(run, countDifferences)) }
 }
+
+const countDifferences = ({ shops }: MoneyAudit): number =>
+  [...shops.values()].reduce((sum, { differences }) => sum + differences.length, 0)
 
 /** So that an audit that is asked for tells of what was done before it; a ledger that is late is told as behind. */
 async function whenBooked(database: Pick<Database, 'query'>, clock: Clock): Promise<void> {

@@ -18,11 +18,12 @@ export class LivesElsewhere extends Error {
   }
 }
 
-/** Rejects with LivesElsewhere, besides what `commands` rejects with. */
+/** Rejects with LivesElsewhere, besides what `commands` rejects with. `onSoldOut`: whether every other cell had said that it has none. */
 export function withGathering(
   commands: Pick<Commands, 'submit'>,
   { gather }: Pick<Allotments, 'gather'>,
   now: () => Instant,
+  onSoldOut: (isCertain: boolean) => void = () => {},
 ): Commands['submit'] {
   return async (submission) => {
     let evenIfGrouped = false
@@ -34,7 +35,10 @@ export function withGathering(
       const { came, grouped, isCertain } = await gather(shopId, lacks, { evenIfGrouped, span: submission.span })
       const [home] = grouped
       const isInTime = now() < submission.deadline
-      if ((!came && home === undefined) || !isInTime) return isCertain ? outcome : uncertain(submission, outcome)
+      if ((!came && home === undefined) || !isInTime) {
+        onSoldOut(isCertain && isInTime)
+        return isCertain ? outcome : uncertain(submission, outcome)
+      }
       if (home !== undefined) {
         // An exchange is decided where its first order is.
         const isWhole = submission.command.kind !== 'exchange_order' && grouped.length === skusOf(submission).size

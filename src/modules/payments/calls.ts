@@ -69,6 +69,7 @@ export function createCalls(
       span?.set({ 'holdfast.outcome': outcome })
       span?.end(outcome === 'unknown' || outcome === 'not_called' ? outcome : undefined)
     }
+    observe.underWay(provider.name, 1)
     try {
       const heard = await policy.execute<Heard>(
         ({ signal }) => (step === 'send' ? provider.perform(operation, signal) : provider.lookUp(operation, signal)),
@@ -82,6 +83,8 @@ export function createCalls(
       const outcome = error instanceof BrokenCircuitError ? 'not_called' : heard
       over(outcome)
       return { heard, error: reasonOf(error) }
+    } finally {
+      observe.underWay(provider.name, -1)
     }
   }
 
@@ -130,6 +133,8 @@ const reasonOf = (error: unknown): string =>
 export type CallObserver = {
   call(call: { provider: string; step: string; outcome: string; ms: number }): void
   breaker(provider: string, isOpen: boolean): void
+  /** One more, or one less. */
+  underWay(provider: string, by: 1 | -1): void
 }
 
 export function observeCalls(metrics: Metrics): CallObserver {
@@ -139,6 +144,9 @@ export function observeCalls(metrics: Metrics): CallObserver {
     'outcome',
   ])
   const help = 'Time of a call to a payment provider'
+  const underWay = metrics.gauge('holdfast_payment_calls_in_flight', 'Calls to a payment provider under way', [
+    'provider',
+  ])
   const seconds = metrics.histogram('holdfast_payment_call_seconds', help, secondsBuckets, ['provider'])
   const breakers = metrics.gauge('holdfast_payment_breaker_open', '1 while a payment provider is not called', [
     'provider',
@@ -148,6 +156,7 @@ export function observeCalls(metrics: Metrics): CallObserver {
       calls.inc({ provider, call: step, outcome })
       seconds.observe({ provider }, ms / 1000)
     },
+    underWay: (provider, by) => underWay.inc({ provider }, by),
     breaker: (provider, isOpen) => breakers.set({ provider }, isOpen ? 1 : 0),
   }
 }

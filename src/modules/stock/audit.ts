@@ -178,7 +178,18 @@ export async function runAudit({ database, settledSeq, now, confirmed }: AuditDe
   }, 'snapshot')
 }
 
-/** Audits every `auditEveryMs` and keeps the last result; `fresh` runs it at once. One audit at a time. */
-export const createAuditor = (deps: AuditDeps): Latest<AuditResult> => keepLatest(() => runAudit(deps))
+type Watch = (
+  work: () => Promise<AuditResult>,
+  differences: (result: AuditResult) => number,
+) => () => Promise<AuditResult>
+
+/** Audits every `auditEveryMs` and keeps the last result; `fresh` runs it at once. One audit at a time, each told to `watch`. */
+export const createAuditor = (deps: AuditDeps, watch: Watch = (work) => work): Latest<AuditResult> =>
+  keepLatest(
+    watch(
+      () => runAudit(deps),
+      ({ shops }) => [...shops.values()].reduce((sum, { differences }) => sum + differences.length, 0),
+    ),
+  )
 
 export type Auditor = Latest<AuditResult>

@@ -27,6 +27,8 @@ export type Demand = {
   peerRate(cell: CellName, shopId: ShopId, sku: Sku): number
   /** Units that the other had when it last said so; undefined when it never did. */
   peerLeft(cell: CellName, shopId: ShopId, sku: Sku): number | undefined
+  /** How many SKUs that were sold lately have none here, less than is sold until more could have come, or enough. */
+  levels(): { out: number; low: number; enough: number }
 }
 
 export function trackDemand(elapsedMs: () => number): Demand {
@@ -72,5 +74,15 @@ export function trackDemand(elapsedMs: () => number): Demand {
     },
     peerRate: (cell, shopId, sku) => known.get(skuKey(shopId, sku))?.peers.get(cell)?.rate ?? 0,
     peerLeft: (cell, shopId, sku) => known.get(skuKey(shopId, sku))?.peers.get(cell)?.left,
+    levels() {
+      const levels = { out: 0, low: 0, enough: 0 }
+      for (const one of known.values()) {
+        fade(one)
+        if (one.recent < limits.demandUnitsMin) continue
+        const needed = (one.recent * limits.askAheadMs) / limits.demandMs
+        levels[one.available <= 0 ? 'out' : one.available < needed ? 'low' : 'enough']++
+      }
+      return levels
+    },
   }
 }

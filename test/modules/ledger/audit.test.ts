@@ -89,7 +89,7 @@ test('captured less refunded is what standing orders cost, and what the provider
   })
   expect(consistent).toBe(true)
   const { text } = await cell.call('GET', '/metrics', { as: null })
-  expect(text).toContain('holdfast_ledger_differences{cell="eu1"} 0')
+  expect(text).toContain('holdfast_audit_differences{of="money",cell="eu1"} 0')
   expect(text).toContain('holdfast_ledger_behind_events{cell="eu1"} 0')
 })
 

@@ -20,7 +20,11 @@ async function isLeftAlone(answer: Provider['perform'], step: 'send' | 'look_up'
     charges: async () => [],
   }
   const open: boolean[] = []
-  const calls = createCalls(provider, () => 0, { call: () => {}, breaker: (_, isOpen) => void open.push(isOpen) })
+  const calls = createCalls(provider, () => 0, {
+    call: () => {},
+    underWay: () => {},
+    breaker: (_, isOpen) => void open.push(isOpen),
+  })
   for (let made = 0; made < enough; made++) await calls.call(operation, step, () => false)
   expect(calls.room() === 0).toBe(open.at(-1))
   return open.at(-1)!
