@@ -177,34 +177,36 @@ const spaceOf = (folder: string): Promise<Disk | undefined> =>
     () => undefined,
   )
 
+export type AuditWatch = (
+  kind: 'units' | 'money',
+) => <T>(work: () => Promise<T>, differences: (result: T) => number) => () => Promise<T>
+
 type AuditsOptions = Omit<ConfirmationsOptions, 'clock'> & { clock: Pick<Clock, 'now' | 'elapsedMs'> }
 
 /** Wraps the audits of units and of money, so that each that ends or fails is counted. */
-function watchAudits({ metrics, counts, clock }: AuditsOptions) {
+function watchAudits({ metrics, counts, clock }: AuditsOptions): AuditWatch {
   const of = ['of'] as const
   const found = metrics.gauge('holdfast_audit_differences', 'Counters that the last audit found to differ', of)
   const seconds = metrics.histogram('holdfast_audit_seconds', 'Time of an audit', auditBuckets, of)
   const failures = metrics.counter('holdfast_audit_failures_total', 'Audits that could not be ended', of)
   const ended = metrics.gauge('holdfast_audit_ended_timestamp_seconds', 'When the last audit ended', of)
-  return (kind: 'units' | 'money') =>
-    <T>(work: () => Promise<T>, differences: (result: T) => number) =>
-    async (): Promise<T> => {
-      const labels = { of: kind }
-      const beganMs = clock.elapsedMs()
-      try {
-        const result = await work()
-        const count = differences(result)
-        found.set(labels, count)
-        ended.set(labels, clock.now() / 1000)
-        seconds.observe(labels, (clock.elapsedMs() - beganMs) / 1000)
-        counts.count('audit', count === 0)
-        return result
-      } catch (error) {
-        failures.inc(labels)
-        counts.count('audit', false)
-        throw error
-      }
+  return (kind) => (work, differences) => async () => {
+    const labels = { of: kind }
+    const beganMs = clock.elapsedMs()
+    try {
+      const result = await work()
+      const count = differences(result)
+      found.set(labels, count)
+      ended.set(labels, clock.now() / 1000)
+      seconds.observe(labels, (clock.elapsedMs() - beganMs) / 1000)
+      counts.count('audit', count === 0)
+      return result
+    } catch (error) {
+      failures.inc(labels)
+      counts.count('audit', false)
+      throw error
     }
+  }
 }
 
 const auditBuckets = [0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60]

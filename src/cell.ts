@@ -6,6 +6,7 @@ import type { CellName } from './base/ids.ts'
 import { limits } from './base/limits.ts'
 import { addMs, type Instant, instant } from './base/time.ts'
 import { firstCell } from './base/topology.ts'
+import { type CellAudits, startAudits } from './cell-audits.ts'
 import { type Batches, openCellGate, startBatches } from './cell-batches.ts'
 import { openObjectives } from './cell-objectives.ts'
 import { type Others, startOthers } from './cell-others.ts'
@@ -22,8 +23,7 @@ import { countTraffic } from './gateway/traffic.ts'
 import { createDeadLetters } from './modules/deadletters/service.ts'
 import { deliverySource, eventSource, operationSource } from './modules/deadletters/sources.ts'
 import { fulfilmentConsumer } from './modules/fulfilment/consumer.ts'
-import { closeLedger, type MoneyAudit } from './modules/ledger/audit.ts'
-import { startLedger } from './modules/ledger/start.ts'
+import { closeLedger } from './modules/ledger/audit.ts'
 import { makeMonthPartitions, sweep } from './modules/orders/housekeeping.ts'
 import { carryKeysOver, rotateKeys } from './modules/orders/key-tables.ts'
 import { createOrderReader } from './modules/orders/reads.ts'
@@ -34,7 +34,6 @@ import { readOrderWork } from './modules/orders/work.ts'
 import type { SubmitSettle } from './modules/payments/executor.ts'
 import { deadOperations } from './modules/payments/service.ts'
 import { forgetEvents } from './modules/payments/stripe-store.ts'
-import { readTestCharges, readUnderWay } from './modules/payments/sums.ts'
 import { createRisk, type RiskMetrics } from './modules/risk/service.ts'
 import {
   createKeys,
@@ -44,7 +43,7 @@ import {
   readShop,
   type Shop,
 } from './modules/shops/service.ts'
-import { type Auditor, closeBalances, createAuditor } from './modules/stock/audit.ts'
+import { closeBalances } from './modules/stock/audit.ts'
 import { ensureMainLocation, readLocations } from './modules/stock/reads.ts'
 import { deadDeliveries } from './modules/webhooks/dead.ts'
 import { keepDeliveries } from './modules/webhooks/housekeeping.ts'
@@ -57,7 +56,6 @@ import { noFaults } from './runtime/faults.ts'
 import { type Gate, toldDatabase } from './runtime/gate.ts'
 import { trimInboxBehindLog } from './runtime/inbox.ts'
 import { ensureIncarnation } from './runtime/incarnation.ts'
-import type { Latest } from './runtime/latest.ts'
 import type { Log } from './runtime/log.ts'
 import { type LogReader, startLogReader } from './runtime/logreader.ts'
 import { type Metrics, openMetrics, secondsBuckets, sizeBuckets } from './runtime/metrics.ts'
@@ -206,18 +204,13 @@ export async function buildCell(deps: CellDeps): Promise<CellParts> {
     const asked = { standing, told, keys, commands: batcher, reports, onError: warn(log, 'other cells') }
     others = startOthers({ ...shared, ...asked, cells, key, log })
   }
-  const settledSeq = async () => reader.horizon
-  const auditing = { database, settledSeq, now: clock.now, confirmed: others?.confirmed }
-  const auditor = createAuditor(auditing, objectives.watchAudit('units'))
-  const money = { ...moneyElsewhere(database, providers), watchAudit: objectives.watchAudit('money') }
-  const ledger = startLedger({ ...shared, settledSeq, ...money })
+  const audits = startAudits({ ...shared, providers, confirmed: others?.confirmed, watch: objectives.watchAudit })
   bus.consume(fulfilmentConsumer(readOrderWork))
   const webhooks = startCellWebhooks({ ...shared, thawed: standing.thawed, onError: warn(log, 'webhooks') })
   const deadLetters = openDeadLetters(database, cell, settlingThrough(batcher, clock.now))
   const room = openRoom({
-    ...{ ...shared, meter, gate, standing, batcher, others, deadLetters },
-    ...{ webFolder: deps.webFolder, supervisor: deps.supervisor },
-    ...{ audits: { units: auditor, money: ledger.audit }, onError: warn(log, 'control room') },
+    ...{ ...shared, meter, gate, standing, batcher, others, deadLetters, audits },
+    ...{ webFolder: deps.webFolder, supervisor: deps.supervisor, onError: warn(log, 'control room') },
   })
   const app = await createApp({
     ...shared,
@@ -238,12 +231,12 @@ export async function buildCell(deps: CellDeps): Promise<CellParts> {
     traffic: countTraffic({ metrics, elapsedMs: clock.elapsedMs, meter, objectives: objectives.counts }),
     requestPrefix: randomBytes(5).toString('hex'),
     unreadyReasons: () => unreadyReasons({ database, gate, standing, clock, isIsolated }, findShop),
-    audit: auditsTogether(auditor, ledger.audit),
+    audit: audits.both,
     events: reader,
     objectives: objectives.counts,
   })
   const stopping = new AbortController()
-  const work = { batcher, standing, log, auditors: [auditor, ledger.audit], signal: stopping.signal }
+  const work = { batcher, standing, log, audits, signal: stopping.signal }
   const seen = { topology: cells.topology, heard: others?.heard, onError: warn(log, 'objectives') }
   const recurring = [...startRecurring({ ...shared, ...work }), objectives.sample(seen)]
 
@@ -278,19 +271,6 @@ const withOthers = (
   routing: others?.routing ?? played,
   several: others?.several,
   peers: others?.peerRoutes,
-})
-
-const auditsTogether =
-  (auditor: Auditor, money: Latest<MoneyAudit>): AppOptions['audit'] =>
-  async (wanted) => {
-    const results = await Promise.all([auditor.result(wanted), money.result(wanted)])
-    return { units: results[0], money: results[1] }
-  }
-
-/** What the audit of money compares the ledger with. */
-const moneyElsewhere = (database: Database, { testProvider }: ReturnType<typeof openProviders>) => ({
-  providers: testProvider ? [{ name: 'test', sums: () => readTestCharges(database) }] : [],
-  underWay: () => readUnderWay(database),
 })
 
 type FindShop = () => Promise<Shop | undefined>
@@ -409,13 +389,13 @@ type Recurrence = {
   /** Ends long work, which may be gone on with later. */
   signal: AbortSignal
   reader: LogReader
-  auditors: readonly { run(): Promise<unknown> }[]
+  audits: CellAudits
   log: Log
   clock: Clock
 }
 
 function startRecurring(recurrence: Recurrence): Recurring[] {
-  const { database, batcher, standing, reader, auditors, log, clock, signal } = recurrence
+  const { database, batcher, standing, reader, audits, log, clock, signal } = recurrence
   const eventMsKept = limits.eventDaysKept * 24 * 60 * 60 * 1000
   const regularly = (what: string, work: () => Promise<void>) =>
     every(limits.housekeepingEveryMs, work, warn(log, what))
@@ -425,7 +405,7 @@ function startRecurring(recurrence: Recurrence): Recurring[] {
       async () => void (standing.frozen || (await sweep(database, batcher.submit, clock.now))),
       warn(log, 'sweep'),
     ),
-    ...auditors.map((auditor) =>
+    ...[audits.units, audits.money].map((auditor) =>
       every(limits.auditEveryMs, async () => void (await auditor.run()), warn(log, 'audit')),
     ),
     // Apart, so that one that fails stops none of the others.
