@@ -1,5 +1,5 @@
-// `npm test`: lint, types and every test. Lint and types count as a test each; what fails without naming a test counts as
-// one too, so that "0 failed" is only ever said of a run that was whole. The last line is the sum, alone.
+// `npm test`: lint, types, the pages' build and every test. What is before the tests counts as a test each; what fails without
+// naming a test counts as one too, so that "0 failed" is only ever said of a run that was whole. The last line is the sum, alone.
 import { spawn } from 'node:child_process'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { createRequire } from 'node:module'
@@ -15,8 +15,10 @@ const runMsMax = 40 * 60 * 1000
 
 async function main(filters: string[]): Promise<number> {
   const sums = [
-    await check('lint', ['@biomejs/biome', 'biome'], ['check', '--error-on-warnings', '.']),
-    await check('types', ['typescript', 'tsc'], ['-p', 'tsconfig.json']),
+    await check('lint', binOf('@biomejs/biome', 'biome'), ['check', '--error-on-warnings', '.']),
+    await check('types', binOf('typescript', 'tsc'), ['-p', 'tsconfig.json']),
+    await check('types of the pages', binOf('typescript', 'tsc'), ['-p', 'web/tsconfig.json']),
+    await check('pages', 'web/build.ts', []), // once, before tests start cells that would each build what is missing
     await vitest(filters),
   ]
   const passed = sums.reduce((sum, one) => sum + one.passed, 0)
@@ -25,9 +27,9 @@ async function main(filters: string[]): Promise<number> {
   return failed === 0 ? 0 : 1
 }
 
-async function check(name: string, [pack, bin]: [string, string], args: string[]): Promise<Sum> {
+async function check(name: string, program: string, args: string[]): Promise<Sum> {
   const startedAt = performance.now()
-  const code = await run(binOf(pack, bin), args)
+  const code = await run(program, args)
   process.stdout.write(`${code === 0 ? '✓' : '✗'} ${name} ${((performance.now() - startedAt) / 1000).toFixed(1)} s\n`)
   return code === 0 ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 }
 }

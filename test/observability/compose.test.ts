@@ -4,7 +4,8 @@ import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { findPrometheus, promtool } from '../support/prometheus.ts'
+import { findPrograms } from '../support/programs.ts'
+import { promtool } from '../support/prometheus.ts'
 import { listFiles, readText, repository } from '../tidy/sources.ts'
 
 // The parser of a package that is here for OpenAPI: a test of syntax is worth no dependency of its own.
@@ -57,7 +58,7 @@ describe('the Compose file', () => {
   })
 })
 
-test.skipIf(!findPrometheus())('Prometheus takes its configuration', () => {
+test.skipIf(!findPrograms('prometheus', 'promtool'))('Prometheus takes its configuration', () => {
   const { code, output } = promtool(['check', 'config', 'prometheus.yml'], join(repository, folder, 'prometheus'))
   expect(output).toContain('SUCCESS')
   expect(code).toBe(0)

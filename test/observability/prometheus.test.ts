@@ -7,12 +7,13 @@ import { createClient } from '../../sdk/src/client.ts'
 import { lineOf, paidOrder, stocked } from '../support/api.ts'
 import { eventually } from '../support/eventually.ts'
 import { makeDataFolder, type Running, startHoldfast } from '../support/holdfast.ts'
-import { findPrometheus, type Prometheus, startPrometheus } from '../support/prometheus.ts'
+import { findPrograms } from '../support/programs.ts'
+import { type Prometheus, startPrometheus } from '../support/prometheus.ts'
 import { readText, repository } from '../tidy/sources.ts'
 
 const deadlineMs = 60_000
 
-describe.skipIf(!findPrometheus())('Prometheus beside two cells', { timeout: 150_000 }, () => {
+describe.skipIf(!findPrograms('prometheus', 'promtool'))('Prometheus beside two cells', { timeout: 150_000 }, () => {
   let folder: Awaited<ReturnType<typeof makeDataFolder>>
   let run: Running
   let prometheus: Prometheus

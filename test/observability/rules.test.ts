@@ -4,13 +4,14 @@ import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { burns, objectives, symptoms } from '../../deploy/observability/objectives.ts'
-import { findPrometheus, promtool } from '../support/prometheus.ts'
+import { findPrograms } from '../support/programs.ts'
+import { promtool } from '../support/prometheus.ts'
 import { readText, repository } from '../tidy/sources.ts'
 
 const folder = join(repository, 'deploy/observability/prometheus')
 const alerts = [...objectives, ...symptoms].map(({ alert }) => alert)
 
-describe.skipIf(!findPrometheus())('the rules', () => {
+describe.skipIf(!findPrograms('prometheus', 'promtool'))('the rules', () => {
   test('are taken by Prometheus without a complaint', () => {
     expect(promtool(['check', 'rules', '--lint-fatal', 'rules.yml'], folder)).toMatchObject({ code: 0 })
   })

@@ -1,26 +1,10 @@
-// Prometheus and promtool of this machine: on Debian and its like they are installed when they are missing and we are root; else the
-// tests that need them say so and are passed over.
+// Prometheus and promtool of this machine.
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { eventually } from './eventually.ts'
-
-const has = (program: string): boolean =>
-  spawnSync('sh', ['-c', `command -v ${program}`], { stdio: 'ignore' }).status === 0
-
-/** Whether it is here now; says on standard error when it is not. */
-export function findPrometheus(): boolean {
-  const isHere = () => has('prometheus') && has('promtool')
-  if (!isHere() && process.getuid?.() === 0 && has('apt-get')) {
-    const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
-    for (const args of [['update'], ['install', '-y', '--no-install-recommends', 'prometheus']])
-      spawnSync('apt-get', args, { env, stdio: 'ignore' })
-  }
-  if (!isHere()) console.error('Rules are not tested: prometheus is missing (apt-get install prometheus)')
-  return isHere()
-}
 
 export function promtool(args: string[], cwd: string): { code: number | null; output: string } {
   const { status, stdout, stderr } = spawnSync('promtool', args, { cwd, encoding: 'utf8' })

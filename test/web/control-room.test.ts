@@ -1,15 +1,16 @@
 // The control room over real cells, in Debian's Chromium. Every page in every state that it has (nothing there, awaited, refused and
 // full), on a phone and on a desk, dark and light: axe finds nothing, nothing lies on anything else, nothing is cut off. Then what
 // it does: things are done once, refusals are told, cells that fall silent are shown and hinder nobody.
-import { execFile } from 'node:child_process'
 import { readdirSync } from 'node:fs'
-import { promisify } from 'node:util'
 import type { Browser, Page, Request } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { eventually } from '../support/eventually.ts'
-import { cellProcess, makeDataFolder, type Running, repository, startHoldfast } from '../support/holdfast.ts'
+import { cellProcess, makeDataFolder, type Running, startHoldfast } from '../support/holdfast.ts'
+import { findPrograms } from '../support/programs.ts'
 import { keepPicture, misplacedOn, openBrowser, openPage, turnTo, type View, views, violationsOf } from './browser.ts'
 import { fillShop, placeOrder, type Shop, shopSku } from './shop.ts'
+
+const suite = describe.skipIf(!findPrograms('chromium'))
 
 let browser: Browser
 let server: Running
@@ -23,7 +24,6 @@ const urls = (): Record<string, string> =>
   Object.fromEntries([...server.output().matchAll(/ (http:\S+) +([a-z]+\d)\b/g)].map(([, url, cell]) => [cell, url]))
 
 beforeAll(async () => {
-  await promisify(execFile)(process.execPath, ['web/build.ts'], { cwd: repository })
   ;({ data, remove } = await makeDataFolder())
   server = await startHoldfast([`--data=${data}`, '--cells=eu1,us1'])
   browser = await openBrowser()
@@ -104,7 +104,7 @@ const calls: Record<string, string> = {
   webhooks: '**/v1/webhook-*',
 }
 
-describe('where nothing has happened yet', () => {
+suite('where nothing has happened yet', () => {
   test.each(named(pages).filter((name) => pages[name]!.empty))('%s says so, and what would change it', async (name) => {
     await see(pages[name]!.path(), pages[name]!.empty!)
     await expectSound(`${name}-empty`, bothWidths)
@@ -112,7 +112,7 @@ describe('where nothing has happened yet', () => {
   })
 })
 
-describe('a shop with orders', () => {
+suite('a shop with orders', () => {
   beforeAll(async () => {
     shop = await fillShop(urls())
   })
