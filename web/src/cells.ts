@@ -1,10 +1,8 @@
 // The only place that knows how a cell is called. A client for each cell, since the page talks to every cell itself; and one for
 // all of them, first of the thing's home, for what any cell can answer.
-import { type Client, type ControlRoom, createClient, HoldfastError, type Session } from '@holdfast/sdk'
+import { type Client, type ControlRoom, createClient, type Session } from '@holdfast/sdk'
 
 export type Cell = { name: string; region: string; url: string; state: 'active' | 'draining' }
-
-export type Objective = { name: string; target: number; value: number | null; budget_left: number | null }
 
 const callMsMax = 15_000
 const readMsMax = 4000 // of one cell among others: what cannot be had by then is shown as missing
@@ -62,12 +60,4 @@ export async function listCells(cells: readonly Cell[], key: string): Promise<Ce
     url: name === own ? location.origin : url,
     state,
   }))
-}
-
-/** Null where the cells keep none. */
-export async function readObjectives(cell: Cell, key: string): Promise<Objective[] | null> {
-  const answer = await fetch(`${cell.url}/v1/objectives`, { headers: { authorization: `Bearer ${key}` } })
-  if (answer.status === 404) return null
-  if (!answer.ok) throw new HoldfastError({ status: answer.status, code: 'unexpected_answer' })
-  return ((await answer.json()) as { data: Objective[] }).data
 }

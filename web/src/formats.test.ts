@@ -8,6 +8,7 @@ import {
   formatMoneyShort,
   formatMs,
   formatRate,
+  formatShare,
   formatTime,
 } from './formats.ts'
 
@@ -27,6 +28,16 @@ test('sums of money are short when they are large', () => {
 
 test('rates show tenths only while they are small', () => {
   expect([0, 0.44, 9.94, 1234.5].map((rate) => formatRate(rate, 'en-GB'))).toEqual(['0', '0.4', '9.9', '1,235'])
+})
+
+test('a share is rounded down, so that all is said of all alone', () => {
+  expect([1, 0.99999, 0.999, 0.5, 0].map((share) => formatShare(share, 'en-GB'))).toEqual([
+    '100%',
+    '99.99%',
+    '99.9%',
+    '50%',
+    '0%',
+  ])
 })
 
 test('short times are in milliseconds, long ones in seconds, and longer ones in two units', () => {

@@ -22,6 +22,10 @@ export const formatRate = (value: number, locale?: string): string =>
     maximumFractionDigits: value < 10 ? 1 : 0,
   }).format(value)
 
+/** Rounded down, so that what is not all does not look as if it were. */
+export const formatShare = (share: number, locale?: string): string =>
+  numberFormat(locale, { style: 'percent', maximumFractionDigits: 2, roundingMode: 'floor' }).format(share)
+
 export function formatMoney({ amount, currency }: Money, locale?: string): string {
   const format = numberFormat(locale, { style: 'currency', currency })
   return format.format(amount / 10 ** (format.resolvedOptions().maximumFractionDigits ?? 2))

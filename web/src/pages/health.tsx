@@ -1,12 +1,11 @@
 // Each cell as a machine: what it has to do and how far behind it is, how it hears the others, what it is made of.
 import type { Pulse } from '@holdfast/sdk'
-import { useQuery } from '@tanstack/react-query'
 import { stateOf } from '../cell-table.tsx'
-import { readObjectives } from '../cells.ts'
-import { formatBytes, formatCount, formatDuration, formatMs, formatRate, inWords } from '../formats.ts'
+import { formatBytes, formatCount, formatDuration, formatMs, formatRate } from '../formats.ts'
 import type { CellLive } from '../live.ts'
+import { Objectives } from '../objectives.tsx'
 import { Ago, Empty, Facts, Meter, Page, Panel, Skeleton, State } from '../parts.tsx'
-import { useCells, useLive, useSession } from '../session.tsx'
+import { useLive } from '../session.tsx'
 
 export function Health() {
   const { cells, now } = useLive()
@@ -25,49 +24,6 @@ export function Health() {
         <Peers cells={cells} />
       </Panel>
     </Page>
-  )
-}
-
-function Objectives() {
-  const cells = useCells()
-  const { key } = useSession()
-  const objectives = useQuery({
-    queryKey: ['objectives'],
-    queryFn: () => readObjectives(cells[0]!, key),
-    refetchInterval: 15_000,
-  })
-  if (!objectives.data || objectives.data.length === 0) return null
-  return (
-    <Panel title="Objectives">
-      <table className="table">
-        <thead>
-          <tr>
-            <th scope="col">Objective</th>
-            <th scope="col" className="number">
-              Held to
-            </th>
-            <th scope="col" className="number">
-              Now
-            </th>
-            <th scope="col" className="number">
-              Budget left
-            </th>
-          </tr>
-        </thead>
-        <tbody>
-          {objectives.data.map(({ name, target, value, budget_left }) => (
-            <tr key={name}>
-              <th scope="row" className="grow">
-                {inWords(name)}
-              </th>
-              <td className="number">{`${target * 100} %`}</td>
-              <td className="number">{value === null ? '–' : `${(value * 100).toFixed(3)} %`}</td>
-              <td className="number">{budget_left === null ? '–' : `${Math.round(budget_left * 100)} %`}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </Panel>
   )
 }
 
