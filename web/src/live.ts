@@ -1,14 +1,17 @@
 // What is happening, as every cell itself says it: one stream of pulses and one of events from each, opened again when they
-// break. A cell that has said nothing for two seconds is silent; what it last said stays, with its time. Listeners are told once
-// a frame, however much comes in.
+// break. A cell that cannot be connected to, or has said nothing for almost two seconds, is silent; what it last said stays, with its
+// time. Listeners are told once a frame, however much comes in.
 import { HoldfastError, type Pulse } from '@holdfast/sdk'
 import { type Cell, clientOf, listCells } from './cells.ts'
 import { createFrames, type Frames } from './frames.ts'
+import { createFreshAudits, type FreshAudits } from './fresh-audits.ts'
+import { promiseLine } from './promise-line.ts'
 import { createRing, type Ring } from './ring.ts'
 import { createSales, type Sales } from './sales.ts'
 
 export const feedEventsMax = 2000
-const silentAfterMs = 2000
+const silentAfterMs = 1800 // pulses come every second
+const silenceEveryMs = 100
 const backoffMs = { first: 250, max: 2000 }
 const secondsKept = 120
 const cellsEveryMs = 10_000
@@ -43,6 +46,7 @@ export type Live = {
   seconds: Ring<Second>
   feed: Ring<FeedEvent>
   sales: Sales
+  audits: FreshAudits
   /** Of the state, once a second and when a cell falls silent or comes back. */
   pulses: Frames
   /** Of the feed. */
@@ -52,7 +56,14 @@ export type Live = {
   stop(): void
 }
 
-type Kept = { cell: Cell; heardAt: number | null; pulse: Pulse | null; ends: AbortController | null }
+type Kept = {
+  cell: Cell
+  heardAt: number | null
+  pulse: Pulse | null
+  /** Nobody took the last connection. */
+  isGone: boolean
+  ends: AbortController | null
+}
 
 export function createLive(key: string, first: readonly Cell[], scopes: ReadonlySet<string>): Live {
   const kept = new Map<string, Kept>()
@@ -67,7 +78,8 @@ export function createLive(key: string, first: readonly Cell[], scopes: Readonly
   let isRunning = false
   let startedAt = Date.now()
 
-  const reachOf = ({ heardAt }: Kept, now: number): Reach => {
+  const reachOf = ({ heardAt, isGone }: Kept, now: number): Reach => {
+    if (isGone) return 'silent'
     if (heardAt !== null && now - heardAt <= silentAfterMs) return 'live'
     return heardAt === null && now - startedAt <= silentAfterMs ? 'waiting' : 'silent'
   }
@@ -85,12 +97,24 @@ export function createLive(key: string, first: readonly Cell[], scopes: Readonly
   }
 
   async function* pulsesOf(one: Kept, signal: AbortSignal): AsyncGenerator<void> {
-    for await (const pulse of clientOf(one.cell, key).pulse.stream({ signal })) {
-      const wasLive = reachOf(one, Date.now()) === 'live'
-      one.heardAt = Date.now()
-      one.pulse = pulse
-      if (!wasLive) renew()
-      yield
+    let isHeard = false
+    try {
+      for await (const pulse of clientOf(one.cell, key).pulse.stream({ signal })) {
+        const wasLive = reachOf(one, Date.now()) === 'live'
+        isHeard = true
+        one.isGone = false
+        one.heardAt = Date.now()
+        one.pulse = pulse
+        if (!wasLive) renew()
+        yield
+      }
+    } catch (error) {
+      // A stream that broke may have been the connection alone; that no other is to be had says more.
+      if (!isHeard && error instanceof HoldfastError && error.code === 'unreachable' && !one.isGone) {
+        one.isGone = true
+        renew()
+      }
+      throw error
     }
   }
 
@@ -134,7 +158,7 @@ export function createLive(key: string, first: readonly Cell[], scopes: Readonly
         continue
       }
       one?.ends?.abort()
-      const fresh: Kept = { cell, heardAt: null, pulse: null, ends: null }
+      const fresh: Kept = { cell, heardAt: null, pulse: null, isGone: false, ends: null }
       kept.set(cell.name, fresh)
       if (isRunning) open(fresh)
     }
@@ -145,7 +169,21 @@ export function createLive(key: string, first: readonly Cell[], scopes: Readonly
     renew()
     const live = state.cells.flatMap(({ reach, pulse }) => (reach === 'live' && pulse ? [pulse] : []))
     if (live.length > 0) seconds.push(secondOf(live, state.now))
+    if (scopes.has('audit:read')) audits.look(state.cells, state.now)
   }
+
+  const audits = createFreshAudits({
+    ask: () =>
+      Promise.allSettled(
+        state.cells.flatMap(({ cell, reach }) =>
+          reach === 'live' ? [clientOf(cell, key).audit({ fresh: true })] : [],
+        ),
+      ),
+    isSettled() {
+      const line = promiseLine(auditsOf(state))
+      return line?.holds === true && line.inFlight === 0 && line.missing.length === 0
+    },
+  })
 
   async function lookForCells(): Promise<void> {
     const known = [...kept.values()].map(({ cell }) => cell)
@@ -159,6 +197,7 @@ export function createLive(key: string, first: readonly Cell[], scopes: Readonly
     seconds,
     feed,
     sales,
+    audits,
     pulses,
     events,
     setCells,
@@ -168,6 +207,7 @@ export function createLive(key: string, first: readonly Cell[], scopes: Readonly
       startedAt = Date.now()
       for (const one of kept.values()) {
         one.heardAt = null
+        one.isGone = false
         open(one)
       }
       renew()
@@ -177,7 +217,7 @@ export function createLive(key: string, first: readonly Cell[], scopes: Readonly
           const now = Date.now()
           const known = new Map(state.cells.map(({ cell, reach }) => [cell.name, reach]))
           if ([...kept.values()].some((one) => known.get(one.cell.name) !== reachOf(one, now))) renew()
-        }, 250),
+        }, silenceEveryMs),
         setInterval(() => void lookForCells().catch(() => undefined), cellsEveryMs), // the next time is soon
       ]
     },
@@ -188,6 +228,10 @@ export function createLive(key: string, first: readonly Cell[], scopes: Readonly
     },
   }
 }
+
+/** As the cells last told of them. */
+export const auditsOf = ({ cells }: Pick<LiveState, 'cells'>): { cell: string; audit: Pulse['audit'] }[] =>
+  cells.map(({ cell, pulse }) => ({ cell: cell.name, audit: pulse?.audit ?? null }))
 
 /** Opens it again whenever it ends, with growing pauses, until the signal is aborted. */
 async function keepOpen(signal: AbortSignal, read: () => AsyncGenerator<void>): Promise<void> {

@@ -2,6 +2,7 @@
 import { Fragment } from 'react'
 import { formatCount } from './formats.ts'
 import { Icon } from './icons.tsx'
+import { auditsOf } from './live.ts'
 import { Ago, Missing } from './parts.tsx'
 import { type PromiseLine as Line, promiseLine } from './promise-line.ts'
 import { useLive, useSession } from './session.tsx'
@@ -40,7 +41,7 @@ const termsOf = (line: Line): Term[] => [
 export function PromiseLine() {
   const { cells, now } = useLive()
   const { scopes } = useSession()
-  const line = promiseLine(cells.map(({ cell, pulse }) => ({ cell: cell.name, audit: pulse?.audit ?? null })))
+  const line = promiseLine(auditsOf({ cells }))
   const silent = cells.filter(({ reach }) => reach === 'silent').map(({ cell }) => cell.name)
   return (
     <section className="panel promise" aria-labelledby="promise-title">

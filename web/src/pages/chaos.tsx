@@ -2,7 +2,7 @@
 // buys, and the promises stand above it all.
 import type { Chaos, Sale } from '@holdfast/sdk'
 import { useQueries, useQueryClient } from '@tanstack/react-query'
-import { type FormEvent, useState } from 'react'
+import { type FormEvent, useEffect, useState } from 'react'
 import { announce } from '../announcements.tsx'
 import { stateOf } from '../cell-table.tsx'
 import { clientOf, readerOf } from '../cells.ts'
@@ -87,9 +87,13 @@ function newestSale(byCell: ReadonlyMap<string, Chaos>): { sale: Sale; cell: str
 type Act = { doing: string | null; act(doing: Doing): Promise<void> }
 
 function SalePanel({ sale, at, doing, act }: Act & { sale: Sale | null; at: string | undefined }) {
-  const { key } = useSession()
+  const { key, live } = useSession()
   const { cells } = useLive()
   const isRunning = sale?.state === 'running'
+  useEffect(() => {
+    if (isRunning) return () => live.audits.wish() // when it is over
+    return undefined
+  }, [isRunning, live])
   const start = (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault()
     const form = new FormData(event.currentTarget)
