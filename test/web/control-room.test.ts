@@ -1,51 +1,18 @@
 // The control room over real cells, in Debian's Chromium. Every page in every state that it has (nothing there, awaited, refused and
 // full), on a phone and on a desk, dark and light: axe finds nothing, nothing lies on anything else, nothing is cut off. Then what
 // it does: things are done once, refusals are told, cells that fall silent are shown and hinder nobody.
-import { readdirSync } from 'node:fs'
-import type { Browser, Page, Request } from 'playwright-core'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import type { Request } from 'playwright-core'
+import { beforeAll, describe, expect, test } from 'vitest'
 import { eventually } from '../support/eventually.ts'
-import { cellProcess, makeDataFolder, type Running, startHoldfast } from '../support/holdfast.ts'
 import { findPrograms } from '../support/programs.ts'
-import { keepPicture, misplacedOn, openBrowser, openPage, turnTo, type View, views, violationsOf } from './browser.ts'
+import { views } from './browser.ts'
+import { button, expectSound, faults, open, openRoom, page, urls } from './room.ts'
 import { fillShop, placeOrder, type Shop, shopSku } from './shop.ts'
 
 const suite = describe.skipIf(!findPrograms('chromium'))
 
-let browser: Browser
-let server: Running
-let data: string
-let remove: () => Promise<void>
 let shop: Shop
-let page: Page
-let faults: string[]
 
-const urls = (): Record<string, string> =>
-  Object.fromEntries([...server.output().matchAll(/ (http:\S+) +([a-z]+\d)\b/g)].map(([, url, cell]) => [cell, url]))
-
-beforeAll(async () => {
-  ;({ data, remove } = await makeDataFolder())
-  server = await startHoldfast([`--data=${data}`, '--cells=eu1,us1'])
-  browser = await openBrowser()
-})
-
-afterAll(async () => {
-  await browser?.close()
-  server?.interrupt()
-  await server?.ended
-  await remove?.()
-})
-
-beforeEach(async () => {
-  ;({ page, faults } = await openPage(browser))
-})
-
-afterEach(async () => {
-  await page.context().close()
-})
-
-const open = (path: string) => page.goto(urls().eu1 + path)
-const button = (name: string) => page.getByRole('button', { name, exact: true })
 const inDialog = (name: string) => page.getByRole('dialog').getByRole('button', { name, exact: true })
 
 type Shown = { path: () => string; title: string; empty?: string; full: string }
@@ -79,17 +46,6 @@ async function see(path: string, text: string): Promise<void> {
   await page.getByText(text).first().waitFor()
 }
 
-/** In widths and themes, without being loaded again. */
-async function expectSound(name: string, seen: readonly View[] = views): Promise<void> {
-  for (const view of seen) {
-    await turnTo(page, view)
-    await keepPicture(page, `${name}-${view.name}`)
-    expect(await misplacedOn(page), `${name} on ${view.name}`).toEqual([])
-    expect(await violationsOf(page, view), `${name} on ${view.name}`).toEqual([])
-  }
-  await turnTo(page, views[0])
-}
-
 const bothWidths = [views[0], views[3]]
 
 const named = (some: Record<string, unknown>): string[] => Object.keys(some)
@@ -104,240 +60,177 @@ const calls: Record<string, string> = {
   webhooks: '**/v1/webhook-*',
 }
 
-suite('where nothing has happened yet', () => {
-  test.each(named(pages).filter((name) => pages[name]!.empty))('%s says so, and what would change it', async (name) => {
-    await see(pages[name]!.path(), pages[name]!.empty!)
-    await expectSound(`${name}-empty`, bothWidths)
-    expect(faults).toEqual([])
-  })
-})
+suite('the control room', () => {
+  openRoom(['eu1', 'us1'])
 
-suite('a shop with orders', () => {
-  beforeAll(async () => {
-    shop = await fillShop(urls())
-  })
-
-  test.each(named(pages))('fills %s', async (name) => {
-    if (name === 'now') await placeOrder(urls().eu1!) // the feed begins at the last audit
-    await see(pages[name]!.path(), pages[name]!.full)
-    await expectSound(name)
-    expect(faults).toEqual([])
+  describe('where nothing has happened yet', () => {
+    test.each(named(pages).filter((name) => pages[name]!.empty))(
+      '%s says so, and what would change it',
+      async (name) => {
+        await see(pages[name]!.path(), pages[name]!.empty!)
+        await expectSound(`${name}-empty`, bothWidths)
+        expect(faults).toEqual([])
+      },
+    )
   })
 
-  test.each(named(calls))('%s that is refused says what happened and what to do', async (name) => {
-    const problem = { type: '/docs#forbidden', title: 'The key lacks the scope', status: 403, code: 'forbidden' }
-    await page.route(calls[name]!, (route) => {
-      if (route.request().resourceType() === 'document') return route.continue()
-      const headers = { 'access-control-allow-origin': '*' }
-      return route.fulfill({
-        status: 403,
-        headers,
-        contentType: 'application/problem+json',
-        body: JSON.stringify(problem),
-      })
-    })
-    await see(pages[name]!.path(), 'The key lacks the scope')
-    await expectSound(`${name}-refused`, bothWidths)
-  })
-
-  test.each(named(calls))('%s whose answer is awaited keeps the place of it', async (name) => {
-    await page.route(calls[name]!, (route) => {
-      if (route.request().resourceType() === 'document') return route.continue()
-      return undefined // it is never answered
-    })
-    await open(pages[name]!.path())
-    await page.getByRole('heading', { level: 1 }).waitFor()
-    await page.getByRole('status', { name: 'Loading' }).first().waitFor()
-    await expectSound(`${name}-awaited`, bothWidths)
-  })
-
-  describe('an action on an order', () => {
-    test('is done once, however often its button is pressed, and the focus comes back', async () => {
-      const posts: Request[] = []
-      page.on('request', (request) => request.method() === 'POST' && posts.push(request))
-      await open(`/orders/${shop.paid}`)
-      await button('Cancel').click()
-      await inDialog('Cancel order').dblclick()
-      await page.getByText('Order cancelled').first().waitFor()
-      expect(new Set(posts.map((request) => request.headers()['idempotency-key'])).size).toBe(1)
-      await page.getByText('Cancelled', { exact: true }).first().waitFor()
-      expect(await button('Cancel').count()).toBe(0)
+  describe('a shop with orders', () => {
+    beforeAll(async () => {
+      shop = await fillShop(urls())
     })
 
-    test('that is tried again after its answer was lost is still done once', async () => {
-      const keys: string[] = []
-      await page.route('**/refunds', async (route) => {
-        const { method, headers } = { method: route.request().method(), headers: route.request().headers() }
-        if (method !== 'POST') return route.continue()
-        keys.push(headers['idempotency-key']!)
-        if (keys.length > 1) return route.continue()
-        await route.fetch()
-        await route.abort()
-      })
-      await open(`/orders/${shop.shipped}`)
-      await button('Refund').click()
-      await page.getByLabel('Reason').fill('damaged on the way')
-      await inDialog('Refund').click()
-      await page.getByRole('heading', { name: 'Refunds' }).waitFor()
-      expect(new Set(keys).size).toBe(1)
-      expect(keys.length).toBeGreaterThan(1)
-      const client = await fetch(`${urls().eu1}/v1/orders/${shop.shipped}/refunds`, {
-        headers: { authorization: 'Bearer sk_dev' },
-      })
-      expect(((await client.json()) as { data: unknown[] }).data.length).toBe(1)
+    test.each(named(pages))('fills %s', async (name) => {
+      if (name === 'now') await placeOrder(urls().eu1!) // the feed begins at the last audit
+      await see(pages[name]!.path(), pages[name]!.full)
+      await expectSound(name)
+      expect(faults).toEqual([])
     })
 
-    test('that is refused says why, and stays open', async () => {
-      await open(`/stock/${shopSku}`)
-      await button('Adjust').click()
-      await page.getByLabel('Units').fill('-100000')
-      await page.getByLabel('Reason').selectOption('correction')
-      await inDialog('Adjust').click()
-      const refusal = page.getByRole('dialog').getByRole('alert')
-      await refusal.waitFor()
-      expect(await refusal.textContent()).toContain('insufficient_stock')
-      await page.keyboard.press('Escape')
-      await page.getByRole('dialog').waitFor({ state: 'detached' })
-      expect(await page.evaluate('document.activeElement.textContent')).toBe('Adjust')
-    })
-
-    test('that the key may not do is not shown', async () => {
-      await page.route('**/v1/session', async (route) => {
-        const answer = await route.fetch()
-        await route.fulfill({
-          response: answer,
-          json: { ...(await answer.json()), scopes: ['orders:read', 'cells:read'] },
+    test.each(named(calls))('%s that is refused says what happened and what to do', async (name) => {
+      const problem = { type: '/docs#forbidden', title: 'The key lacks the scope', status: 403, code: 'forbidden' }
+      await page.route(calls[name]!, (route) => {
+        if (route.request().resourceType() === 'document') return route.continue()
+        const headers = { 'access-control-allow-origin': '*' }
+        return route.fulfill({
+          status: 403,
+          headers,
+          contentType: 'application/problem+json',
+          body: JSON.stringify(problem),
         })
       })
-      await open(`/orders/${shop.pending}`)
-      await page.getByRole('heading', { name: 'Time line' }).waitFor()
-      expect(await button('Cancel').count()).toBe(0)
-      expect(await page.getByRole('link', { name: 'Stock' }).count()).toBe(0)
+      await see(pages[name]!.path(), 'The key lacks the scope')
+      await expectSound(`${name}-refused`, bothWidths)
     })
-  })
 
-  describe('signing in', () => {
-    test('asks for a key when none is known, says what is wrong with one, and takes one that is right', async () => {
-      await page.route('**/control-room.json', (route) => route.fulfill({ json: { development_key: null } }))
+    test.each(named(calls))('%s whose answer is awaited keeps the place of it', async (name) => {
+      await page.route(calls[name]!, (route) => {
+        if (route.request().resourceType() === 'document') return route.continue()
+        return undefined // it is never answered
+      })
+      await open(pages[name]!.path())
+      await page.getByRole('heading', { level: 1 }).waitFor()
+      await page.getByRole('status', { name: 'Loading' }).first().waitFor()
+      await expectSound(`${name}-awaited`, bothWidths)
+    })
+
+    describe('an action on an order', () => {
+      test('is done once, however often its button is pressed, and the focus comes back', async () => {
+        const posts: Request[] = []
+        page.on('request', (request) => request.method() === 'POST' && posts.push(request))
+        await open(`/orders/${shop.paid}`)
+        await button('Cancel').click()
+        await inDialog('Cancel order').dblclick()
+        await page.getByText('Order cancelled').first().waitFor()
+        expect(new Set(posts.map((request) => request.headers()['idempotency-key'])).size).toBe(1)
+        await page.getByText('Cancelled', { exact: true }).first().waitFor()
+        expect(await button('Cancel').count()).toBe(0)
+      })
+
+      test('that is tried again after its answer was lost is still done once', async () => {
+        const keys: string[] = []
+        await page.route('**/refunds', async (route) => {
+          const { method, headers } = { method: route.request().method(), headers: route.request().headers() }
+          if (method !== 'POST') return route.continue()
+          keys.push(headers['idempotency-key']!)
+          if (keys.length > 1) return route.continue()
+          await route.fetch()
+          await route.abort()
+        })
+        await open(`/orders/${shop.shipped}`)
+        await button('Refund').click()
+        await page.getByLabel('Reason').fill('damaged on the way')
+        await inDialog('Refund').click()
+        await page.getByRole('heading', { name: 'Refunds' }).waitFor()
+        expect(new Set(keys).size).toBe(1)
+        expect(keys.length).toBeGreaterThan(1)
+        const client = await fetch(`${urls().eu1}/v1/orders/${shop.shipped}/refunds`, {
+          headers: { authorization: 'Bearer sk_dev' },
+        })
+        expect(((await client.json()) as { data: unknown[] }).data.length).toBe(1)
+      })
+
+      test('that is refused says why, and stays open', async () => {
+        await open(`/stock/${shopSku}`)
+        await button('Adjust').click()
+        await page.getByLabel('Units').fill('-100000')
+        await page.getByLabel('Reason').selectOption('correction')
+        await inDialog('Adjust').click()
+        const refusal = page.getByRole('dialog').getByRole('alert')
+        await refusal.waitFor()
+        expect(await refusal.textContent()).toContain('insufficient_stock')
+        await page.keyboard.press('Escape')
+        await page.getByRole('dialog').waitFor({ state: 'detached' })
+        expect(await page.evaluate('document.activeElement.textContent')).toBe('Adjust')
+      })
+
+      test('that the key may not do is not shown', async () => {
+        await page.route('**/v1/session', async (route) => {
+          const answer = await route.fetch()
+          await route.fulfill({
+            response: answer,
+            json: { ...(await answer.json()), scopes: ['orders:read', 'cells:read'] },
+          })
+        })
+        await open(`/orders/${shop.pending}`)
+        await page.getByRole('heading', { name: 'Time line' }).waitFor()
+        expect(await button('Cancel').count()).toBe(0)
+        expect(await page.getByRole('link', { name: 'Stock' }).count()).toBe(0)
+      })
+    })
+
+    describe('signing in', () => {
+      test('asks for a key when none is known, says what is wrong with one, and takes one that is right', async () => {
+        await page.route('**/control-room.json', (route) => route.fulfill({ json: { development_key: null } }))
+        await open('/')
+        await page.getByLabel('Secret key').fill('sk_wrong')
+        await button('Sign in').click()
+        await page.getByRole('alert').waitFor()
+        await page.getByLabel('Secret key').fill('sk_dev')
+        await button('Sign in').click()
+        await page.getByRole('heading', { name: 'Now' }).waitFor()
+      })
+
+      test('ends by signing out, and stays ended', async () => {
+        await open('/')
+        await button('Sign out').click()
+        await page.getByLabel('Secret key').waitFor()
+        await page.reload()
+        await page.getByLabel('Secret key').waitFor()
+      })
+    })
+
+    test('the keyboard goes to pages, walks lists, opens what it stands on, and lists its keys', async () => {
       await open('/')
-      await page.getByLabel('Secret key').fill('sk_wrong')
-      await button('Sign in').click()
-      await page.getByRole('alert').waitFor()
-      await page.getByLabel('Secret key').fill('sk_dev')
-      await button('Sign in').click()
       await page.getByRole('heading', { name: 'Now' }).waitFor()
-    })
-
-    test('ends by signing out, and stays ended', async () => {
-      await open('/')
-      await button('Sign out').click()
-      await page.getByLabel('Secret key').waitFor()
-      await page.reload()
-      await page.getByLabel('Secret key').waitFor()
-    })
-  })
-
-  test('the keyboard goes to pages, walks lists, opens what it stands on, and lists its keys', async () => {
-    await open('/')
-    await page.getByRole('heading', { name: 'Now' }).waitFor()
-    await page.keyboard.press('?')
-    await page.getByRole('dialog', { name: 'Keys' }).waitFor()
-    await page.keyboard.press('Escape')
-    await page.keyboard.press('g')
-    await page.keyboard.press('o')
-    await page
-      .getByRole('link', { name: /WEB-10/ })
-      .first()
-      .waitFor()
-    await page.keyboard.press('j')
-    await page.keyboard.press('j')
-    await page.keyboard.press('k')
-    await page.keyboard.press('Enter')
-    await page.getByRole('heading', { name: 'Time line' }).waitFor()
-    expect(await page.evaluate('document.activeElement.tagName')).toBe('H1')
-  })
-
-  test('lists go on to the oldest order of all cells, and filters narrow them', async () => {
-    await open('/orders')
-    const count = () => page.locator('.rows-foot > span').textContent()
-    await page.getByText('so far').waitFor()
-    await page.keyboard.press('End')
-    await eventually(async () => /^7\d$/.test((await count()) ?? ''), 10_000)
-    await page.getByLabel('Exactly').fill('WEB-1042')
-    await button('Find').click()
-    await eventually(async () => (await count()) === '1', 10_000)
-    await page.getByLabel('Exactly').fill('WEB-none')
-    await button('Find').click()
-    await page.getByText('No order is like that').waitFor()
-  })
-
-  describe('a cell that falls silent', () => {
-    const stopped: number[] = []
-    const still = (cell: string) => {
-      const pid = cellProcess(data, cell)!
-      process.kill(pid, 'SIGSTOP')
-      stopped.push(pid)
-    }
-
-    afterEach(() => {
-      for (const pid of stopped.splice(0)) if (readdirSync('/proc').includes(String(pid))) process.kill(pid, 'SIGCONT')
-    })
-
-    test('is shown as not reachable, and comes back by itself', async () => {
-      await open('/')
-      const node = page.locator('.node', { hasText: 'us1' })
-      await node.getByText('orders/s').waitFor()
-      still('us1')
-      await node.getByText('not reachable').waitFor()
-      process.kill(stopped.pop()!, 'SIGCONT')
-      await node.getByText('orders/s').waitFor()
-    })
-
-    test('though it served the page, takes nothing from the others', async () => {
-      await open('/')
-      await page.locator('.node', { hasText: 'us1' }).getByText('orders/s').waitFor()
-      await eventually(
-        async () =>
-          (await page.evaluate(
-            'performance.getEntriesByType("resource").filter(({name}) => /health-/.test(name)).length',
-          )) === 1,
-        10_000,
-      )
-      still('eu1')
-      await page.locator('.node', { hasText: 'eu1' }).getByText('not reachable').waitFor()
-      await page.getByRole('link', { name: 'Orders' }).click()
-      await page.getByText('eu1 cannot be reached').waitFor()
+      await page.keyboard.press('?')
+      await page.getByRole('dialog', { name: 'Keys' }).waitFor()
+      await page.keyboard.press('Escape')
+      await page.keyboard.press('g')
+      await page.keyboard.press('o')
       await page
         .getByRole('link', { name: /WEB-10/ })
         .first()
         .waitFor()
-    })
-  })
-
-  describe('faults on purpose', () => {
-    test('a flash sale sells what there is and no more, while a cell is cut off, and the promise holds', async () => {
-      await open('/chaos')
-      await page.getByLabel('Units').fill('40')
-      await page.getByLabel('Buyers at each cell').fill('60')
-      await button('Cut off us1').click()
-      await page.locator('.node', { hasText: 'us1' }).getByText('cut off').waitFor()
-      await button('Start a flash sale').click()
-      await page.locator('.sale').getByText('Over', { exact: true }).waitFor()
-      await expectSound('chaos-sale')
-      const sold = Number(await page.locator('.sale-sum b').textContent())
-      expect(sold).toBeGreaterThan(0)
-      expect(sold).toBeLessThanOrEqual(40)
-      await button('Heal us1').click()
-      await page.locator('.node', { hasText: 'us1' }).getByText('orders/s').waitFor()
-      await page.getByText('Every unit accounted for').waitFor()
+      await page.keyboard.press('j')
+      await page.keyboard.press('j')
+      await page.keyboard.press('k')
+      await page.keyboard.press('Enter')
+      await page.getByRole('heading', { name: 'Time line' }).waitFor()
+      expect(await page.evaluate('document.activeElement.tagName')).toBe('H1')
     })
 
-    test('a cell that is stopped there is shown as not reachable, and started again from there', async () => {
-      await open('/chaos')
-      await button('Stop us1').click()
-      await page.locator('.node', { hasText: 'us1' }).getByText('not reachable').waitFor()
-      await button('Start us1').click()
-      await page.locator('.node', { hasText: 'us1' }).getByText('orders/s').waitFor({ timeout: 60_000 })
+    test('lists go on to the oldest order of all cells, and filters narrow them', async () => {
+      await open('/orders')
+      const count = () => page.locator('.rows-foot > span').textContent()
+      await page.getByText('so far').waitFor()
+      await page.keyboard.press('End')
+      await eventually(async () => /^7\d$/.test((await count()) ?? ''), 10_000)
+      await page.getByLabel('Exactly').fill('WEB-1042')
+      await button('Find').click()
+      await eventually(async () => (await count()) === '1', 10_000)
+      await page.getByLabel('Exactly').fill('WEB-none')
+      await button('Find').click()
+      await page.getByText('No order is like that').waitFor()
     })
   })
 })

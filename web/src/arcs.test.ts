@@ -3,11 +3,11 @@ import { expect, test } from 'vitest'
 import { type Arc, arcsOf, createTraffic, nodesOf, pointOn } from './arcs.ts'
 import type { CellLive } from './live.ts'
 
-const cell = (name: string, peers: object[] = [], reach: CellLive['reach'] = 'live'): CellLive => ({
+const cell = (name: string, peers: object[] = [], reach: CellLive['reach'] = 'live', cut_off = false): CellLive => ({
   cell: { name, region: name.replace(/\d+$/, ''), url: `http://${name}`, state: 'active' },
   reach,
   heardAt: 0,
-  pulse: { peers } as never,
+  pulse: { peers, cut_off } as never,
 })
 const flat = ({ longitude, latitude }: { longitude: number; latitude: number }): [number, number] => [
   longitude * 4,
@@ -25,11 +25,12 @@ test('cells of one region, and of regions that nobody knows, stand apart', () =>
   expect(new Set(nodes.map(({ x, y }) => `${x} ${y}`)).size).toBe(4)
 })
 
-test('a line is open while both ends hear each other, and broken when one is silent or does not', () => {
+test('a line is open while both ends hear each other, and broken when one is silent, cut off or does not', () => {
   const open = (cells: CellLive[]) => arcsOf(nodesOf(cells, flat)).map(({ isOpen }) => isOpen)
   expect(open([cell('eu1', [hears('us1')]), cell('us1', [hears('eu1')])])).toEqual([true, true])
   expect(open([cell('eu1', [hears('us1')]), cell('us1', [])])).toEqual([false, false])
   expect(open([cell('eu1', [hears('us1')]), cell('us1', [hears('eu1')], 'silent')])).toEqual([false, false])
+  expect(open([cell('eu1', [hears('us1')]), cell('us1', [hears('eu1')], 'live', true)])).toEqual([false, false])
 })
 
 test('dots go from the giver to the taker, and never more than a few, however many units go', () => {

@@ -6,7 +6,7 @@ type Point = { x: number; y: number }
 
 export type Node = Point & { live: CellLive; labelAt: 'below' | 'above' }
 
-/** One way. `isOpen`: both ends say that they hear each other. */
+/** One way. `isOpen`: both ends say that they hear each other, and neither is cut off, which the other end learns later. */
 export type Arc = {
   from: Node
   to: Node
@@ -47,12 +47,13 @@ export function arcsOf(nodes: readonly Node[]): Arc[] {
       const said = from.live.pulse?.peers.find(({ cell }) => cell === to.live.cell.name)
       const answered = to.live.pulse?.peers.find(({ cell }) => cell === from.live.cell.name)
       const areLive = from.live.reach === 'live' && to.live.reach === 'live'
+      const isCut = from.live.pulse?.cut_off === true || to.live.pulse?.cut_off === true
       return [
         {
           from,
           to,
           bend: bendOf(from, to),
-          isOpen: areLive && said?.reachable === true && answered?.reachable === true,
+          isOpen: areLive && !isCut && said?.reachable === true && answered?.reachable === true,
           unitsPerSecond: from.live.reach === 'live' ? (said?.units_per_s_sent ?? 0) : 0,
           requestsPerSecond: from.live.reach === 'live' ? (said?.requests_per_s_sent ?? 0) : 0,
         },

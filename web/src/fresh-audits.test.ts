@@ -52,15 +52,15 @@ test.each([
   expect(asked).toEqual([5000])
 })
 
-test('the end of a rush is, an order now and then is not', async () => {
+test('so are all when a rush begins and when it ends, not for an order now and then', async () => {
   const { asked, see, settle } = setUp()
   settle(true)
   await see(cell(2), 3)
   await see(cell(0), 3)
   expect(asked).toEqual([])
-  await see(cell(400), 3)
+  await see(cell(400), 9)
   await see(cell(0), 20)
-  expect(asked).toEqual([10_000])
+  expect(asked).toEqual([7000, 16_000])
 })
 
 test('rounds go on while units are on their way, a few seconds apart and not for ever', async () => {

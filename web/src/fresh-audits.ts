@@ -1,5 +1,5 @@
-// The promise line stands on audits that cells make of themselves now and then. When a cell comes back, or a rush is over, those are
-// of before: new ones are asked for, so that the numbers meet soon. However often that is wished, a round is asked at most every few
+// The promise line stands on audits that cells make of themselves now and then. When a cell comes back, or a rush begins or is over,
+// those are of before: new ones are asked for, so that the numbers meet soon. However often that is wished, a round is asked at most every few
 // seconds; more than one while units are on their way, and a few in all.
 
 type Seen = {
@@ -45,11 +45,10 @@ export function createFreshAudits({ ask, isSettled }: Options): FreshAudits {
       wasWell.set(cell.name, isWell)
       if (reach === 'live' && pulse) orders += pulse.orders_per_s
     }
+    const was = isRush
     if (orders >= rush.from) isRush = true
-    else if (isRush && orders < rush.until) {
-      isRush = false
-      wish()
-    }
+    if (orders < rush.until) isRush = false
+    if (isRush !== was) wish()
   }
 
   return {

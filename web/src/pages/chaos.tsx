@@ -13,6 +13,7 @@ import { Empty, Failure, Field, Page, Panel, State } from '../parts.tsx'
 import { PromiseLine } from '../promise.tsx'
 import { SaleResults } from '../sale-results.tsx'
 import { useCells, useLive, useSession } from '../session.tsx'
+import { usualSale } from '../start-sale.tsx'
 import { WorldMap } from '../world-map.tsx'
 
 const everyMs = 500
@@ -91,8 +92,9 @@ function SalePanel({ sale, at, doing, act }: Act & { sale: Sale | null; at: stri
   const { cells } = useLive()
   const isRunning = sale?.state === 'running'
   useEffect(() => {
-    if (isRunning) return () => live.audits.wish() // when it is over
-    return undefined
+    if (!isRunning) return undefined
+    live.audits.wish()
+    return () => live.audits.wish() // when it is over
   }, [isRunning, live])
   const start = (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault()
@@ -109,10 +111,14 @@ function SalePanel({ sale, at, doing, act }: Act & { sale: Sale | null; at: stri
     <Panel title="Flash sale" note={sale ? <State of={sale.state} /> : undefined} className="sale">
       <form className="sale-form" onSubmit={start}>
         <Field label="Units">
-          {(id) => <input id={id} name="units" type="number" min={1} max={100_000} defaultValue={1000} required />}
+          {(id) => (
+            <input id={id} name="units" type="number" min={1} max={100_000} defaultValue={usualSale.units} required />
+          )}
         </Field>
         <Field label="Buyers at each cell">
-          {(id) => <input id={id} name="buyers" type="number" min={1} max={10_000} defaultValue={1000} required />}
+          {(id) => (
+            <input id={id} name="buyers" type="number" min={1} max={10_000} defaultValue={usualSale.buyers} required />
+          )}
         </Field>
         {isRunning ? (
           <button type="button" className="button" onClick={stop} disabled={doing !== null}>
@@ -188,31 +194,34 @@ function CellControl({ live, chaos, doing, act }: Act & { live: CellLive; chaos:
         <b>{name}</b>
         <State of={isThere && isCut ? 'cut_off' : stateOf(live)} />
       </div>
-      <div className="part-actions">
-        <button
-          type="button"
-          className="button"
-          onClick={cut}
-          disabled={!isIdle || !isThere}
-          aria-label={isCut ? `Heal ${name}` : `Cut off ${name}`}
-        >
-          {isCut ? 'Heal' : `Cut off ${name}`}
-        </button>
-        {reach === 'silent' ? (
-          <button type="button" className="button" onClick={() => run('start')} disabled={!isIdle || !other}>
-            {`Start ${name}`}
-          </button>
-        ) : (
+      <div className="chaos-actions">
+        <p className="soft">{noteOf(reach, isCut)}</p>
+        <div className="part-actions">
           <button
             type="button"
             className="button"
-            onClick={() => run('stop')}
-            disabled={!isIdle || chaos?.can_stop === false}
-            title={chaos?.can_stop === false ? 'It was not started by holdfast start' : undefined}
+            onClick={cut}
+            disabled={!isIdle || !isThere}
+            aria-label={isCut ? `Heal ${name}` : `Cut off ${name}`}
           >
-            {`Stop ${name}`}
+            {isCut ? 'Heal' : `Cut off ${name}`}
           </button>
-        )}
+          {reach === 'silent' ? (
+            <button type="button" className="button" onClick={() => run('start')} disabled={!isIdle || !other}>
+              {`Start ${name}`}
+            </button>
+          ) : (
+            <button
+              type="button"
+              className="button"
+              onClick={() => run('stop')}
+              disabled={!isIdle || chaos?.can_stop === false}
+              title={chaos?.can_stop === false ? 'It was not started by holdfast start' : undefined}
+            >
+              {`Stop ${name}`}
+            </button>
+          )}
+        </div>
       </div>
       <Field label={`Provider of ${name} answers after`}>
         {(id) => (
@@ -248,6 +257,13 @@ function CellControl({ live, chaos, doing, act }: Act & { live: CellLive; chaos:
       </Field>
     </li>
   )
+}
+
+/** What it does to buyers. */
+function noteOf(reach: CellLive['reach'], isCut: boolean): string {
+  if (reach === 'silent') return 'Nobody can buy here, nor sell its units elsewhere. The others go on with theirs.'
+  if (isCut) return 'It sells on, but its own units alone, since it cannot hear what the others do.'
+  return 'It sells its units, and gets more from the others before it is out.'
 }
 
 const withValue = (choices: readonly number[], value: number | undefined): number[] =>

@@ -1,27 +1,20 @@
 // What happens now, in all cells: whether the promises hold, how fast it goes, where, and what it is.
 import { useSyncExternalStore } from 'react'
-import { Link } from 'wouter'
 import { CellTable } from '../cell-table.tsx'
 import { Feed } from '../feed.tsx'
 import { formatMoneyShort, formatMs, formatRate } from '../formats.ts'
-import { Icon } from '../icons.tsx'
 import { mainMoney, type Second } from '../live.ts'
 import { Page, Panel } from '../parts.tsx'
 import { PromiseLine } from '../promise.tsx'
 import { useLive, useSession } from '../session.tsx'
 import { Sparkline } from '../sparkline.tsx'
+import { StartSale } from '../start-sale.tsx'
 import { WorldMap } from '../world-map.tsx'
 
 export function Now() {
   const { isDevelopment, scopes } = useSession()
-  const aside = isDevelopment && scopes.has('cells:write') && (
-    <Link href="/chaos" className="button button-main">
-      <Icon name="chaos" />
-      Start a flash sale
-    </Link>
-  )
   return (
-    <Page title="Now" aside={aside}>
+    <Page title="Now" aside={isDevelopment && scopes.has('cells:write') && <StartSale />}>
       <PromiseLine />
       <Numbers />
       <div className="now-grid">

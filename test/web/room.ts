@@ -1,0 +1,54 @@
+// Real cells and Debian's Chromium for a file of tests, with a page of its own for each test.
+import type { Browser, Page } from 'playwright-core'
+import { afterAll, afterEach, beforeAll, beforeEach, expect } from 'vitest'
+import { makeDataFolder, type Running, startHoldfast } from '../support/holdfast.ts'
+import { keepPicture, misplacedOn, openBrowser, openPage, turnTo, type View, views, violationsOf } from './browser.ts'
+
+export let page: Page
+/** What the page threw. */
+export let faults: string[]
+export let data: string
+
+let browser: Browser
+let server: Running
+let remove: () => Promise<void>
+
+/** Called where the suite is described, so that nothing is started where there is no browser. */
+export function openRoom(cells: readonly string[]): void {
+  beforeAll(async () => {
+    ;({ data, remove } = await makeDataFolder())
+    server = await startHoldfast([`--data=${data}`, `--cells=${cells.join(',')}`])
+    browser = await openBrowser()
+  })
+  afterAll(async () => {
+    await browser?.close()
+    server?.interrupt()
+    await server?.ended
+    await remove?.()
+  })
+  beforeEach(async () => {
+    ;({ page, faults } = await openPage(browser))
+  })
+  afterEach(async () => {
+    await page.context().close()
+  })
+}
+
+/** Of the cells by name. */
+export const urls = (): Record<string, string> =>
+  Object.fromEntries([...server.output().matchAll(/ (http:\S+) +([a-z]+\d)\b/g)].map(([, url, cell]) => [cell, url!]))
+
+export const open = (path: string) => page.goto(urls().eu1 + path)
+export const button = (name: string) => page.getByRole('button', { name, exact: true })
+export const node = (cell: string) => page.locator('.node', { hasText: cell })
+
+/** In widths and themes, without being loaded again. */
+export async function expectSound(name: string, seen: readonly View[] = views): Promise<void> {
+  for (const view of seen) {
+    await turnTo(page, view)
+    await keepPicture(page, `${name}-${view.name}`)
+    expect(await misplacedOn(page), `${name} on ${view.name}`).toEqual([])
+    expect(await violationsOf(page, view), `${name} on ${view.name}`).toEqual([])
+  }
+  await turnTo(page, views[0])
+}
