@@ -71,7 +71,7 @@ export type OthersOptions = {
   standing: Standing
   keys: Keys
   /** Of the buses on which the others' logs are consumed. */
-  reports: Pick<PostgresBusOptions, 'onError' | 'onGivenUp'>
+  reports: Pick<PostgresBusOptions, 'onError' | 'onGivenUp' | 'onRepeated'>
   onError(error: unknown): void
 }
 
@@ -145,13 +145,14 @@ export function startOthers(options: OthersOptions): Others {
   const begun = readOwing(database).then((owing) => owing.forEach(allotments.saw), onError)
   const { sharesOf } = allotments
   const handing = { cell, database, peers, sharesOf, deliver: otherCells.deliver, handOver: engine.send }
-  const leaving = followLeaving({ topology, database, onError })
   const handOver = () => handOverUnits(handing)
   const unlessFrozen = onceGreeted(greeting.greeted, standing)
+  const unconfirmedSince = trackUnconfirmed({ database, peers, now: clock.now })
   const chores = [
     every(limits.owedEveryMs, unlessFrozen(allotments.askForOwed), onError),
     every(limits.handOverEveryMs, unlessFrozen(handOver), onError),
-    leaving,
+    followLeaving({ topology, database, onError }),
+    tellUnconfirmed({ metrics, peers, clock, unconfirmedSince, onError }),
   ]
 
   return {
@@ -172,13 +173,8 @@ export function startOthers(options: OthersOptions): Others {
       ...peers,
       dataAsOf: (name) => ages.ages().find(({ from }) => from === name)?.asOf ?? null,
     },
-    sawRows: allotments.saw,
-    whyNotEmptied: async () =>
-      standing.frozen
-        ? 'The cell is frozen: what it has is not known before it is reconciled.'
-        : ((await cells.whyNotEmptied()) ??
-          (await unsettledWith({ database, peers, whatIsLeft: cells.whyNotEmptied }))),
-    ...{ confirmed: trackConfirmed(peers), unconfirmedSince: trackUnconfirmed({ database, peers, now: clock.now }) },
+    ...{ sawRows: allotments.saw, whyNotEmptied: whyNotEmptied({ database, peers, cells, standing }) },
+    ...{ confirmed: trackConfirmed(peers), unconfirmedSince },
     async stop() {
       await Promise.all([begun, comparisons.stop(), ...chores.map((chore) => chore.stop())])
       await following.stop()
@@ -197,6 +193,37 @@ function tellUnits(metrics: Metrics, demand: Pick<Demand, 'levels'>): (isCertain
   const soldOut = metrics.counter('holdfast_sold_out_total', help, ['certain'])
   for (const certain of ['true', 'false']) soldOut.inc({ certain }, 0)
   return (isCertain) => soldOut.inc({ certain: String(isCertain) })
+}
+
+type Emptying = Pick<OthersOptions, 'database' | 'cells' | 'standing'> & { peers: Pick<Peers, 'call' | 'others'> }
+
+const whyNotEmptied =
+  ({ database, cells, standing, peers }: Emptying): Others['whyNotEmptied'] =>
+  async () =>
+    standing.frozen
+      ? 'The cell is frozen: what it has is not known before it is reconciled.'
+      : ((await cells.whyNotEmptied()) ?? (await unsettledWith({ database, peers, whatIsLeft: cells.whyNotEmptied })))
+
+type Telling = Pick<OthersOptions, 'metrics' | 'clock' | 'onError'> & {
+  peers: Pick<Peers, 'others'>
+  unconfirmedSince: Others['unconfirmedSince']
+}
+
+/** Looked at by itself, since a peer that is slow to answer holds up the look; a scrape tells what the last one found. */
+function tellUnconfirmed({ metrics, peers, clock, unconfirmedSince, onError }: Telling): Recurring {
+  let since: ReadonlyMap<CellName, Instant> = new Map()
+  const told =
+    'For how long, as far as was looked, a peer has not confirmed all units that were sent to it; 0 when it has'
+  metrics.gaugesOf('holdfast_peer_unconfirmed_seconds', told, ['peer'], () =>
+    peers.others().map((peer) => {
+      const from = since.get(peer)
+      return { labels: { peer }, value: from === undefined ? 0 : Math.max(0, (clock.now() - from) / 1000) }
+    }),
+  )
+  const look = async () => {
+    since = await unconfirmedSince()
+  }
+  return every(limits.unconfirmedEveryMs, look, onError)
 }
 
 /** An old primary that comes back knows what it is before it sends anything. */

@@ -1,11 +1,14 @@
 // Webhooks of a cell: what the configuration says of URLs, and the module's parts with what they are handed.
 import type { CellName } from './base/ids.ts'
+import { limits } from './base/limits.ts'
 import { eventJson } from './modules/orders/service.ts'
 import type { WebhookRoutesOptions } from './modules/webhooks/routes.ts'
 import { startWebhooks, type Webhooks } from './modules/webhooks/service.ts'
+import { countDead } from './modules/webhooks/store.ts'
 import type { Bus } from './runtime/bus.ts'
 import type { Clock } from './runtime/clock.ts'
 import type { Config } from './runtime/config.ts'
+import { every } from './runtime/every.ts'
 import type { LogReader } from './runtime/logreader.ts'
 import type { Metrics } from './runtime/metrics.ts'
 import type { Database } from './runtime/pg.ts'
@@ -22,7 +25,7 @@ export type CellWebhooksOptions = {
   onError: (error: unknown) => void
 }
 
-export type CellWebhooks = Pick<WebhookRoutesOptions, 'urlRules'> & { webhooks: Webhooks }
+export type CellWebhooks = Pick<WebhookRoutesOptions, 'urlRules'> & { webhooks: Webhooks; stop(): Promise<void> }
 
 export function startCellWebhooks({ config, metrics, ...parts }: CellWebhooksOptions): CellWebhooks {
   const { profile, webhookPorts: ports = [] } = config
@@ -35,5 +38,18 @@ export function startCellWebhooks({ config, metrics, ...parts }: CellWebhooksOpt
     bodyOf: (event) => eventJson(event, parts.cell),
     onAttempt: (outcome) => attempts.inc({ outcome }),
   })
-  return { webhooks, urlRules: { publicOnly, ports } }
+  const told = `Webhooks that are tried no more; ${limits.deadDeliveriesCountedMax} stand for more`
+  const dead = metrics.gauge('holdfast_webhook_dead_deliveries', told)
+  const counting = every(
+    limits.operationsCountedEveryMs,
+    async () => dead.set(await countDead(parts.database, limits.deadDeliveriesCountedMax)),
+    parts.onError,
+  )
+  return {
+    webhooks,
+    urlRules: { publicOnly, ports },
+    async stop() {
+      await Promise.all([counting.stop(), webhooks.stop()])
+    },
+  }
 }

@@ -248,7 +248,7 @@ export async function buildCell(deps: CellDeps): Promise<CellParts> {
       await Promise.all([drainApp(app), ...recurring.map((one) => one.stop())])
       await room.stop()
       await payments.stop()
-      await webhooks.webhooks.stop()
+      await webhooks.stop()
       await others?.stop()
       await bus.close()
       await batcher.stop()
@@ -328,8 +328,11 @@ async function unreadyReasons(
 function busReports(metrics: Metrics, log: Log) {
   const warnOfConsumer = warn(log, 'consumer')
   const givenUp = metrics.counter('holdfast_events_given_up_total', 'Events that stand aside since', ['consumer'])
+  const told = 'Events that a consumer had applied before and passed over when they came again'
+  const repeated = metrics.counter('holdfast_events_repeated_total', told, ['consumer'])
   return {
     onError: (_: string, error: unknown) => warnOfConsumer(error),
+    onRepeated: (consumer: string, events: number) => repeated.inc({ consumer }, events),
     onGivenUp(consumer: string, { subject, subjectVersion, type }: LogEvent) {
       givenUp.inc({ consumer })
       log.error({ consumer, subject, subjectVersion, type }, 'an event was given up: see holdfast dead list')

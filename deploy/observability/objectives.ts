@@ -146,7 +146,7 @@ export const symptoms: readonly Symptom[] = [
   {
     alert: 'HoldfastDeadLetters',
     severity: 'ticket',
-    expr: 'sum by (cell) (holdfast_consumer_dead_letters) > 0 or holdfast_payment_operations{state="dead"} > 0',
+    expr: 'sum by (cell) (holdfast_consumer_dead_letters) > 0 or holdfast_payment_operations{state="dead"} > 0 or holdfast_webhook_dead_deliveries > 0',
     for: '5m',
     summary: 'Something was given up and waits for somebody.',
   },

@@ -375,6 +375,8 @@ export const limits = {
 
   // Objectives
   objectivesEveryMs: 5_000, // between two looks at consumers and other cells
+  unconfirmedEveryMs: 5_000, // between two questions to other cells for what they have received
+  deadDeliveriesCountedMax: 10_000, // stand for more
   confirmationMsGood: 5_000, // an attempt to pay has its outcome
   confirmationMsMax: 60_000, // then it is not waited for any longer, and counted as late
   confirmationsWatchedMax: 100_000,

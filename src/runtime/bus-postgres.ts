@@ -26,6 +26,8 @@ export type PostgresBusOptions = {
   onError: (consumer: string, error: unknown) => void
   /** An event stands aside from now on, with all of its subject. */
   onGivenUp?: (consumer: string, event: LogEvent) => void
+  /** So many events were delivered again that the consumer had applied before, and were passed over. */
+  onRepeated?: (consumer: string, events: number) => void
   tracing?: Tracing | null
   /** How often an event is tried. */
   triesMax?: number
@@ -222,15 +224,17 @@ const saysNoForEver: ReadonlySet<string> = new Set(['invalid_body', 'not_found']
 
 /** Applies the page and moves on. */
 async function deliver(
-  { database, reader }: PostgresBusOptions,
+  { database, reader, onRepeated }: PostgresBusOptions,
   one: Running,
   from: Place,
   page: LogPage,
 ): Promise<number | undefined> {
   const { consumer } = one
   let applied: readonly LogEvent[] = []
+  let repeated = 0
   const seq = await database.transaction(async (session) => {
     applied = []
+    repeated = 0
     const stored = await lockPosition(session, consumer.name)
     if (stored?.incarnation !== from.life) return undefined
     one.isPaused = stored.paused
@@ -245,10 +249,19 @@ async function deliver(
     if (fresh.length > 0) await consumer.apply(session, fresh)
     await storePosition(session, consumer.name, { incarnation: from.life, seq: page.seq })
     applied = fresh
+    repeated = countMissing(events, fresh)
     return page.seq
   })
   if (applied.length > 0) consumer.applied?.(applied)
+  if (repeated > 0) onRepeated?.(consumer.name, repeated)
   return seq
+}
+
+/** How many of the events are not among those taken, which may be more than were delivered, since gaps are read again. */
+function countMissing(events: readonly LogEvent[], taken: readonly LogEvent[]): number {
+  if (taken === events) return 0
+  const ids = new Set(taken.map(({ eventId }) => eventId))
+  return events.reduce((count, { eventId }) => count + (ids.has(eventId) ? 0 : 1), 0)
 }
 
 /** A consumer of some types only sees gaps that are none; the reader leaves out nothing that it wants. */

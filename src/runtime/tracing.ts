@@ -6,6 +6,7 @@ import { limits } from '../base/limits.ts'
 import type { Clock } from './clock.ts'
 import type { Log } from './log.ts'
 import type { Metrics } from './metrics.ts'
+import { release } from './release.ts'
 import { hexId, type Sampler, sampler, type TraceParent, traceparentText } from './trace-context.ts'
 
 /** Ids, codes and counts: no personal data, no keys, no texts of callers. */
@@ -66,6 +67,7 @@ export async function openTracing(options: TracingOptions): Promise<Tracing | nu
     resource: resourceFromAttributes({
       'service.name': 'holdfast',
       'service.namespace': 'holdfast',
+      'service.version': release,
       'service.instance.id': cell,
       'holdfast.cell': cell,
     }),

@@ -17,9 +17,11 @@ export async function startBusProcess(
   const applicationName = `process ${++processes}`
   const database = openDatabase({ url: log.url, applicationName })
   const errors: unknown[] = []
+  const repeated = new Map<string, number>()
   const reader = await openReader(database, errors)
   const onError = (_: string, error: unknown) => void errors.push(error)
-  const bus = postgresBus({ database, reader, clock: systemClock, onError, triesMax })
+  const onRepeated = (name: string, events: number) => void repeated.set(name, (repeated.get(name) ?? 0) + events)
+  const bus = postgresBus({ database, reader, clock: systemClock, onError, onRepeated, triesMax })
   const close = async (): Promise<void> => {
     await bus.close()
     await reader.stop?.()
@@ -29,6 +31,7 @@ export async function startBusProcess(
   return {
     bus,
     errors,
+    repeated: (name) => repeated.get(name) ?? 0,
     close,
     async crash() {
       let closed = false

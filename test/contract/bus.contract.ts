@@ -33,6 +33,8 @@ export const triesMax = 3
 export type BusProcess = {
   bus: Bus
   errors: unknown[]
+  /** How many events it told to have passed over, since that consumer had applied them. */
+  repeated(consumer: string): number
   /** Ends it as kill -9 would: its connections are cut, nothing is finished. */
   crash(): Promise<void>
   close(): Promise<void>
@@ -258,9 +260,11 @@ export function busContract(name: string, open: () => Promise<BusHarness>): void
       poison.clear()
       await harness.byHand.retry((await harness.byHand.dead(name))[0]!.id)
       await applied(3)
+      expect(one.repeated(name)).toBe(0)
       await harness.byHand.rewindToStart(name)
       await harness.publish(history(`${shop}/b`, 1, { type: 'order.placed' }))
       await applied(4)
+      await eventually(() => one.repeated(name) >= 3, 10_000)
       expect(await effects()).toEqual([...[2, 4, 6].map((version) => `${shop}/a:${version}`), `${shop}/b:1`])
     })
 

@@ -133,6 +133,11 @@ describe('a pulse of two cells', () => {
     await eventually(async () => !(await peerOf(eu1)).reachable, 10_000)
     expect((await peerOf(eu1)).oldest_unconfirmed_s).toBeNull()
   })
+
+  it('tells the same as a metric, 0 for a peer that has confirmed all', async () => {
+    const { text } = await eu1.call('GET', '/metrics')
+    expect(text).toMatch(/^holdfast_peer_unconfirmed_seconds\{peer="us1",cell="eu1"\} 0$/m)
+  })
 })
 
 test('what an audit finds is oversold, lost or doubled, and nothing twice', () => {

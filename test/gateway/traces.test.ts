@@ -1,6 +1,7 @@
 // Traces over real sockets, to a receiver of OTLP of the test's own: two cells, an order that is placed in one and lives in the
 // other, its batch, its payment. And that nothing of it is told where nobody asked for it.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { release } from '../../src/runtime/release.ts'
 import { eventually } from '../support/eventually.ts'
 import { type HttpCell, openHttpCell, orderBody, receive } from '../support/http-cell.ts'
 import { type HttpCells, openHttpCells } from '../support/http-cells.ts'
@@ -50,6 +51,7 @@ describe('a trace', () => {
     const [entry, home] = [servers.find((span) => span.cell === 'eu1')!, servers.find((span) => span.cell === 'us1')!]
     const [forward] = named(spans, 'forward')
     expect(entry.parentSpanId).toBe('00f067aa0ba902b7')
+    expect([entry.version, home.version]).toEqual([release, release])
     expect(forward).toMatchObject({ parentSpanId: entry.spanId, kind: 3, attributes: { 'holdfast.peer': 'us1' } })
     expect(home).toMatchObject({
       parentSpanId: forward!.spanId,

@@ -14,6 +14,7 @@ export type OtlpSpan = {
   links: { traceId: string; spanId: string }[]
   /** Of the resource. */
   cell: unknown
+  version: unknown
   isError: boolean
 }
 
@@ -83,6 +84,7 @@ const spansIn = ({ resourceSpans }: Body): OtlpSpan[] =>
         links: links ?? [],
         attributes: valuesOf(attributes),
         cell: valuesOf(resource.attributes)['holdfast.cell'],
+        version: valuesOf(resource.attributes)['service.version'],
         isError: status?.code === 2,
       })),
     ),

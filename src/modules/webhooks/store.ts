@@ -350,6 +350,15 @@ export const listDead = (
 export const findDead = (database: Reader, { shopId, eventId, endpointId }: DeliveryName) =>
   database.query<DeadDelivery>(findDeadSql, [shopId, eventId, endpointId])
 
+const countDeadSql = `
+  select count(*)::int as dead from (select from webhooks.deliveries where state = 'dead' limit $1) as counted`
+
+/** Of all shops, at most `max`. */
+export async function countDead(database: Reader, max: number): Promise<number> {
+  const [row] = await database.query<{ dead: number }>(countDeadSql, [max])
+  return row!.dead
+}
+
 const trimSql = `
   with old as materialized (
     select d.endpoint_id, d.id from webhooks.endpoints e cross join lateral (

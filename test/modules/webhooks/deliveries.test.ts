@@ -160,6 +160,9 @@ describe('a delivery', () => {
       attempt_count: 10,
       next_attempt_at: null,
     })
+    const toldDead = async () =>
+      /^holdfast_webhook_dead_deliveries\S* (\d+)$/m.exec((await cell.call('GET', '/metrics')).text)
+    await eventually(async () => Number((await toldDead())?.[1]) > 0, 20_000)
 
     receiver.answer(() => ({ status: 200 }))
     const key = crypto.randomUUID()
