@@ -3,7 +3,7 @@ import { mkdir, mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import axe from 'axe-core'
-import { type Browser, chromium, type Page } from 'playwright-core'
+import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core'
 
 export const views = [
   { name: 'desktop-light', width: 1440, height: 900, theme: 'light' },
@@ -16,18 +16,18 @@ export type View = (typeof views)[number]
 export const openBrowser = (): Promise<Browser> =>
   chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--headless', '--no-sandbox', '--disable-gpu'] })
 
-/** A page of its own, light and on a desk; what it throws is kept in `faults`. */
-export async function openPage(
-  browser: Browser,
-  motion: 'reduce' | 'no-preference' = 'reduce',
-): Promise<{ page: Page; faults: string[] }> {
-  const context = await browser.newContext({
+/** Where pages share what was loaded once. */
+export const openContext = (browser: Browser, motion: 'reduce' | 'no-preference' = 'reduce'): Promise<BrowserContext> =>
+  browser.newContext({
     viewport: { width: 1440, height: 900 },
     colorScheme: 'light',
     locale: 'en-GB',
     timezoneId: 'Europe/Berlin',
     reducedMotion: motion,
   })
+
+/** Light and on a desk; what it throws is kept in `faults`. */
+export async function openPage(context: BrowserContext): Promise<{ page: Page; faults: string[] }> {
   const page = await context.newPage()
   await page.bringToFront() // keys go to the window in front
   page.setDefaultTimeout(15_000)
@@ -82,6 +82,7 @@ export const misplacedOn = (page: Page): Promise<string[]> =>
     const boxes = solid.map((element) => ({ element, box: element.getBoundingClientRect() })).filter(({ box }) => box.width > 0)
     for (const [at, one] of boxes.entries()) for (const other of boxes.slice(at + 1)) {
       if (one.element.contains(other.element) || other.element.contains(one.element) || one.element.closest('.visually-hidden') || other.element.closest('.visually-hidden')) continue
+      if (one.element.closest('dialog') !== other.element.closest('dialog')) continue // a dialog lies on the page
       const across = Math.min(one.box.right, other.box.right) - Math.max(one.box.left, other.box.left)
       const down = Math.min(one.box.bottom, other.box.bottom) - Math.max(one.box.top, other.box.top)
       if (across > 2 && down > 2) faults.push(named(one.element) + ' lies on ' + named(other.element))

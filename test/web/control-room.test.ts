@@ -2,16 +2,18 @@
 // full), on a phone and on a desk, dark and light: axe finds nothing, nothing lies on anything else, nothing is cut off. Then what
 // it does: things are done once, refusals are told, cells that fall silent are shown and hinder nobody.
 import type { Request } from 'playwright-core'
-import { beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { eventually } from '../support/eventually.ts'
 import { findPrograms } from '../support/programs.ts'
+import { openReceiver, type Receiver } from '../support/webhook-receiver.ts'
 import { views } from './browser.ts'
 import { button, expectSound, faults, open, openRoom, page, urls } from './room.ts'
-import { fillShop, placeOrder, type Shop, shopSku } from './shop.ts'
+import { fillShop, fillWebhooks, placeOrder, type Shop, shopSku } from './shop.ts'
 
 const suite = describe.skipIf(!findPrograms('chromium'))
 
 let shop: Shop
+let receiver: Receiver
 
 const inDialog = (name: string) => page.getByRole('dialog').getByRole('button', { name, exact: true })
 
@@ -28,13 +30,13 @@ const pages: Record<string, Shown> = {
     path: () => '/dead-letters',
     title: 'Dead letters',
     empty: 'Nothing was given up',
-    full: 'Nothing was given up',
+    full: 'endpoint_gone',
   },
   webhooks: {
     path: () => '/webhooks',
     title: 'Webhooks',
     empty: 'Nobody is told of events',
-    full: 'Nobody is told of events',
+    full: '/failing',
   },
   chaos: { path: () => '/chaos', title: 'Chaos', empty: 'No sale yet', full: 'No sale yet' },
   health: { path: () => '/health', title: 'Health', full: 'up to date' },
@@ -58,6 +60,10 @@ const calls: Record<string, string> = {
   payments: '**/v1/ledger/**',
   'dead-letters': '**/v1/dead-letters*',
   webhooks: '**/v1/webhook-*',
+  now: '**/v1/pulse',
+  stock: '**/v1/stock?*',
+  chaos: '**/v1/chaos',
+  health: '**/v1/{objectives,pulse}',
 }
 
 suite('the control room', () => {
@@ -76,8 +82,12 @@ suite('the control room', () => {
 
   describe('a shop with orders', () => {
     beforeAll(async () => {
+      receiver = await openReceiver()
       shop = await fillShop(urls())
+      await fillWebhooks(urls().eu1!, receiver)
     })
+
+    afterAll(() => receiver?.close())
 
     test.each(named(pages))('fills %s', async (name) => {
       if (name === 'now') await placeOrder(urls().eu1!) // the feed begins at the last audit
@@ -109,7 +119,8 @@ suite('the control room', () => {
       })
       await open(pages[name]!.path())
       await page.getByRole('heading', { level: 1 }).waitFor()
-      await page.getByRole('status', { name: 'Loading' }).first().waitFor()
+      if (name === 'now') await page.getByText('The first audit is on its way').waitFor()
+      else await page.getByRole('status', { name: 'Loading' }).first().waitFor()
       await expectSound(`${name}-awaited`, bothWidths)
     })
 
@@ -176,6 +187,36 @@ suite('the control room', () => {
         expect(await button('Cancel').count()).toBe(0)
         expect(await page.getByRole('link', { name: 'Stock' }).count()).toBe(0)
       })
+    })
+
+    test('a message that was given up is dropped for a reason, or tried again and taken; its tries are told', async () => {
+      await open('/dead-letters')
+      const letters = page.locator('.part', { hasText: 'tries' })
+      await eventually(async () => (await letters.count()) === 2, 10_000)
+      await letters.first().getByRole('button', { name: 'Drop' }).click()
+      await page.getByLabel('Reason').fill('the shop has moved')
+      await inDialog('Drop').click()
+      await page.locator('.panel', { hasText: 'newest first' }).getByText('the shop has moved').waitFor()
+      await expectSound('dead-letters-dropped', bothWidths)
+
+      receiver.answer(() => ({ status: 200 }))
+      await open('/webhooks')
+      const gone = page.locator('.part', { hasText: 'gone' })
+      await gone.first().getByText('disabled: gone').waitFor()
+      for (const one of await gone.all()) {
+        await one.getByRole('button', { name: 'Enable' }).click()
+        await inDialog('Enable').click()
+        await one.getByRole('button', { name: 'Disable' }).waitFor()
+      }
+      await page.locator('.row-button', { hasText: 'Dropped' }).click()
+      await page.getByRole('dialog').getByText('410').waitFor()
+      await expectSound('delivery', bothWidths)
+
+      const before = receiver.received.length
+      await open('/dead-letters')
+      await button('Try again').click()
+      await inDialog('Try again').click()
+      await eventually(() => receiver.received.slice(before).some(({ path }) => path.startsWith('/gone')), 15_000)
     })
 
     describe('signing in', () => {

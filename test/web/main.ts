@@ -6,7 +6,7 @@ import { promisify } from 'node:util'
 import type { Page } from 'playwright-core'
 import { eventually } from '../support/eventually.ts'
 import { makeDataFolder, repository, startHoldfast } from '../support/holdfast.ts'
-import { openBrowser, openPage, turnTo, type View, views } from './browser.ts'
+import { openBrowser, openContext, openPage, turnTo, type View, views } from './browser.ts'
 import { fillShop, placeOrder } from './shop.ts'
 
 const folder = join(repository, 'docs/screenshots')
@@ -32,7 +32,7 @@ async function main(): Promise<void> {
       [...server.output().matchAll(/ (http:\S+) +([a-z]+\d)\b/g)].map(([, url, cell]) => [cell, url!]),
     )
     const shop = await fillShop(urls)
-    const { page } = await openPage(browser, 'no-preference')
+    const { page } = await openPage(await openContext(browser, 'no-preference'))
     await showSale(page, server.url)
     await showShop(page, server.url, shop.shipped, Object.values(urls))
   } finally {

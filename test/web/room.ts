@@ -1,8 +1,18 @@
 // Real cells and Debian's Chromium for a file of tests, with a page of its own for each test.
-import type { Browser, Page } from 'playwright-core'
+import type { Browser, BrowserContext, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, expect } from 'vitest'
 import { makeDataFolder, type Running, startHoldfast } from '../support/holdfast.ts'
-import { keepPicture, misplacedOn, openBrowser, openPage, turnTo, type View, views, violationsOf } from './browser.ts'
+import {
+  keepPicture,
+  misplacedOn,
+  openBrowser,
+  openContext,
+  openPage,
+  turnTo,
+  type View,
+  views,
+  violationsOf,
+} from './browser.ts'
 
 export let page: Page
 /** What the page threw. */
@@ -10,6 +20,7 @@ export let faults: string[]
 export let data: string
 
 let browser: Browser
+let context: BrowserContext
 let server: Running
 let remove: () => Promise<void>
 
@@ -19,6 +30,7 @@ export function openRoom(cells: readonly string[]): void {
     ;({ data, remove } = await makeDataFolder())
     server = await startHoldfast([`--data=${data}`, `--cells=${cells.join(',')}`])
     browser = await openBrowser()
+    context = await openContext(browser)
   })
   afterAll(async () => {
     await browser?.close()
@@ -27,10 +39,10 @@ export function openRoom(cells: readonly string[]): void {
     await remove?.()
   })
   beforeEach(async () => {
-    ;({ page, faults } = await openPage(browser))
+    ;({ page, faults } = await openPage(context))
   })
   afterEach(async () => {
-    await page.context().close()
+    await page.close()
   })
 }
 

@@ -1,5 +1,7 @@
 // A small shop for the control room to show: units received, orders in every state, an endpoint that is told of them.
 import { type Client, createClient } from '@holdfast/sdk'
+import { eventually } from '../support/eventually.ts'
+import type { Receiver } from '../support/webhook-receiver.ts'
 
 export const shopSku = 'TEE-BLACK-M'
 
@@ -32,6 +34,21 @@ export async function fillShop(urls: Readonly<Record<string, string>>): Promise<
   const [shipped, paid] = placed.filter(({ status }) => status === 'confirmed').map(({ id }) => id)
   await first.orders.ship(shipped!, { carrier: 'DHL', tracking_number: 'JD014600001' })
   return { shipped: shipped!, paid: paid!, pending: placed.find(({ status }) => status === 'pending')!.id }
+}
+
+/** Endpoints: one that takes everything, one that fails for now, and two that are gone, whose messages are given up. */
+export async function fillWebhooks(url: string, receiver: Receiver): Promise<void> {
+  receiver.answer(({ path }) => ({ status: path === '/taken' ? 200 : path.startsWith('/gone') ? 410 : 500 }))
+  const client = createClient({ url, key: 'sk_dev' })
+  for (const path of ['/taken', '/failing', '/gone', '/gone-too'])
+    await client.webhookEndpoints.make({ url: receiver.url + path, types: ['order.confirmed'] })
+  await placeOrder(url)
+  const seen = async (status: 'delivered' | 'pending' | 'dead'): Promise<number> =>
+    (await client.webhookDeliveries.list({ status })).data.filter(({ attempt_count }) => attempt_count > 0).length
+  await eventually(
+    async () => (await seen('delivered')) > 0 && (await seen('pending')) > 0 && (await seen('dead')) > 1,
+    20_000,
+  )
 }
 
 /** Paid and confirmed. */

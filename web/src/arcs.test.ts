@@ -7,6 +7,7 @@ const cell = (name: string, peers: object[] = [], reach: CellLive['reach'] = 'li
   cell: { name, region: name.replace(/\d+$/, ''), url: `http://${name}`, state: 'active' },
   reach,
   heardAt: 0,
+  refusal: null,
   pulse: { peers, cut_off } as never,
 })
 const flat = ({ longitude, latitude }: { longitude: number; latitude: number }): [number, number] => [

@@ -4,7 +4,8 @@ import type { CellLive } from './live.ts'
 import { State } from './parts.tsx'
 import { useLive } from './session.tsx'
 
-export const stateOf = ({ reach, pulse }: CellLive): string => {
+export const stateOf = ({ reach, pulse, refusal }: CellLive): string => {
+  if (refusal) return 'refuses_this_key'
   if (reach === 'waiting') return 'connecting'
   if (reach === 'silent' || !pulse) return 'not_reachable'
   if (pulse.frozen) return 'frozen'

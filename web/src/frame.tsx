@@ -92,7 +92,7 @@ function CellPills() {
             title={`${live.cell.name}: ${wordsOf(live)}`}
           >
             {live.cell.name}
-            <span className="visually-hidden">{live.reach === 'silent' ? ' not reachable' : ''}</span>
+            <span className="visually-hidden">{live.reach === 'silent' ? ` ${wordsOf(live)}` : ''}</span>
           </li>
         ))}
       </ul>

@@ -25,7 +25,14 @@ export type FeedEvent = {
   data: Record<string, unknown>
 }
 export type Reach = 'waiting' | 'live' | 'silent'
-export type CellLive = { cell: Cell; reach: Reach; heardAt: number | null; pulse: Pulse | null }
+export type CellLive = {
+  cell: Cell
+  reach: Reach
+  heardAt: number | null
+  pulse: Pulse | null
+  /** It answers, but not this key; silent then. */
+  refusal: HoldfastError | null
+}
 
 /** Of all cells together, of one second. A percentile of several cells is not one; p50 is their mean by orders, p99 the worst. */
 export type Second = {
@@ -62,6 +69,7 @@ type Kept = {
   pulse: Pulse | null
   /** Nobody took the last connection. */
   isGone: boolean
+  refusal: HoldfastError | null
   ends: AbortController | null
 }
 
@@ -78,8 +86,8 @@ export function createLive(key: string, first: readonly Cell[], scopes: Readonly
   let isRunning = false
   let startedAt = Date.now()
 
-  const reachOf = ({ heardAt, isGone }: Kept, now: number): Reach => {
-    if (isGone) return 'silent'
+  const reachOf = ({ heardAt, isGone, refusal }: Kept, now: number): Reach => {
+    if (isGone || refusal) return 'silent'
     if (heardAt !== null && now - heardAt <= silentAfterMs) return 'live'
     return heardAt === null && now - startedAt <= silentAfterMs ? 'waiting' : 'silent'
   }
@@ -91,6 +99,7 @@ export function createLive(key: string, first: readonly Cell[], scopes: Readonly
       reach: reachOf(one, now),
       heardAt: one.heardAt,
       pulse: one.pulse,
+      refusal: one.refusal,
     }))
     state = { cells, now }
     pulses.mark()
@@ -103,6 +112,7 @@ export function createLive(key: string, first: readonly Cell[], scopes: Readonly
         const wasLive = reachOf(one, Date.now()) === 'live'
         isHeard = true
         one.isGone = false
+        one.refusal = null
         one.heardAt = Date.now()
         one.pulse = pulse
         if (!wasLive) renew()
@@ -110,8 +120,9 @@ export function createLive(key: string, first: readonly Cell[], scopes: Readonly
       }
     } catch (error) {
       // A stream that broke may have been the connection alone; that no other is to be had says more.
-      if (!isHeard && error instanceof HoldfastError && error.code === 'unreachable' && !one.isGone) {
-        one.isGone = true
+      if (!isHeard && error instanceof HoldfastError) {
+        one.isGone = error.code === 'unreachable'
+        one.refusal = error.status === 401 || error.status === 403 ? error : null
         renew()
       }
       throw error
@@ -158,7 +169,7 @@ export function createLive(key: string, first: readonly Cell[], scopes: Readonly
         continue
       }
       one?.ends?.abort()
-      const fresh: Kept = { cell, heardAt: null, pulse: null, isGone: false, ends: null }
+      const fresh: Kept = { cell, heardAt: null, pulse: null, isGone: false, refusal: null, ends: null }
       kept.set(cell.name, fresh)
       if (isRunning) open(fresh)
     }
@@ -208,6 +219,7 @@ export function createLive(key: string, first: readonly Cell[], scopes: Readonly
       for (const one of kept.values()) {
         one.heardAt = null
         one.isGone = false
+        one.refusal = null
         open(one)
       }
       renew()

@@ -99,6 +99,7 @@ const tones: Record<string, Tone> = {
   frozen: 'bad',
   cut_off: 'bad',
   not_reachable: 'bad',
+  refuses_this_key: 'bad',
 }
 
 /** The state of a thing: its word, and a dot whose shape and colour repeat it. */

@@ -3,7 +3,7 @@ import { Fragment } from 'react'
 import { formatCount } from './formats.ts'
 import { Icon } from './icons.tsx'
 import { auditsOf } from './live.ts'
-import { Ago, Missing } from './parts.tsx'
+import { Ago, Failure, Missing } from './parts.tsx'
 import { type PromiseLine as Line, promiseLine } from './promise-line.ts'
 import { useLive, useSession } from './session.tsx'
 
@@ -42,24 +42,23 @@ export function PromiseLine() {
   const { cells, now } = useLive()
   const { scopes } = useSession()
   const line = promiseLine(auditsOf({ cells }))
+  const refusal = cells.find((cell) => cell.refusal !== null)?.refusal
   const silent = cells.filter(({ reach }) => reach === 'silent').map(({ cell }) => cell.name)
   return (
     <section className="panel promise" aria-labelledby="promise-title">
       <h2 id="promise-title" className="visually-hidden">
         The promise
       </h2>
-      {line ? <Equation line={line} /> : <Waiting canRead={scopes.has('cells:read')} />}
+      {line ? <Equation line={line} /> : <Waiting canRead={scopes.has('cells:read')} refusal={refusal} />}
       <Verdict line={line} now={now} silent={silent} />
     </section>
   )
 }
 
-function Waiting({ canRead }: { canRead: boolean }) {
-  return (
-    <p className="promise-waiting">
-      {canRead ? 'The first audit is on its way.' : 'This key may not read pulses: it needs the scope cells:read.'}
-    </p>
-  )
+function Waiting({ canRead, refusal }: { canRead: boolean; refusal: unknown }) {
+  if (!canRead) return <p className="promise-waiting">This key may not read pulses: it needs the scope cells:read.</p>
+  if (refusal) return <Failure error={refusal} />
+  return <p className="promise-waiting">The first audit is on its way.</p>
 }
 
 function Equation({ line }: { line: Line }) {

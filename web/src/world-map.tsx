@@ -87,7 +87,8 @@ export function WorldMap() {
 }
 
 /** The state of a cell, in as few words as tell it. */
-export function wordsOf({ reach, pulse }: CellLive): string {
+export function wordsOf({ reach, pulse, refusal }: CellLive): string {
+  if (refusal) return 'key refused'
   if (reach === 'waiting') return 'connecting'
   if (reach === 'silent' || !pulse) return 'not reachable'
   if (pulse.cut_off) return `cut off, ${formatRate(pulse.orders_per_s)}/s`

@@ -9,7 +9,7 @@ import { clientOf, readerOf } from '../cells.ts'
 import { formatCount } from '../formats.ts'
 import { Icon } from '../icons.tsx'
 import type { CellLive } from '../live.ts'
-import { Empty, Failure, Field, Page, Panel, State } from '../parts.tsx'
+import { Empty, Failure, Field, Page, Panel, Skeleton, State } from '../parts.tsx'
 import { PromiseLine } from '../promise.tsx'
 import { SaleResults } from '../sale-results.tsx'
 import { useCells, useLive, useSession } from '../session.tsx'
@@ -74,7 +74,13 @@ function Controls() {
           <WorldMap />
         </Panel>
       </div>
-      <CellControls byCell={byCell} doing={doing} act={act} />
+      <CellControls
+        byCell={byCell}
+        isLoading={byCell.size === 0 && found.every(({ isPending }) => isPending)}
+        error={byCell.size === 0 ? found.find(({ error }) => error)?.error : null}
+        doing={doing}
+        act={act}
+      />
     </Page>
   )
 }
@@ -143,8 +149,16 @@ function SalePanel({ sale, at, doing, act }: Act & { sale: Sale | null; at: stri
   )
 }
 
-function CellControls({ byCell, doing, act }: Act & { byCell: ReadonlyMap<string, Chaos> }) {
+type CellControlsProps = Act & { byCell: ReadonlyMap<string, Chaos>; isLoading: boolean; error: unknown }
+
+function CellControls({ byCell, isLoading, error, doing, act }: CellControlsProps) {
   const { cells } = useLive()
+  if (isLoading || error)
+    return (
+      <Panel title="Cells" note="what is done to each">
+        {isLoading ? <Skeleton rows={cells.length} height={80} /> : <Failure error={error} />}
+      </Panel>
+    )
   return (
     <Panel title="Cells" note="what is done to each">
       <ul className="chaos-cells">

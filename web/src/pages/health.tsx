@@ -4,7 +4,7 @@ import { stateOf } from '../cell-table.tsx'
 import { formatBytes, formatCount, formatDuration, formatMs, formatRate } from '../formats.ts'
 import type { CellLive } from '../live.ts'
 import { Objectives } from '../objectives.tsx'
-import { Ago, Empty, Facts, Meter, Page, Panel, Skeleton, State } from '../parts.tsx'
+import { Ago, Empty, Facts, Failure, Meter, Page, Panel, Skeleton, State } from '../parts.tsx'
 import { useLive } from '../session.tsx'
 
 export function Health() {
@@ -28,7 +28,7 @@ export function Health() {
 }
 
 function CellHealth({ live, now }: { live: CellLive; now: number }) {
-  const { cell, reach, heardAt, pulse } = live
+  const { cell, reach, heardAt, pulse, refusal } = live
   const note =
     reach === 'silent' && heardAt !== null ? (
       <>
@@ -43,6 +43,8 @@ function CellHealth({ live, now }: { live: CellLive; now: number }) {
         <div className={`panel-body ${reach === 'silent' ? 'stale' : ''}`}>
           <Facts of={factsOf(pulse)} />
         </div>
+      ) : refusal ? (
+        <Failure error={refusal} />
       ) : reach === 'waiting' ? (
         <Skeleton rows={6} height={28} />
       ) : (

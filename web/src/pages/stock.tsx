@@ -22,7 +22,7 @@ export function Stock() {
   const [, go] = useLocation()
   const client = useClient()
   const { ask, dialog } = useConfirm()
-  const sales = useSales()
+  const { sales, isLoading, error, refetch } = useSales()
   const skus = sales.map(({ sku }) => sku)
   const sorted = [...skus].sort()
   const levels = useQuery({
@@ -69,7 +69,11 @@ export function Stock() {
         </form>
       </search>
       <Panel title="Moving now" note="what was sold or moved lately, in any cell">
-        {skus.length === 0 ? (
+        {skus.length === 0 && isLoading ? (
+          <Skeleton rows={4} height={39} />
+        ) : skus.length === 0 && error ? (
+          <Failure error={error} onRetry={refetch} />
+        ) : skus.length === 0 ? (
           <Empty title="Nothing moves">
             Sold and received SKUs show here by themselves. Any other can be opened by its name.
           </Empty>
@@ -87,7 +91,7 @@ export function Stock() {
 }
 
 /** As the feed tells, then what the newest orders are of. */
-function useSales(): Sale[] {
+function useSales(): { sales: Sale[]; isLoading: boolean; error: unknown; refetch(): void } {
   const { live, scopes } = useSession()
   const { now } = useLive()
   const mayRead = scopes.has('orders:read')
@@ -102,7 +106,8 @@ function useSales(): Sale[] {
   const quiet = [...others]
     .filter((sku) => !seen.has(sku))
     .map((sku) => ({ sku, unitsPerSecond: 0, byCell: {}, lastAt: 0 }))
-  return [...sales, ...quiet].slice(0, shownMax)
+  const { isLoading, error, refetch } = recent
+  return { sales: [...sales, ...quiet].slice(0, shownMax), isLoading, error, refetch }
 }
 
 function SkuTable({ sales, levels }: { sales: readonly Sale[]; levels: ReadonlyMap<string, StockLevel> }) {
