@@ -1,16 +1,18 @@
-// What traces cost an order: a cell that sends them to a receiver of OTLP, at the usual ratio, in turn with one that makes none, each
-// on a database of its own. Metrics and logs are on in both. CPU counts, of the cell and its PostgreSQL; the receiver is not in it.
+// What traces cost an order: a cell that sends them to a receiver of OTLP, at the usual ratio, and one that makes none, each on a
+// database of its own. Both are under the same load at the same time, since the machine changes more from one slice to the next
+// than traces cost. Metrics and logs are on in both. CPU counts, of the cell and its PostgreSQL; the receiver is not in it.
 import { CommandFailure } from '../src/cli/failure.ts'
 import { openOtlpReceiver } from '../test/support/otlp-receiver.ts'
 import { type Bench, grouped } from './bench.ts'
 import { generatorName } from './load.ts'
 import { readSettings } from './machine.ts'
 import { placeOrders, type Slice, warmUp } from './orders.ts'
-import { median, medianRatio, round, takeTurns } from './rounds.ts'
+import { median, medianRatio, round } from './rounds.ts'
 import { type BenchServer, receiveSpread, startCells, startServer } from './server.ts'
 import { skusSpread } from './shapes.ts'
 
-const connectionsUsual = 256
+/** At each cell. */
+const connectionsUsual = 128
 
 export const telemetry: Bench = {
   diskMib: ({ seconds, rounds }) => 6_144 + seconds * rounds * 200,
@@ -25,16 +27,15 @@ export const telemetry: Bench = {
     const [traced] = (await startCells(context, { folderName: 'traced', cells: ['eu1'], flags })) as [BenchServer]
     await receiveSpread([traced])
     await warmUp(context, [plain.url, traced.url], connections)
-    const plan = { connections, seconds: options.seconds, skus: skusSpread }
-    const turnOf = (name: string, server: BenchServer) => async (turn: number) => {
-      const slice = await placeOrders(context, server, plan)
-      say(`${name}, round ${turn}: ${grouped(slice.perSecond)} orders/s, ${round(cpuOf(slice), 1)} µs of CPU an order`)
-      return slice
+    const place = (server: BenchServer) =>
+      placeOrders(context, server, { connections, seconds: options.seconds, skus: skusSpread })
+    const turns = { traced: [] as Slice[], plain: [] as Slice[] }
+    for (let turn = 1; turn <= options.rounds; turn++) {
+      const [above, below] = await Promise.all([place(traced), place(plain)])
+      turns.traced.push(above)
+      turns.plain.push(below)
+      say(`round ${turn}: ${toldOf(above)} with traces, ${toldOf(below)} without`)
     }
-    const turns = await takeTurns(options.rounds, {
-      traced: turnOf('with traces', traced),
-      plain: turnOf('without', plain),
-    })
     const spans = receiver.spans.length
     if (spans === 0) throw new CommandFailure('no_spans', 'the receiver was sent no spans')
     const [above, below] = [turns.traced.map(cpuOf), turns.plain.map(cpuOf)]
@@ -47,7 +48,7 @@ export const telemetry: Bench = {
       traced_orders_per_s: round(median(rates(turns.traced))),
       plain_orders_per_s: round(median(rates(turns.plain))),
       spans_received: spans,
-      connections,
+      connections_per_cell: connections,
     }
     const row = (name: string, slices: readonly Slice[]) => [
       name,
@@ -71,3 +72,5 @@ export const telemetry: Bench = {
 }
 
 const cpuOf = ({ cpuUs }: Slice): number => cpuUs.server + cpuUs.postgres
+
+const toldOf = (slice: Slice): string => `${grouped(slice.perSecond)} orders/s at ${round(cpuOf(slice), 1)} µs`

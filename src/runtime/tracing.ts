@@ -1,6 +1,6 @@
 // Traces by OpenTelemetry, as the rest of the code sees them: a request is sampled or it is not, and whoever works for one that is
 // gets its span handed in. Nothing is made for the others, nothing is global, and without an endpoint nothing of the SDK is loaded.
-import type { Context, Span as SdkSpan, Tracer } from '@opentelemetry/api'
+import type { Context, Tracer } from '@opentelemetry/api'
 import type { ReadableSpan, SpanExporter, SpanProcessor } from '@opentelemetry/sdk-trace'
 import { limits } from '../base/limits.ts'
 import type { Clock } from './clock.ts'
@@ -16,6 +16,7 @@ export type SpanKind = 'internal' | 'server' | 'client'
 /** Of a sampled trace. */
 export type Span = {
   readonly traceId: string
+  readonly spanId: string
   /** W3C Trace Context: what a request that is made within it carries. */
   readonly traceparent: string
   child(name: string, attributes?: SpanAttributes, kind?: SpanKind): Span
@@ -126,17 +127,17 @@ export async function openTracing(options: TracingOptions): Promise<Tracing | nu
 type Api = typeof import('@opentelemetry/api')
 type Beginning = { context: Context; attributes: SpanAttributes; kind: SpanKind; links?: readonly Span[] }
 
-/** Spans of the SDK behind ours; those of links are known by their ids alone. */
-function beginner({ trace, SpanKind, SpanStatusCode }: Api, tracer: Tracer) {
+/** Spans of the SDK behind ours. */
+function beginner({ trace, SpanKind, SpanStatusCode, TraceFlags }: Api, tracer: Tracer) {
   const kinds = { internal: SpanKind.INTERNAL, server: SpanKind.SERVER, client: SpanKind.CLIENT }
-  const contexts = new WeakMap<Span, SdkSpan>()
-  const linkTo = (span: Span) => ({ context: contexts.get(span)!.spanContext() })
+  const linkTo = ({ traceId, spanId }: Span) => ({ context: { traceId, spanId, traceFlags: TraceFlags.SAMPLED } })
 
   function begin(name: string, { context, attributes, kind, links = [] }: Beginning): Span {
     const made = tracer.startSpan(name, { kind: kinds[kind], attributes, links: links.map(linkTo) }, context)
     const { traceId, spanId } = made.spanContext()
-    const span: Span = {
+    return {
       traceId,
+      spanId,
       traceparent: traceparentText({ traceId, spanId, isSampled: true }),
       child: (childName, more = {}, childKind = 'internal') =>
         begin(childName, { context: trace.setSpan(context, made), attributes: more, kind: childKind }),
@@ -146,8 +147,6 @@ function beginner({ trace, SpanKind, SpanStatusCode }: Api, tracer: Tracer) {
         made.end()
       },
     }
-    contexts.set(span, made)
-    return span
   }
   return begin
 }
