@@ -81,7 +81,7 @@ const roundsUsual: Record<BenchName, number> = {
   partition: 1,
   'region-loss': 1,
   seats: 1,
-  telemetry: 5,
+  telemetry: 9,
 }
 
 export const benchHelp = `Usage: npm run bench -- NAME [options]
