@@ -59,6 +59,8 @@ describe.skipIf(!findPrograms('chromium'))('while things break', () => {
     await button('Heal us1').click()
     await node('us1').getByText('orders/s').waitFor()
     await expectMet(received)
+    await page.getByText('sold, to be shipped').waitFor()
+    await expectSound('newcomer-met')
   })
 
   test('a cell that is stopped is shown, the others sell on, and when it is started again the numbers meet', async () => {

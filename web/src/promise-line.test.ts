@@ -10,7 +10,7 @@ const audit = (sums: Partial<AuditSums>, rest: Partial<CellAudit> = {}): CellAud
   lost: 0,
   doubled: 0,
   ...rest,
-  sums: { received: 0, returned: 0, corrections: 0, transferred: 0, on_hand: 0, shipped: 0, ...sums },
+  sums: { received: 0, returned: 0, corrections: 0, transferred: 0, on_hand: 0, committed: 0, shipped: 0, ...sums },
 })
 
 describe('the promise line', () => {

@@ -8,6 +8,8 @@ export type AuditSums = {
   /** Got from other cells, less what was sent to them. */
   transferred: number
   on_hand: number
+  /** Sold and not shipped, on hand or on allowance. */
+  committed: number
   shipped: number
 }
 
@@ -26,6 +28,8 @@ export type PromiseLine = {
   returned: number
   corrections: number
   onHand: number
+  /** In no side of the equation. */
+  sold: number
   inFlight: number
   shipped: number
   oversold: number
@@ -51,6 +55,7 @@ export function promiseLine(audits: readonly { cell: string; audit: CellAudit | 
     returned: sum(({ sums }) => sums.returned),
     corrections: sum(({ sums }) => sums.corrections),
     onHand: sum(({ sums }) => sums.on_hand),
+    sold: sum(({ sums }) => sums.committed),
     inFlight: 0 - sum(({ sums }) => sums.transferred),
     shipped: sum(({ sums }) => sums.shipped),
     oversold: sum(({ oversold }) => oversold),

@@ -7,7 +7,7 @@ import { Ago, Failure, Missing } from './parts.tsx'
 import { type PromiseLine as Line, promiseLine } from './promise-line.ts'
 import { useLive, useSession } from './session.tsx'
 
-type Term = { sign: string; value: string; name: string; help: string }
+type Term = { sign: string; value: string; name: string; help: string; note?: string | undefined }
 
 const termsOf = (line: Line): Term[] => [
   { sign: '', value: formatCount(line.received), name: 'received', help: 'Units that came into any warehouse' },
@@ -28,6 +28,7 @@ const termsOf = (line: Line): Term[] => [
     value: formatCount(line.onHand),
     name: 'on hand',
     help: 'Units in the cells, sold but not shipped ones too',
+    note: line.sold > 0 ? `${formatCount(line.sold)} sold, to be shipped` : undefined,
   },
   {
     sign: line.inFlight < 0 ? '−' : '+',
@@ -64,12 +65,13 @@ function Waiting({ canRead, refusal }: { canRead: boolean; refusal: unknown }) {
 function Equation({ line }: { line: Line }) {
   return (
     <p className="equation">
-      {termsOf(line).map(({ sign, value, name, help }) => (
+      {termsOf(line).map(({ sign, value, name, help, note }) => (
         <Fragment key={name}>
           {sign && <span className={sign === '=' ? 'sign sign-equal' : 'sign'}>{sign}</span>}
           <span className="term" title={help}>
             <b>{value}</b>
             <span>{name}</span>
+            {note && <span className="term-note">{note}</span>}
           </span>
         </Fragment>
       ))}
