@@ -3,7 +3,7 @@ import { useSyncExternalStore } from 'react'
 import { CellTable } from '../cell-table.tsx'
 import { Feed } from '../feed.tsx'
 import { formatMoneyShort, formatMs, formatRate } from '../formats.ts'
-import { mainMoney, type Second } from '../live.ts'
+import { mainMoney, type Second, secondOf } from '../live.ts'
 import { Page, Panel } from '../parts.tsx'
 import { PromiseLine } from '../promise.tsx'
 import { useLive, useSession } from '../session.tsx'
@@ -38,13 +38,14 @@ type Tile = {
 }
 
 function Numbers() {
-  const { cells } = useLive()
+  const { cells, now } = useLive()
   const { live } = useSession()
   useSyncExternalStore(live.pulses.subscribe, live.pulses.version)
   const seconds = live.seconds.newestFirst().reverse()
   const times = seconds.map(({ at }) => at / 1000)
-  const last = seconds.at(-1)
   const pulses = cells.flatMap(({ reach, pulse }) => (reach === 'live' && pulse ? [pulse] : []))
+  // Before the first whole second what was heard so far stands, so that nobody looks at dashes for so long.
+  const last = seconds.at(-1) ?? (pulses.length > 0 ? secondOf(pulses, now) : undefined)
   const money = mainMoney(pulses)
   const more =
     money && money.otherCurrencies > 0 ? `and ${money.otherCurrencies} more currencies` : 'captured, this shop'
