@@ -16,7 +16,7 @@ import { skusSpread } from './shapes.ts'
 import { prepareSql } from './sql-orders.ts'
 import { openEngine, openStore, receiveUnits, type Store } from './store.ts'
 
-const kibPerOrder = 2.5 // with indexes; 2 were measured
+export const kibPerOrder = 2.5 // with indexes; 2 were measured
 const sessions = 2
 const warmUpSeconds = 15 // the pages of its indexes come from the disk one by one after the restart
 const batch = 5_000
@@ -76,7 +76,7 @@ export const growth: Bench = {
 }
 
 /** Makes the past and stops its PostgreSQL, so that the server starts on it as after any restart. */
-async function grow(context: BenchContext, folderName: string): Promise<void> {
+export async function grow(context: BenchContext, folderName: string): Promise<void> {
   const { folder, options, say } = context
   const store = await openStore(`${folder}/${folderName}/eu1`)
   const startedAt = performance.now()

@@ -9,6 +9,7 @@ import type { Bench, BenchContext, BenchResult } from './bench.ts'
 import { bulk } from './bulk.ts'
 import { cells } from './cells.ts'
 import { checkout } from './checkout.ts'
+import { controlRoom } from './control-room.ts'
 import { engine } from './engine.ts'
 import { geo } from './geo.ts'
 import { growth } from './growth.ts'
@@ -46,6 +47,7 @@ const benches: Record<BenchName, Bench> = {
   'region-loss': regionLoss,
   seats: seatsOfStadium,
   telemetry,
+  'control-room': controlRoom,
 }
 const resultsFile = new URL('./results.jsonl', import.meta.url)
 

@@ -22,6 +22,7 @@ export const benchNames = [
   'region-loss',
   'seats',
   'telemetry',
+  'control-room',
 ] as const
 export type BenchName = (typeof benchNames)[number]
 
@@ -31,7 +32,7 @@ export type BenchOptions = {
   seconds: number
   /** How often each contender has its turn. */
   rounds: number
-  /** Stored orders in `growth`. */
+  /** Stored orders in `growth` and `control-room`. */
   rows: number
   /** In `webhooks`. */
   events: number
@@ -61,6 +62,7 @@ const secondsUsual: Record<BenchName, number> = {
   'region-loss': 5,
   seats: 1,
   telemetry: 10,
+  'control-room': 20,
 }
 
 const roundsUsual: Record<BenchName, number> = {
@@ -82,6 +84,7 @@ const roundsUsual: Record<BenchName, number> = {
   'region-loss': 1,
   seats: 1,
   telemetry: 9,
+  'control-room': 3,
 }
 
 export const benchHelp = `Usage: npm run bench -- NAME [options]
@@ -104,10 +107,11 @@ export const benchHelp = `Usage: npm run bench -- NAME [options]
   region-loss  a geo cell loses its region, as in the drill
   seats      60,000 single seats of one group, bought at three cells
   telemetry  orders in a cell that sends traces at the usual ratio, against one that makes none
+  control-room  the page in Chromium: its load, its frames at 5,000 events/s; and the pages of many stored orders
 
   --seconds N      of each measured slice
   --rounds N       turns of each contender, of which the middle one counts; in recovery the worst [3; recovery 1]
-  --rows N         stored orders in growth [10000000]
+  --rows N         stored orders [growth 10000000, control-room 1000000]
   --events N       events in webhooks [100000]
   --connections N  instead of the usual number
   --lanes N        batches the engine commits side by side [2]
@@ -119,7 +123,7 @@ The last line of standard output is one JSON object.`
 const flags = {
   seconds: { type: 'string' },
   rounds: { type: 'string' },
-  rows: { type: 'string', default: '10000000' },
+  rows: { type: 'string' },
   events: { type: 'string', default: '100000' },
   connections: { type: 'string' },
   lanes: { type: 'string', default: '2' },
@@ -135,7 +139,7 @@ export function readOptions(args: string[]): BenchOptions {
     name,
     seconds: whole('seconds', values.seconds ?? String(secondsUsual[name]), 1, 600),
     rounds: whole('rounds', values.rounds ?? String(roundsUsual[name]), 1, 20),
-    rows: whole('rows', values.rows, 1_000, 100_000_000),
+    rows: whole('rows', values.rows ?? (name === 'control-room' ? '1000000' : '10000000'), 1_000, 100_000_000),
     events: whole('events', values.events, 1_000, 10_000_000),
     connections: values.connections === undefined ? undefined : whole('connections', values.connections, 1, 4_096),
     lanes: whole('lanes', values.lanes, 1, 16),

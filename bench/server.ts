@@ -44,7 +44,7 @@ export type StartWanted = {
   cells: readonly string[]
   flags?: readonly string[]
   /** Through which they reach each other, and nobody else does. */
-  area?: WideArea
+  area?: Pick<WideArea, 'open' | 'place'>
 }
 
 const readyMsMax = 120_000
@@ -80,7 +80,7 @@ export async function startCells(context: BenchContext, wanted: StartWanted): Pr
 }
 
 /** The file of a topology in which every cell has its address in the area. */
-async function topologyIn(area: WideArea, data: string, names: readonly string[]): Promise<string> {
+async function topologyIn(area: Pick<WideArea, 'open'>, data: string, names: readonly string[]): Promise<string> {
   const cells: StartedCell[] = []
   for (const name of names as readonly CellName[])
     cells.push({ name, url: await area.open(name), publicKey: await ensureCellKey(join(data, name)) })

@@ -81,6 +81,8 @@ const sentences: Record<BenchName, (of: Numbers) => string> = {
     `a \`geo\` cell loses its region: ${of('acknowledged_lost')} acknowledged orders lost, another cell takes orders after ${of('others_seconds', 1)} s, the cell itself ${of('own_seconds_after_promotion', 1)} s after its standby is promoted`,
   telemetry: (of) =>
     `with traces of one request in a hundred an order takes ${of('overhead_ratio', 2)} × the CPU that it takes without, ${of('traced_cpu_us_per_order')} µs`,
+  'control-room': (of) =>
+    `**${of('fps')} frames in the worst second** while ${of('events_per_s')} events/s come to the page; it shows its numbers ${of('load_ms')} ms after it is asked for, ${of('first_paint_kb')} kB at first paint; the last pages of ${of('orders')} orders take ${of('page_last_ratio', 2)} × the time of the first`,
 }
 
 /** A field that a result lacks is a fault of the bench or of this page. */
