@@ -3,7 +3,7 @@
 import type { ObjectiveList } from '@holdfast/sdk'
 import { type Kept, type ObjectiveOfCells, objectivesOf } from './error-budgets.ts'
 import { formatCount, formatDuration, formatRate, formatShare } from './formats.ts'
-import { Empty, Failure, Missing, Panel, Skeleton } from './parts.tsx'
+import { Empty, Found, Panel } from './parts.tsx'
 import { useOfCells } from './queries.ts'
 import { useLive } from './session.tsx'
 
@@ -15,16 +15,15 @@ export function Objectives() {
   const objectives = objectivesOf(found.answers)
   return (
     <Panel title="Objectives" note={sinceWords(found.answers, now)} className="objectives">
-      <Missing cells={found.missing} what="what was counted" />
-      {found.isLoading ? (
-        <Skeleton rows={5} />
-      ) : found.error && objectives.length === 0 ? (
-        <Failure error={found.error} onRetry={found.refetch} />
-      ) : objectives.length === 0 ? (
-        <Empty title="Nothing is promised">The cells tell of no objectives.</Empty>
-      ) : (
+      <Found
+        of={found}
+        what="what was counted"
+        isEmpty={objectives.length === 0}
+        rows={5}
+        empty={<Empty title="Nothing is promised">The cells tell of no objectives.</Empty>}
+      >
         <Table objectives={objectives} />
-      )}
+      </Found>
     </Panel>
   )
 }

@@ -189,6 +189,37 @@ export function Missing({ cells, what }: { cells: readonly string[]; what: strin
   )
 }
 
+type FoundProps = {
+  /** As cells were asked. */
+  of: { missing: readonly string[]; isLoading: boolean; error: unknown; refetch(): void }
+  what: string
+  /** There is nothing of it. */
+  isEmpty: boolean
+  /** Of those that are awaited. */
+  rows: number
+  height?: number
+  empty: ReactNode
+  children: ReactNode
+}
+
+/** What cells were asked for: its place while it is awaited, or it, or that there is none; why it, or the rest of it, cannot be had; and who did not answer. */
+export function Found({ of, what, isEmpty, rows, height, empty, children }: FoundProps) {
+  const { missing, isLoading, error, refetch } = of
+  return (
+    <>
+      <Missing cells={missing} what={what} />
+      {isLoading ? (
+        <Skeleton rows={rows} {...(height ? { height } : {})} />
+      ) : (
+        <>
+          {!isEmpty ? children : error ? null : empty}
+          {error ? <Failure error={error} onRetry={refetch} /> : null}
+        </>
+      )}
+    </>
+  )
+}
+
 type FieldProps = { label: string; hint?: string; children: (id: string) => ReactNode }
 
 export function Field({ label, hint, children }: FieldProps) {

@@ -4,7 +4,7 @@ import { useQueryClient } from '@tanstack/react-query'
 import { Link, useSearchParams } from 'wouter'
 import { useConfirm } from '../dialog.tsx'
 import { capitalized, formatCount, inWords } from '../formats.ts'
-import { Empty, Failure, Field, Missing, Page, Panel, Skeleton, Time } from '../parts.tsx'
+import { Empty, Field, Found, Page, Panel, Time } from '../parts.tsx'
 import { useClients, useMergedList } from '../queries.ts'
 import { useSession } from '../session.tsx'
 
@@ -59,18 +59,20 @@ export function DeadLetters() {
             : undefined
         }
       >
-        <Missing cells={letters.missing} what="dead letters" />
-        {letters.isLoading ? (
-          <Skeleton rows={4} height={72} />
-        ) : letters.error && letters.items.length === 0 ? (
-          <Failure error={letters.error} onRetry={letters.refetch} />
-        ) : letters.items.length === 0 ? (
-          <Empty title="Nothing was given up">
-            What fails is tried again by itself for hours; only what still fails then comes here.
-          </Empty>
-        ) : (
+        <Found
+          of={letters}
+          what="dead letters"
+          isEmpty={letters.items.length === 0}
+          rows={4}
+          height={72}
+          empty={
+            <Empty title="Nothing was given up">
+              What fails is tried again by itself for hours; only what still fails then comes here.
+            </Empty>
+          }
+        >
           <Letters letters={letters.items} />
-        )}
+        </Found>
         {letters.hasMore && (
           <div className="rows-foot">
             <button

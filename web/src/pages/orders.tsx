@@ -3,7 +3,7 @@ import type { Order, OrderQuery } from '@holdfast/sdk'
 import { type CSSProperties, type FormEvent, useCallback } from 'react'
 import { Link, useSearchParams } from 'wouter'
 import { formatCount, formatMoney } from '../formats.ts'
-import { Empty, Failure, Field, Missing, Page, Skeleton, State, Time } from '../parts.tsx'
+import { Empty, Field, Found, Page, State, Time } from '../parts.tsx'
 import { useMergedList } from '../queries.ts'
 import { useCells } from '../session.tsx'
 import { VirtualRows } from '../virtual-rows.tsx'
@@ -46,18 +46,19 @@ export function Orders() {
     >
       <Filters status={status} by={by} text={by ? search.get(by)! : ''} only={only} set={set} />
       <section className="panel" aria-label="Orders, newest first">
-        <Missing cells={list.missing} what="orders" />
-        {list.isLoading ? (
-          <Skeleton rows={12} />
-        ) : list.error && list.items.length === 0 ? (
-          <Failure error={list.error} onRetry={list.refetch} />
-        ) : list.items.length === 0 ? (
-          <Empty title={isFiltered ? 'No order is like that' : 'No orders yet'}>
-            {isFiltered
-              ? 'Change or clear the filters.'
-              : 'They show here as soon as the first one is placed in any cell.'}
-          </Empty>
-        ) : (
+        <Found
+          of={list}
+          what="orders"
+          isEmpty={list.items.length === 0}
+          rows={12}
+          empty={
+            <Empty title={isFiltered ? 'No order is like that' : 'No orders yet'}>
+              {isFiltered
+                ? 'Change or clear the filters.'
+                : 'They show here as soon as the first one is placed in any cell.'}
+            </Empty>
+          }
+        >
           <VirtualRows
             items={list.items}
             className="orders-columns"
@@ -78,7 +79,7 @@ export function Orders() {
             isLoadingMore={list.isLoadingMore}
             onMore={more}
           />
-        )}
+        </Found>
       </section>
     </Page>
   )

@@ -5,7 +5,7 @@ import { type FormEvent, useState } from 'react'
 import { Link, useLocation } from 'wouter'
 import { capitalized, formatCount, formatMoney, inWords } from '../formats.ts'
 import { Icon } from '../icons.tsx'
-import { Empty, Failure, Field, Missing, Page, Panel, Skeleton, Time } from '../parts.tsx'
+import { Empty, Field, Found, Page, Panel, Time } from '../parts.tsx'
 import { useMergedList, useOfCells } from '../queries.ts'
 import { useSession } from '../session.tsx'
 
@@ -87,16 +87,18 @@ function Balances() {
   const rows = [...sums].sort(([one], [other]) => (one < other ? -1 : 1)).map(([, sum]) => sum)
   return (
     <Panel title="Balances" note="of all cells, as booked">
-      <Missing cells={balances.missing} what="balances" />
-      {balances.isLoading ? (
-        <Skeleton rows={4} height={39} />
-      ) : balances.error && rows.length === 0 ? (
-        <Failure error={balances.error} onRetry={balances.refetch} />
-      ) : rows.length === 0 ? (
-        <Empty title="Nothing was booked yet">
-          Every captured payment is booked twice: where the money is, and what it is for.
-        </Empty>
-      ) : (
+      <Found
+        of={balances}
+        what="balances"
+        isEmpty={rows.length === 0}
+        rows={4}
+        height={39}
+        empty={
+          <Empty title="Nothing was booked yet">
+            Every captured payment is booked twice: where the money is, and what it is for.
+          </Empty>
+        }
+      >
         <table className="table">
           <thead>
             <tr>
@@ -127,7 +129,7 @@ function Balances() {
             ))}
           </tbody>
         </table>
-      )}
+      </Found>
     </Panel>
   )
 }
@@ -163,16 +165,16 @@ function Entries() {
   )
   return (
     <Panel title="Entries" note="oldest first" actions={choose} className="entries">
-      <Missing cells={entries.missing} what="entries" />
-      {entries.isLoading ? (
-        <Skeleton rows={8} height={39} />
-      ) : entries.error && entries.items.length === 0 ? (
-        <Failure error={entries.error} onRetry={entries.refetch} />
-      ) : entries.items.length === 0 ? (
-        <Empty title={account === '' ? 'Nothing was booked yet' : 'Nothing was booked there'} />
-      ) : (
+      <Found
+        of={entries}
+        what="entries"
+        isEmpty={entries.items.length === 0}
+        rows={8}
+        height={39}
+        empty={<Empty title={account === '' ? 'Nothing was booked yet' : 'Nothing was booked there'} />}
+      >
         <EntryTable entries={entries.items} />
-      )}
+      </Found>
       {entries.hasMore && (
         <div className="rows-foot">
           <span>{`${formatCount(entries.items.length)} so far`}</span>

@@ -6,7 +6,7 @@ import { useSearchParams } from 'wouter'
 import { homeOf } from '../cells.ts'
 import { useConfirm } from '../dialog.tsx'
 import { formatCount, formatMs, inWords } from '../formats.ts'
-import { Empty, Failure, Field, Missing, Page, Panel, Skeleton, State, Time } from '../parts.tsx'
+import { Empty, Failure, Field, Found, Page, Panel, Skeleton, State, Time } from '../parts.tsx'
 import { useClient, useMergedList, useOfCells } from '../queries.ts'
 import { useSession } from '../session.tsx'
 import { VirtualRows } from '../virtual-rows.tsx'
@@ -29,18 +29,20 @@ function Endpoints() {
   ]
   return (
     <Panel title="Endpoints" note={endpoints.length > 0 ? formatCount(endpoints.length) : undefined}>
-      <Missing cells={found.missing} what="endpoints" />
-      {found.isLoading ? (
-        <Skeleton rows={2} height={64} />
-      ) : found.error && endpoints.length === 0 ? (
-        <Failure error={found.error} onRetry={found.refetch} />
-      ) : endpoints.length === 0 ? (
-        <Empty title="Nobody is told of events">
-          An endpoint is made by POST /v1/webhook-endpoints, whose answer has its secret, or by holdfast’s SDK.
-        </Empty>
-      ) : (
+      <Found
+        of={found}
+        what="endpoints"
+        isEmpty={endpoints.length === 0}
+        rows={2}
+        height={64}
+        empty={
+          <Empty title="Nobody is told of events">
+            An endpoint is made by POST /v1/webhook-endpoints, whose answer has its secret, or by holdfast’s SDK.
+          </Empty>
+        }
+      >
         <EndpointList endpoints={endpoints} />
-      )}
+      </Found>
     </Panel>
   )
 }
@@ -141,14 +143,13 @@ function Deliveries() {
   )
   return (
     <Panel title="Deliveries" note="of the last 30 days" actions={filter} className="entries">
-      <Missing cells={list.missing} what="deliveries" />
-      {list.isLoading ? (
-        <Skeleton rows={6} />
-      ) : list.error && list.items.length === 0 ? (
-        <Failure error={list.error} onRetry={list.refetch} />
-      ) : list.items.length === 0 ? (
-        <Empty title={status ? 'No delivery is like that' : 'Nothing was sent yet'} />
-      ) : (
+      <Found
+        of={list}
+        what="deliveries"
+        isEmpty={list.items.length === 0}
+        rows={6}
+        empty={<Empty title={status ? 'No delivery is like that' : 'Nothing was sent yet'} />}
+      >
         <VirtualRows
           items={list.items}
           className="deliveries-columns"
@@ -168,7 +169,7 @@ function Deliveries() {
           isLoadingMore={list.isLoadingMore}
           onMore={more}
         />
-      )}
+      </Found>
       {shown && <DeliveryDialog id={shown} onClose={() => setShown(null)} />}
     </Panel>
   )
