@@ -66,6 +66,20 @@ const calls: Record<string, string> = {
   health: '**/v1/{objectives,pulse}',
 }
 
+/** Every call of this kind, from now on. */
+const refuse = (pattern: string): Promise<unknown> => {
+  const problem = { type: '/docs#forbidden', title: 'The key lacks the scope', status: 403, code: 'forbidden' }
+  return page.route(pattern, (route) => {
+    if (route.request().resourceType() === 'document') return route.continue()
+    return route.fulfill({
+      status: 403,
+      headers: { 'access-control-allow-origin': '*' },
+      contentType: 'application/problem+json',
+      body: JSON.stringify(problem),
+    })
+  })
+}
+
 suite('the control room', () => {
   openRoom(['eu1', 'us1'])
 
@@ -97,17 +111,7 @@ suite('the control room', () => {
     })
 
     test.each(named(calls))('%s that is refused says what happened and what to do', async (name) => {
-      const problem = { type: '/docs#forbidden', title: 'The key lacks the scope', status: 403, code: 'forbidden' }
-      await page.route(calls[name]!, (route) => {
-        if (route.request().resourceType() === 'document') return route.continue()
-        const headers = { 'access-control-allow-origin': '*' }
-        return route.fulfill({
-          status: 403,
-          headers,
-          contentType: 'application/problem+json',
-          body: JSON.stringify(problem),
-        })
-      })
+      await refuse(calls[name]!)
       await see(pages[name]!.path(), 'The key lacks the scope')
       await expectSound(`${name}-refused`, bothWidths)
     })
@@ -272,6 +276,23 @@ suite('the control room', () => {
       await page.getByLabel('Exactly').fill('WEB-none')
       await button('Find').click()
       await page.getByText('No order is like that').waitFor()
+    })
+
+    test('the rest of a list that cannot be had is told, and is there once it is asked for again', async () => {
+      const rest = '**/v1/orders?*cursor=*'
+      await page.route('**/v1/orders?*', (route) =>
+        route.continue({ url: route.request().url().replace('limit=50', 'limit=10') }),
+      )
+      await open('/orders')
+      await page.getByText('so far').waitFor()
+      await refuse(rest)
+      await page.keyboard.press('End')
+      await page.getByRole('alert').getByText('The key lacks the scope').waitFor()
+      await page.getByRole('button', { name: 'Older' }).waitFor() // nobody asks again and again by himself
+      await expectSound('orders-rest-refused', bothWidths)
+      await page.unroute(rest)
+      await page.getByRole('alert').getByRole('button').click()
+      await eventually(async () => (await page.getByRole('alert').count()) === 0, 10_000)
     })
   })
 })

@@ -76,6 +76,7 @@ export type MergedList<T> = {
   hasMore: boolean
   error: unknown
   loadMore(): void
+  /** Of what failed: the rest, or all of it. */
   refetch(): void
 }
 
@@ -138,6 +139,6 @@ export function useMergedList<T>({ name, read, before, only }: ListOptions<T>): 
     hasMore: query.hasNextPage,
     error: query.error,
     loadMore: () => void query.fetchNextPage(),
-    refetch: () => void query.refetch(),
+    refetch: () => void (query.isFetchNextPageError ? query.fetchNextPage() : query.refetch()),
   }
 }

@@ -32,10 +32,22 @@ type Props<T> = {
   row(item: T, place: { style: CSSProperties; isNarrow: boolean }): ReactNode
   hasMore: boolean
   isLoadingMore: boolean
+  /** More is not asked for by itself then. */
+  hasFailed: boolean
   onMore(): void
 }
 
-export function VirtualRows<T>({ items, className, label, heads, row, hasMore, isLoadingMore, onMore }: Props<T>) {
+export function VirtualRows<T>({
+  items,
+  className,
+  label,
+  heads,
+  row,
+  hasMore,
+  isLoadingMore,
+  hasFailed,
+  onMore,
+}: Props<T>) {
   const place = useRef<HTMLUListElement>(null)
   const [offset, setOffset] = useState(0)
   const isNarrow = useIsNarrow()
@@ -52,8 +64,8 @@ export function VirtualRows<T>({ items, className, label, heads, row, hasMore, i
   const drawn = rows.getVirtualItems()
   const last = drawn.at(-1)?.index ?? 0
   useEffect(() => {
-    if (hasMore && !isLoadingMore && last >= items.length - nearEnd) onMore()
-  }, [hasMore, isLoadingMore, last, items.length, onMore])
+    if (hasMore && !isLoadingMore && !hasFailed && last >= items.length - nearEnd) onMore()
+  }, [hasMore, isLoadingMore, hasFailed, last, items.length, onMore])
   return (
     <div className={className}>
       <div className="rows-head" aria-hidden="true">

@@ -77,6 +77,7 @@ export function Orders() {
             )}
             hasMore={list.hasMore}
             isLoadingMore={list.isLoadingMore}
+            hasFailed={list.error !== null}
             onMore={more}
           />
         </Found>

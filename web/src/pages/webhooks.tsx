@@ -167,6 +167,7 @@ function Deliveries() {
           )}
           hasMore={list.hasMore}
           isLoadingMore={list.isLoadingMore}
+          hasFailed={list.error !== null}
           onMore={more}
         />
       </Found>
