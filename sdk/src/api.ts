@@ -79,6 +79,7 @@ export type EventQuery = Query<'/v1/events', 'get'>
 export type HoldfastEvent = EventPage['data'][number]
 export type Audit = AnswerBody<'/v1/audit', 'get', 200>
 export type ObjectiveList = AnswerBody<'/v1/objectives', 'get', 200>
+export type SlowQueries = AnswerBody<'/v1/slow-queries', 'get', 200>
 
 export type WebhookEndpoint = AnswerBody<'/v1/webhook-endpoints/{id}', 'get', 200>
 export type WebhookEndpointWithSecret = AnswerBody<'/v1/webhook-endpoints', 'post', 201>

@@ -108,6 +108,9 @@ export function createClient(options: ClientOptions) {
     /** What is promised, and how much of it the process that answers has kept. */
     objectives: (call_?: CallOptions) =>
       call<api.ObjectiveList>(connection, { method: 'GET', path: '/v1/objectives' }, call_),
+    /** The statements that the cell's PostgreSQL is slow with, now and since it counts. */
+    slowQueries: (call_?: CallOptions) =>
+      call<api.SlowQueries>(connection, { method: 'GET', path: '/v1/slow-queries' }, call_),
     /** The name of the cell that is asked next, once known. */
     cell: (): string | undefined => connection.origins.cells.get(nearestOrigin(connection.origins)),
   }

@@ -391,6 +391,9 @@ export const limits = {
   doctorStandbyBytes: 64 * 1024 * 1024,
   doctorStandbySeconds: 10,
   doctorSlotBytes: 1024 * 1024 * 1024,
+  queryIsSlowMs: 100,
+  queryCharactersMax: 500,
+  slowQueriesShown: 20, // running, and costliest
   doctorLockSeconds: 5,
   doctorDeadRows: 100_000,
   doctorConnectionsShare: 0.8,

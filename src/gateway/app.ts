@@ -54,6 +54,7 @@ import { describeApi } from './openapi.ts'
 import { type PeerRoutesOptions, peerRoutes } from './peers.ts'
 import { type PulseSource, pulseRoutes } from './pulse.ts'
 import { type SessionRoutesOptions, sessionRoutes } from './session.ts'
+import { slowQueryRoutes } from './slow-queries.ts'
 import type { Traffic } from './traffic.ts'
 import { createWeb } from './web.ts'
 
@@ -169,6 +170,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   sessionRoutes(app, { ...options, guard })
   healthRoutes(app, { ...options, guard, position: options.events.position })
   objectiveRoutes(app, { guard, objectives: options.objectives })
+  slowQueryRoutes(app, { guard, database: options.database })
   const streams: OpenStreams = { open: 0 }
   eventRoutes(app, { cell, guard, events: options.events, elsewhere: forwarding?.events ?? null, streams })
   pulseRoutes(app, { ...options.cells, cell, profile: options.profile, guard, pulse: options.pulse, clock, streams })

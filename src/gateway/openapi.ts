@@ -18,6 +18,7 @@ import * as consumers from './consumers.ts'
 import * as events from './events.ts'
 import * as objectives from './objectives.ts'
 import * as pulse from './pulse.ts'
+import * as slowQueries from './slow-queries.ts'
 
 const codes = Object.keys(errorTable) as ErrorCode[]
 
@@ -111,6 +112,7 @@ export async function describeApi(app: FastifyInstance): Promise<void> {
           ...pulse.components,
           ...chaos.components,
           ...objectives.components,
+          ...slowQueries.components,
           ...payments.components,
           ...events.components,
           ...webhooks.components,

@@ -44,6 +44,10 @@ const settings: EmbeddedSettings = {
   autovacuum_vacuum_cost_delay: '1ms',
   autovacuum_vacuum_cost_limit: '2000',
 
+  // How long statements take, for who looks after it; in shared memory, a few microseconds for each statement of hundreds of orders
+  shared_preload_libraries: "'pg_stat_statements'",
+  'pg_stat_statements.max': '1000',
+
   // A client that hangs does not hold its locks for ever
   idle_in_transaction_session_timeout: '30s',
   tcp_keepalives_idle: '30',

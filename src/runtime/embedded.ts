@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process'
 import { chown, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
+import type postgres from 'postgres'
 import { limits } from '../base/limits.ts'
 import { type DatabaseUrl, openSql, socketUrl, withDatabase } from './database-url.ts'
 import { type Account, postgresAccount } from './embedded-account.ts'
@@ -278,10 +279,21 @@ async function openLog(cellFolder: string) {
 }
 
 async function makeDatabase(url: DatabaseUrl): Promise<void> {
-  const sql = openSql(withDatabase(url, 'postgres'), { max: 1, onnotice: () => {} })
+  const name = 'holdfast'
+  await inDatabase(withDatabase(url, 'postgres'), async (sql) => {
+    const [found] = await sql`select 1 from pg_database where datname = ${name}`
+    if (!found) await sql`create database ${sql(name)}`
+  })
+  await inDatabase(withDatabase(url, name), async (sql) => {
+    const [found] = await sql`select 1 from pg_extension where extname = 'pg_stat_statements'`
+    if (!found) await sql`create extension pg_stat_statements`
+  })
+}
+
+async function inDatabase(url: DatabaseUrl, work: (sql: postgres.Sql) => Promise<void>): Promise<void> {
+  const sql = openSql(url, { max: 1, onnotice: () => {} })
   try {
-    const [found] = await sql`select 1 from pg_database where datname = 'holdfast'`
-    if (!found) await sql`create database holdfast`
+    await work(sql)
   } finally {
     await sql.end()
   }

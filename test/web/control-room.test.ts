@@ -63,7 +63,7 @@ const calls: Record<string, string> = {
   now: '**/v1/pulse',
   stock: '**/v1/stock?*',
   chaos: '**/v1/chaos',
-  health: '**/v1/{objectives,pulse}',
+  health: '**/v1/{objectives,pulse,slow-queries}',
 }
 
 /** Every call of this kind, from now on. */
@@ -262,6 +262,15 @@ suite('the control room', () => {
       await page.keyboard.press('Enter')
       await page.getByRole('heading', { name: 'Time line' }).waitFor()
       expect(await page.evaluate('document.activeElement.tagName')).toBe('H1')
+    })
+
+    test('health tells which statements took most time, in which cell', async () => {
+      await open('/health')
+      const panel = page.locator('.slow-queries')
+      await panel.locator('.statement').nth(5).waitFor()
+      await panel.scrollIntoViewIfNeeded()
+      expect(await panel.getByRole('cell', { name: 'us1', exact: true }).count()).toBeGreaterThan(0)
+      await expectSound('health-queries')
     })
 
     test('lists go on to the oldest order of all cells, and filters narrow them', async () => {

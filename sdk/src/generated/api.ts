@@ -123,6 +123,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/slow-queries": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The statements that the cell’s PostgreSQL runs for long just now, and those that took most of its time */
+        get: operations["readSlowQueries"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/events": {
         parameters: {
             query?: never;
@@ -2348,6 +2365,39 @@ export interface components {
             /** @description All are on one page. */
             next_cursor: null;
         };
+        SlowQueries: {
+            /** @description The longest first. */
+            running: {
+                /** @description What `pg_cancel_backend` takes. */
+                process_id: number;
+                /** @description Of the session: a lane, a consumer, a pool. */
+                name: string;
+                seconds: number;
+                /** @description `Lock`, `IO` and the like, as PostgreSQL names it; null: it computes. */
+                waits_for: string | null;
+                /** @description Shortened, with `$n` in place of values. */
+                query: string;
+            }[];
+            costliest: {
+                /**
+                 * Format: date-time
+                 * @description RFC 3339.
+                 */
+                since: string;
+                /** @description Those that took most time first. */
+                queries: {
+                    /** @description Of the statement, in PostgreSQL: `queryid`. */
+                    id: string;
+                    /** @description Shortened, with `$n` in place of values. */
+                    query: string;
+                    calls: number;
+                    rows: number;
+                    total_seconds: number;
+                    mean_ms: number;
+                    max_ms: number;
+                }[];
+            } | null;
+        };
         TestCharge: {
             id: string;
             order_id: string;
@@ -2844,6 +2894,71 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ObjectiveList"];
+                };
+            };
+            /** @description `malformed_request` */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthorized` */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal` */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `overloaded`, `unavailable`, `draining` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readSlowQueries: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SlowQueries"];
                 };
             };
             /** @description `malformed_request` */

@@ -6,6 +6,7 @@ import type { CellLive } from '../live.ts'
 import { Objectives } from '../objectives.tsx'
 import { Ago, Empty, Facts, Failure, Meter, Page, Panel, Skeleton, State } from '../parts.tsx'
 import { useLive } from '../session.tsx'
+import { SlowQueryPanel } from '../slow-queries.tsx'
 
 export function Health() {
   const { cells, now } = useLive()
@@ -23,6 +24,7 @@ export function Health() {
       <Panel title="Between cells">
         <Peers cells={cells} />
       </Panel>
+      <SlowQueryPanel />
     </Page>
   )
 }
