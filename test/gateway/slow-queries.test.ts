@@ -57,6 +57,6 @@ describe('what took most time', () => {
     const slept = costliest.queries.find((one: { query: string }) => one.query === 'select $1, pg_sleep($2)')
     expect(slept).toMatchObject({ calls: 1, rows: 1 })
     expect(slept.max_ms).toBeGreaterThanOrEqual(50)
-    expect(JSON.stringify(costliest)).not.toMatch(/buyer/)
+    expect(JSON.stringify(costliest)).not.toMatch(/buyer@example|a buyer by name/)
   })
 })
