@@ -264,6 +264,24 @@ suite('the control room', () => {
       expect(await page.evaluate('document.activeElement.tagName')).toBe('H1')
     })
 
+    test('an order shows what endpoints were told of it, with every try', async () => {
+      receiver.answer(({ path }) => ({ status: path === '/failing' ? 500 : 200 }))
+      const { id } = await placeOrder(urls().eu1!)
+      await open(`/orders/${id}`)
+      const messages = page.locator('.panel', { has: page.getByRole('heading', { name: 'Messages' }) })
+      await messages.locator('.part', { hasText: '/taken' }).getByText('Delivered').waitFor()
+      await messages.locator('.part', { hasText: '/failing' }).getByText('Pending').waitFor()
+      await expectSound('order-messages')
+      await messages.locator('.part', { hasText: '/failing' }).getByRole('button').click()
+      await page.getByRole('dialog').getByText('500').waitFor()
+      await expectSound('order-message', bothWidths)
+    })
+
+    test('an order of which nobody is told says so', async () => {
+      await open(`/orders/${shop.pending}`)
+      await page.getByText('Nobody was told of it').waitFor()
+    })
+
     test('health tells which statements took most time, in which cell', async () => {
       await open('/health')
       const panel = page.locator('.slow-queries')

@@ -3942,6 +3942,8 @@ export interface operations {
                 status?: "pending" | "delivered" | "dead" | "dropped";
                 /** @description The id of an event. */
                 event?: string;
+                /** @description The id of an order of this cell: what was told of it. */
+                order?: string;
                 limit?: number;
                 /** @description `next_cursor` of the page before. */
                 cursor?: string;

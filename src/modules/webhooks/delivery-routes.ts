@@ -1,6 +1,6 @@
 // /v1/webhook-deliveries: what was sent, what came of it, and sending it again; and a test of an endpoint.
 import type { FastifyInstance } from 'fastify'
-import { type CellName, toWireId, type Uuid } from '../../base/ids.ts'
+import { type CellName, parseWireId, toWireId, type Uuid } from '../../base/ids.ts'
 import { limits } from '../../base/limits.ts'
 import { refusedField } from '../../base/problem.ts'
 import { refused } from '../../base/result.ts'
@@ -108,11 +108,12 @@ const uuidPattern = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 
 /** `nothing` for a filter that names what cannot be there. */
 function filterOf(query: schemas.DeliveriesQuery, cell: CellName): DeliveryFilter | 'nothing' {
-  const { endpoint, event, status = null } = query
+  const { endpoint, event, order = null, status = null } = query
   const endpointId = endpoint === undefined ? null : endpointIdOf(endpoint, cell)
   if (endpointId === undefined) return 'nothing'
   if (event !== undefined && !uuidPattern.test(event)) return 'nothing'
-  return { endpointId, eventId: (event as Uuid | undefined) ?? null, status }
+  if (order !== null && parseWireId(order)?.prefix !== 'ord') return 'nothing'
+  return { endpointId, eventId: (event as Uuid | undefined) ?? null, subject: order, status }
 }
 
 const cursorText = (id: number): string => Buffer.from(String(id)).toString('base64url')

@@ -30,6 +30,9 @@ export const DeliveriesQuery = closed({
   endpoint: Type.Optional(AnyText),
   status: Type.Optional(oneOf(deliveryStatuses)),
   event: Type.Optional(Type.String({ maxLength: 64, description: 'The id of an event.' })),
+  order: Type.Optional(
+    Type.String({ maxLength: 64, description: 'The id of an order of this cell: what was told of it.' }),
+  ),
   ...page,
 })
 export type DeliveriesQuery = Static<typeof DeliveriesQuery>

@@ -309,24 +309,42 @@ const states: Record<DeliveryStatus, string> = {
 }
 
 /** One page of each endpoint, of which the newest are taken: a shop has few endpoints. */
-function listSql(status: DeliveryStatus | null): string {
-  return `
+const listSql = (status: DeliveryStatus | null): string => `
   select ${deliveryColumns} from webhooks.endpoints e cross join lateral (
     select * from webhooks.deliveries d
-    where d.endpoint_id = e.id and d.id < $3 and ($4::uuid is null or d.event_id = $4)${status ? ` and ${states[status]}` : ''}
+    where d.endpoint_id = e.id and d.id < $3 and ($4::uuid is null or d.event_id = $4)${andState(status)}
     order by d.id desc limit $5
   ) d
   where e.shop_id = $1 and ($2::uuid is null or e.id = $2) order by d.id desc limit $5`
+
+/** By the events of the subject, which are few. */
+const listOfSubjectSql = (status: DeliveryStatus | null): string => `
+  select ${deliveryColumns} from webhooks.deliveries d
+  where d.event_id = any (array(select event_id from runtime.events where subject = $6)) and d.shop_id = $1
+    and ($2::uuid is null or d.endpoint_id = $2) and d.id < $3 and ($4::uuid is null or d.event_id = $4)${andState(status)}
+  order by d.id desc limit $5`
+
+const andState = (status: DeliveryStatus | null): string => (status ? ` and ${states[status]}` : '')
+
+export type DeliveryFilter = {
+  endpointId: Uuid | null
+  eventId: Uuid | null
+  /** Of the events. */
+  subject: string | null
+  status: DeliveryStatus | null
 }
 
-export type DeliveryFilter = { endpointId: Uuid | null; eventId: Uuid | null; status: DeliveryStatus | null }
-
-export const listDeliveries = (
+export function listDeliveries(
   database: Reader,
   shopId: ShopId,
-  { endpointId, eventId, status }: DeliveryFilter,
+  { endpointId, eventId, subject, status }: DeliveryFilter,
   page: { beforeId: number; limit: number },
-) => database.query<Delivery>(listSql(status), [shopId, endpointId, page.beforeId, eventId, page.limit])
+): Promise<Delivery[]> {
+  const params = [shopId, endpointId, page.beforeId, eventId, page.limit]
+  return subject === null
+    ? database.query<Delivery>(listSql(status), params)
+    : database.query<Delivery>(listOfSubjectSql(status), [...params, subject])
+}
 
 const deadColumns = `${deliveryColumns}, (
     select coalesce(a.error, a.status::text) from webhooks.attempts a

@@ -54,6 +54,24 @@ const setDeliveries = (endpoint: string, change: string) =>
   })
 
 describe('a delivery', () => {
+  it('is found by its order, in any state, and no other is', async () => {
+    const { receiver, id } = await openEndpoint()
+    const [order, other] = [await placeOrder(), await placeOrder()]
+    await eventually(() => receiver.received.length >= 4)
+    const subjectsOf = async (more: string) =>
+      (await deliveriesOf(id, more)).map((one: { subject: string }) => one.subject)
+    expect(new Set(await subjectsOf(''))).toEqual(new Set([order, other]))
+    expect(await subjectsOf(`&order=${order}`)).toEqual([order, order])
+    await settled(id, 4)
+    expect(await subjectsOf(`&order=${order}&status=delivered`)).toEqual([order, order])
+    expect(await subjectsOf(`&order=${order}&status=dead`)).toEqual([])
+    const { json } = await cell.call('GET', `/v1/webhook-deliveries?order=${order}&limit=1`)
+    const rest = await cell.call('GET', `/v1/webhook-deliveries?order=${order}&cursor=${json.next_cursor}`)
+    expect(rest.json.data.map((one: { subject: string }) => one.subject)).not.toContain(other)
+    for (const odd of ['nothing', 'shp_eu1_01m85wzng3f95tt4cmryqzr3qv', order.replace('eu1', 'us1'), '%00'])
+      expect(await subjectsOf(`&order=${odd}`)).toEqual([])
+  })
+
   it('is the event as GET /v1/events gives it, signed so that the standard package verifies it', async () => {
     const { receiver, id, secret } = await openEndpoint()
     const order = await placeOrder()

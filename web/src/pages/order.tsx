@@ -8,6 +8,7 @@ import { homeOf } from '../cells.ts'
 import { type Asked, useConfirm } from '../dialog.tsx'
 import { formatCount, formatMoney } from '../formats.ts'
 import { askedOf, askedOfShipment, askedToReceive } from '../order-dialogs.tsx'
+import { OrderMessages } from '../order-messages.tsx'
 import { PaymentParts, RefundParts, ReturnParts, ShipmentParts } from '../order-parts.tsx'
 import { OrderTimeLine } from '../order-time-line.tsx'
 import { Facts, Failure, Page, Panel, Skeleton, State, Time } from '../parts.tsx'
@@ -59,7 +60,7 @@ function useFollowing(id: string): void {
   })
   useEffect(() => {
     if (newest !== '')
-      for (const name of ['order', 'order-events', 'order-payments'])
+      for (const name of ['order', 'order-events', 'order-payments', 'order-messages'])
         void queries.invalidateQueries({ queryKey: [name, id] })
   }, [newest, id, queries])
 }
@@ -113,6 +114,7 @@ function Shown({ order, title }: { order: Order; title: string }) {
             mayReceive={(one) => mayReceive(one, scopes)}
             onReceive={(one) => confirm(askedToReceive(client, one))}
           />
+          {scopes.has('webhooks:read') && <OrderMessages orderId={order.id} />}
         </div>
       </div>
       {dialog}
