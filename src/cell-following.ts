@@ -22,7 +22,7 @@ type FollowingOptions = {
   clock: Clock
   log: Pick<Log, 'warn'>
   /** Of the buses on which the others' logs are consumed. */
-  reports: Pick<PostgresBusOptions, 'onError' | 'onGivenUp' | 'onRepeated'>
+  reports: Pick<PostgresBusOptions, 'onError' | 'onGivenUp' | 'onDelivered'>
   standing: Standing
   onError(error: unknown): void
   peers: Peers

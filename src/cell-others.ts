@@ -71,7 +71,7 @@ export type OthersOptions = {
   standing: Standing
   keys: Keys
   /** Of the buses on which the others' logs are consumed. */
-  reports: Pick<PostgresBusOptions, 'onError' | 'onGivenUp' | 'onRepeated'>
+  reports: Pick<PostgresBusOptions, 'onError' | 'onGivenUp' | 'onDelivered'>
   onError(error: unknown): void
 }
 

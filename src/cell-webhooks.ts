@@ -10,7 +10,7 @@ import type { Clock } from './runtime/clock.ts'
 import type { Config } from './runtime/config.ts'
 import { every } from './runtime/every.ts'
 import type { LogReader } from './runtime/logreader.ts'
-import type { Metrics } from './runtime/metrics.ts'
+import { type Metrics, secondsBuckets } from './runtime/metrics.ts'
 import type { Database } from './runtime/pg.ts'
 
 export type CellWebhooksOptions = {
@@ -31,12 +31,20 @@ export function startCellWebhooks({ config, metrics, ...parts }: CellWebhooksOpt
   const { profile, webhookPorts: ports = [] } = config
   const publicOnly = profile !== 'development'
   const attempts = metrics.counter('holdfast_webhook_attempts_total', 'Webhooks that were sent', ['outcome'])
+  const seconds = metrics.histogram(
+    'holdfast_webhook_seconds',
+    'Until an endpoint answered, or did not',
+    secondsBuckets,
+  )
   const webhooks = startWebhooks({
     ...parts,
     publicOnly,
     chance: Math.random,
     bodyOf: (event) => eventJson(event, parts.cell),
-    onAttempt: (outcome) => attempts.inc({ outcome }),
+    onAttempt(outcome, ms) {
+      attempts.inc({ outcome })
+      seconds.observe(ms / 1000)
+    },
   })
   const told = `Webhooks that are tried no more; ${limits.deadDeliveriesCountedMax} stand for more`
   const dead = metrics.gauge('holdfast_webhook_dead_deliveries', told)

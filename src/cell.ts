@@ -327,12 +327,28 @@ async function unreadyReasons(
 
 function busReports(metrics: Metrics, log: Log) {
   const warnOfConsumer = warn(log, 'consumer')
-  const givenUp = metrics.counter('holdfast_events_given_up_total', 'Events that stand aside since', ['consumer'])
+  const labels = ['consumer'] as const
+  const applied = metrics.counter('holdfast_events_applied_total', 'Events that a consumer has applied', labels)
+  const seconds = metrics.histogram(
+    'holdfast_consumer_seconds',
+    'Time of a transaction in which a consumer applies what it has read',
+    secondsBuckets,
+    labels,
+  )
+  const failures = metrics.counter('holdfast_consumer_failures_total', 'Transactions of consumers that failed', labels)
+  const givenUp = metrics.counter('holdfast_events_given_up_total', 'Events that stand aside since', labels)
   const told = 'Events that a consumer had applied before and passed over when they came again'
-  const repeated = metrics.counter('holdfast_events_repeated_total', told, ['consumer'])
+  const repeated = metrics.counter('holdfast_events_repeated_total', told, labels)
   return {
-    onError: (_: string, error: unknown) => warnOfConsumer(error),
-    onRepeated: (consumer: string, events: number) => repeated.inc({ consumer }, events),
+    onError(consumer: string, error: unknown) {
+      failures.inc({ consumer })
+      warnOfConsumer(error)
+    },
+    onDelivered(consumer: string, delivered: { applied: number; repeated: number; ms: number }) {
+      applied.inc({ consumer }, delivered.applied)
+      repeated.inc({ consumer }, delivered.repeated)
+      seconds.observe({ consumer }, delivered.ms / 1000)
+    },
     onGivenUp(consumer: string, { subject, subjectVersion, type }: LogEvent) {
       givenUp.inc({ consumer })
       log.error({ consumer, subject, subjectVersion, type }, 'an event was given up: see holdfast dead list')

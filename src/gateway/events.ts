@@ -11,7 +11,7 @@ import { closed, page, ref } from '../base/schemas.ts'
 import { eventJson } from '../modules/orders/service.ts'
 import type { Guard } from '../modules/shops/types.ts'
 import { parseTypes } from '../runtime/event-types.ts'
-import { sendJson, sendRefused } from '../runtime/http.ts'
+import { sendJson, sendRefused, streamBegins } from '../runtime/http.ts'
 import { documented } from '../runtime/http-document.ts'
 import type { EventPage, LogReader } from '../runtime/logreader.ts'
 import { type EventsElsewhere, pageJson, pageOfAll, streamOfAll } from './events-of-all.ts'
@@ -153,6 +153,7 @@ async function send(
   signal: AbortSignal,
 ): Promise<undefined> {
   reply.hijack()
+  streamBegins(reply.request)
   const response = reply.raw
   response.writeHead(200, {
     'content-type': 'text/event-stream',

@@ -26,8 +26,8 @@ export type PostgresBusOptions = {
   onError: (consumer: string, error: unknown) => void
   /** An event stands aside from now on, with all of its subject. */
   onGivenUp?: (consumer: string, event: LogEvent) => void
-  /** So many events were delivered again that the consumer had applied before, and were passed over. */
-  onRepeated?: (consumer: string, events: number) => void
+  /** What has come of events that were read: applied, or passed over since they had been before; from BEGIN to COMMIT. */
+  onDelivered?: (consumer: string, delivered: { applied: number; repeated: number; ms: number }) => void
   tracing?: Tracing | null
   /** How often an event is tried. */
   triesMax?: number
@@ -224,7 +224,7 @@ const saysNoForEver: ReadonlySet<string> = new Set(['invalid_body', 'not_found']
 
 /** Applies the page and moves on. */
 async function deliver(
-  { database, reader, onRepeated }: PostgresBusOptions,
+  { database, reader, clock, onDelivered }: PostgresBusOptions,
   one: Running,
   from: Place,
   page: LogPage,
@@ -232,6 +232,7 @@ async function deliver(
   const { consumer } = one
   let applied: readonly LogEvent[] = []
   let repeated = 0
+  const sinceMs = clock.elapsedMs()
   const seq = await database.transaction(async (session) => {
     applied = []
     repeated = 0
@@ -252,8 +253,9 @@ async function deliver(
     repeated = countMissing(events, fresh)
     return page.seq
   })
+  const ms = clock.elapsedMs() - sinceMs
   if (applied.length > 0) consumer.applied?.(applied)
-  if (repeated > 0) onRepeated?.(consumer.name, repeated)
+  if (applied.length + repeated > 0) onDelivered?.(consumer.name, { applied: applied.length, repeated, ms })
   return seq
 }
 

@@ -3,6 +3,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { problemJson, statusOf } from '../base/problem.ts'
 import { type Refused, refused } from '../base/result.ts'
+import { streamBegins } from './http.ts'
 import { answerLines } from './ndjson.ts'
 
 const linesType = 'application/x-ndjson'
@@ -32,6 +33,7 @@ export function sendLines(
 ): void {
   const { exchange, refusalOfLate } = request.server
   reply.hijack()
+  streamBegins(request)
   reply.raw.writeHead(200, { 'content-type': linesType, 'x-request-id': request.id, 'holdfast-cell': exchange.cell })
   void answerLines(request.raw, reply.raw, {
     isHalfFull: room.isHalfFull,

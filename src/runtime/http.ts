@@ -15,7 +15,7 @@ export type Answered = {
   /** The template of a route of ours. */
   route: string | undefined
   status: number
-  /** 0: it never reached a route. */
+  /** 0: it is not timed, since it never reached a route, or goes on for as long as its reader likes. */
   startedAt: number
   placing: Placing | null
 }
@@ -46,6 +46,10 @@ export const answerTo = (request: FastifyRequest, status: number): Answered => (
   startedAt: request.startedAt,
   placing: placingOf(request),
 })
+
+/** Counts an answer that goes on, as it begins. */
+export const streamBegins = (request: FastifyRequest): void =>
+  request.server.exchange.onAnswer({ ...answerTo(request, 200), startedAt: 0 })
 
 /** One order that was to be placed here; those of bulk requests are no requests. */
 function placingOf({ raw }: FastifyRequest): Placing | null {

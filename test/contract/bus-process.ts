@@ -20,8 +20,9 @@ export async function startBusProcess(
   const repeated = new Map<string, number>()
   const reader = await openReader(database, errors)
   const onError = (_: string, error: unknown) => void errors.push(error)
-  const onRepeated = (name: string, events: number) => void repeated.set(name, (repeated.get(name) ?? 0) + events)
-  const bus = postgresBus({ database, reader, clock: systemClock, onError, onRepeated, triesMax })
+  const onDelivered = (name: string, delivered: { repeated: number }) =>
+    void repeated.set(name, (repeated.get(name) ?? 0) + delivered.repeated)
+  const bus = postgresBus({ database, reader, clock: systemClock, onError, onDelivered, triesMax })
   const close = async (): Promise<void> => {
     await bus.close()
     await reader.stop?.()

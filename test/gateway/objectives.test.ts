@@ -87,3 +87,27 @@ test('answers are counted by the template of their route, and what is no route o
   expect(text).toMatch(/^holdfast_http_answers_total\{method="GET",route="",status="404",cell="eu1"\} 1$/m)
   expect(text).not.toContain('wp-admin')
 })
+
+const metric = async (name: string, label: string): Promise<number> => {
+  const line = new RegExp(`^${name}\\{[^}]*${label}[^}]*\\} (\\d+)$`, 'm')
+  return Number(line.exec((await cell.call('GET', '/metrics')).text)?.[1])
+}
+
+test('what consumers apply is counted and timed by their names', async () => {
+  expect((await sold({ payment: { provider: 'test', method: 'tok_ok' } })).status).toBe(201)
+  await eventually(async () => (await metric('holdfast_events_applied_total', 'consumer="payments"')) > 0)
+  expect(await metric('holdfast_consumer_seconds_count', 'consumer="payments"')).toBeGreaterThan(0)
+})
+
+test('streams and bulk requests are counted by their routes as they begin, and not timed', async () => {
+  const left = new AbortController()
+  const headers = { authorization: 'Bearer sk_dev', accept: 'text/event-stream' }
+  await fetch(`${cell.url}/v1/events`, { headers, signal: left.signal })
+  left.abort()
+  const lines = { ...headers, 'content-type': 'application/x-ndjson' }
+  await (await fetch(`${cell.url}/v1/orders/bulk`, { method: 'POST', headers: lines, body: '{}\n' })).text()
+  for (const route of ['/v1/events', '/v1/orders/bulk']) {
+    expect(await metric('holdfast_http_answers_total', `route="${route}",status="200"`)).toBe(1)
+    expect(await metric('holdfast_http_seconds_count', `route="${route}"`)).toBeNaN()
+  }
+})

@@ -55,6 +55,19 @@ const workPanels: Panel[] = [
   one('Consumers behind', 's', `holdfast_consumer_lag_seconds{${ofCells}}`, '{{cell}} {{consumer}}'),
   one('Events still to read', 'short', `holdfast_consumer_lag_events{${ofCells}}`, '{{cell}} {{consumer}}'),
   one('Events that stand aside', 'short', `holdfast_consumer_dead_letters{${ofCells}}`, '{{cell}} {{consumer}}'),
+  one('Events applied', 'cps', rate('holdfast_events_applied_total', 'cell, consumer'), '{{cell}} {{consumer}}'),
+  one(
+    'Transactions of consumers that failed',
+    'cps',
+    rate('holdfast_consumer_failures_total', 'cell, consumer'),
+    '{{cell}} {{consumer}}',
+  ),
+  one(
+    'Time of a transaction of a consumer, p99',
+    's',
+    quantile(0.99, 'holdfast_consumer_seconds', 'consumer'),
+    '{{consumer}}',
+  ),
   one('Time to confirmation, p99', 's', quantile(0.99, 'holdfast_confirmation_seconds', 'cell'), '{{cell}}'),
   one(
     'Calls to providers',
@@ -65,6 +78,7 @@ const workPanels: Panel[] = [
   one('Time of a call, p99', 's', quantile(0.99, 'holdfast_payment_call_seconds', 'provider'), '{{provider}}'),
   one('Operations of payments', 'short', `holdfast_payment_operations{${ofCells}}`, '{{cell}} {{state}}'),
   one('Webhooks sent', 'cps', rate('holdfast_webhook_attempts_total', 'cell, outcome'), '{{cell}} {{outcome}}'),
+  one('Time of a webhook, p99', 's', quantile(0.99, 'holdfast_webhook_seconds', 'cell'), '{{cell}}'),
   one('Webhooks tried no more', 'short', `holdfast_webhook_dead_deliveries{${ofCells}}`, '{{cell}}'),
   one(
     'Events passed over, applied before',

@@ -3942,7 +3942,7 @@ export interface operations {
                 status?: "pending" | "delivered" | "dead" | "dropped";
                 /** @description The id of an event. */
                 event?: string;
-                /** @description The id of an order of this cell: what was told of it. */
+                /** @description The id of an order: what was told of it, by its home cell. */
                 order?: string;
                 limit?: number;
                 /** @description `next_cursor` of the page before. */

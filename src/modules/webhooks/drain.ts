@@ -36,7 +36,8 @@ export type DrainDeps = {
   /** `webhook-id`: the same for each attempt of a delivery. */
   idOf: (delivery: Pick<Delivery, 'eventId' | 'endpointId'>) => string
   sign: (secrets: readonly string[], message: { id: string; seconds: number; body: string }) => string
-  onAttempt: (outcome: 'delivered' | 'failed') => void
+  /** `ms`: until the endpoint answered, or did not. */
+  onAttempt: (outcome: 'delivered' | 'failed', ms: number) => void
   stopping: AbortSignal
 }
 
@@ -149,8 +150,9 @@ async function attemptOf(deps: DrainDeps, endpoint: Endpoint, delivery: Dated<De
     },
     body,
   })
-  deps.onAttempt(isDelivered(answer) ? 'delivered' : 'failed')
-  return { ...answer, at, ms: Math.round(clock.elapsedMs() - startedAt) }
+  const ms = clock.elapsedMs() - startedAt
+  deps.onAttempt(isDelivered(answer) ? 'delivered' : 'failed', ms)
+  return { ...answer, at, ms: Math.round(ms) }
 }
 
 /** Stores what came of some attempts, when those that failed are due again, and what they say of the endpoint. */

@@ -31,7 +31,7 @@ export const DeliveriesQuery = closed({
   status: Type.Optional(oneOf(deliveryStatuses)),
   event: Type.Optional(Type.String({ maxLength: 64, description: 'The id of an event.' })),
   order: Type.Optional(
-    Type.String({ maxLength: 64, description: 'The id of an order of this cell: what was told of it.' }),
+    Type.String({ maxLength: 64, description: 'The id of an order: what was told of it, by its home cell.' }),
   ),
   ...page,
 })
