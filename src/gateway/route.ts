@@ -47,7 +47,7 @@ const here: Route = { kind: 'here' }
 const idPaths =
   /^\/v1\/(?:orders|holds|payments|refunds|shipments|returns|webhook-endpoints|webhook-deliveries|test-provider\/charges)\/([^/]+)/
 const placingPath = /^\/v1\/(?:orders|holds)\/?$/
-const orderQueryPath = /^\/v1\/(?:test-provider\/charges|ledger\/entries)$/
+const orderQueryPath = /^\/v1\/(?:test-provider\/charges|ledger\/entries|webhook-deliveries)$/
 
 /** Refused: `cell_removed`, `cell_not_found`. */
 export function routeOf(asked: Asked, view: View): Route {

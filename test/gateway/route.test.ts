@@ -84,7 +84,7 @@ describe('an id in the path', () => {
 
   test('may stand in the query, where a list is of one order', () => {
     const order = `ord_us1_${uuid}`
-    for (const path of ['/v1/test-provider/charges', '/v1/ledger/entries'])
+    for (const path of ['/v1/test-provider/charges', '/v1/ledger/entries', '/v1/webhook-deliveries'])
       expect(routeOf(asked('GET', path, { query: { order } }), viewOf('eu1'))).toEqual(there('us1', 'id'))
     expect(routeOf(asked('GET', '/v1/orders', { query: { order } }), viewOf('eu1'))).toEqual(here)
   })
