@@ -48,7 +48,7 @@ function Numbers() {
   const last = seconds.at(-1) ?? (pulses.length > 0 ? secondOf(pulses, now) : undefined)
   const money = mainMoney(pulses)
   const more =
-    money && money.otherCurrencies > 0 ? `and ${money.otherCurrencies} more currencies` : 'captured, this shop'
+    money && money.otherCurrencies > 0 ? `and ${money.otherCurrencies} more currencies` : 'captured'
   const tiles: Tile[] = [
     {
       name: 'Orders per second',
