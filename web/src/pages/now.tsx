@@ -47,8 +47,7 @@ function Numbers() {
   // Before the first whole second what was heard so far stands, so that nobody looks at dashes for so long.
   const last = seconds.at(-1) ?? (pulses.length > 0 ? secondOf(pulses, now) : undefined)
   const money = mainMoney(pulses)
-  const more =
-    money && money.otherCurrencies > 0 ? `and ${money.otherCurrencies} more currencies` : 'captured'
+  const more = money && money.otherCurrencies > 0 ? `and ${money.otherCurrencies} more currencies` : 'captured'
   const tiles: Tile[] = [
     {
       name: 'Orders per second',
