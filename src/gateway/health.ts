@@ -9,12 +9,13 @@ import type { Guard } from '../modules/shops/types.ts'
 import type { AuditResult, AuditSums } from '../modules/stock/audit.ts'
 import { sendJson, sendText } from '../runtime/http.ts'
 import { documented } from '../runtime/http-document.ts'
+import type { Metrics } from '../runtime/metrics.ts'
 
 export type HealthOptions = {
   guard: Guard
   /** Why it cannot serve; empty when it can. */
   unreadyReasons(): string[] | Promise<string[]>
-  metrics: { text(): Promise<string>; readonly contentType: string }
+  metrics: Pick<Metrics, 'scrape'>
   /** Of units, and of money. */
   audit(request: { fresh: boolean }): Promise<{ units: AuditResult; money: MoneyAudit }>
   /** The position of a seq in the log. */
@@ -109,13 +110,17 @@ export function healthRoutes(app: FastifyInstance, options: HealthOptions): void
       schema: documented({
         operationId: 'getMetrics',
         summary: 'Metrics for Prometheus',
+        description: 'In OpenMetrics, with traces as exemplars, to who accepts `application/openmetrics-text`.',
         tags: ['health'],
         open: true,
         produces: 'text/plain',
         answers: { 200: Type.String() },
       }),
     },
-    async (_, reply) => sendText(reply, 200, await metrics.text(), metrics.contentType),
+    async ({ headers }, reply) => {
+      const { text, contentType } = await metrics.scrape(headers.accept)
+      return sendText(reply.header('vary', 'accept'), 200, text, contentType)
+    },
   )
 
   app.get<{ Querystring: { fresh?: boolean } }>(

@@ -18,6 +18,8 @@ export type Answered = {
   /** 0: it is not timed, since it never reached a route, or goes on for as long as its reader likes. */
   startedAt: number
   placing: Placing | null
+  /** Of a request that is sampled. */
+  traceId: string | null
 }
 
 /** What all answers of a server share. */
@@ -45,6 +47,7 @@ export const answerTo = (request: FastifyRequest, status: number): Answered => (
   status,
   startedAt: request.startedAt,
   placing: placingOf(request),
+  traceId: request.span?.traceId ?? null,
 })
 
 /** Counts an answer that goes on, as it begins. */

@@ -2,7 +2,14 @@
 // colour or a bound of its own that they do not have.
 import { objectives, windowDays } from '../../deploy/observability/objectives.ts'
 
-type Panel = { title: string; unit: string; targets: { expr: string; legend: string }[]; min?: number; max?: number }
+type Panel = {
+  title: string
+  unit: string
+  targets: { expr: string; legend: string }[]
+  min?: number
+  max?: number
+  traces?: true
+}
 type Dashboard = { uid: string; title: string; panels: Panel[] }
 
 const ofCells = 'cell=~"$cell"'
@@ -15,6 +22,8 @@ const one = (title: string, unit: string, expr: string, legend: string): Panel =
   unit,
   targets: [{ expr, legend }],
 })
+/** With dots for requests whose traces are kept. */
+const traced = (panel: Panel): Panel => ({ ...panel, traces: true })
 const share = (panel: Panel): Panel => ({ ...panel, min: 0, max: 1 })
 
 const objectivePanels: Panel[] = objectives.flatMap(({ name, title, target }) => [
@@ -39,7 +48,14 @@ const objectivePanels: Panel[] = objectives.flatMap(({ name, title, target }) =>
 const cellPanels: Panel[] = [
   one('Answers by status', 'reqps', rate('holdfast_http_answers_total', 'cell, status'), '{{cell}} {{status}}'),
   one('Answers by route', 'reqps', rate('holdfast_http_answers_total', 'method, route'), '{{method}} {{route}}'),
-  one('Time of an answer, p99', 's', quantile(0.99, 'holdfast_http_seconds', 'method, route'), '{{method}} {{route}}'),
+  traced(
+    one(
+      'Time of an answer, p99',
+      's',
+      quantile(0.99, 'holdfast_http_seconds', 'method, route'),
+      '{{method}} {{route}}',
+    ),
+  ),
   one('Refused at the door', 'reqps', rate('holdfast_http_refused_total', 'cell, code'), '{{cell}} {{code}}'),
   one('Rows in the queue', 'short', `holdfast_queue_rows{${ofCells}}`, '{{cell}}'),
   one('Time of a batch, p99', 's', quantile(0.99, 'holdfast_batch_seconds', 'cell'), '{{cell}}'),
@@ -139,7 +155,7 @@ const dashboardJson = ({ uid, title, panels }: Dashboard) => ({
 
 const [panelWidth, panelHeight, perRow] = [12, 8, 2] // of Grafana's 24 columns
 
-const panelJson = ({ title, unit, targets, min, max }: Panel, at: number) => ({
+const panelJson = ({ title, unit, targets, min, max, traces }: Panel, at: number) => ({
   id: at + 1,
   type: 'timeseries',
   title,
@@ -155,5 +171,6 @@ const panelJson = ({ title, unit, targets, min, max }: Panel, at: number) => ({
     refId: String.fromCharCode(65 + index),
     expr,
     legendFormat: legend,
+    ...(traces && { exemplar: true }),
   })),
 })

@@ -57,7 +57,7 @@ export async function openApiText(): Promise<string> {
     clock: systemClock,
     requestPrefix: 'generate',
     unreadyReasons: () => [],
-    metrics: { text: nobody, contentType: 'text/plain' },
+    metrics: { scrape: nobody },
     audit: nobody,
     events: { page: nobody, follow: nobody, position: nobody },
     objectives: { read: nobody, since: systemClock.now() },

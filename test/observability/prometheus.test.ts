@@ -12,6 +12,7 @@ import { type Prometheus, startPrometheus } from '../support/prometheus.ts'
 import { readText, repository } from '../tidy/sources.ts'
 
 const deadlineMs = 60_000
+const nowhere = 'http://127.0.0.1:9' // spans are made, and lost
 
 describe.skipIf(!findPrograms('prometheus', 'promtool'))('Prometheus beside two cells', { timeout: 150_000 }, () => {
   let folder: Awaited<ReturnType<typeof makeDataFolder>>
@@ -20,7 +21,12 @@ describe.skipIf(!findPrograms('prometheus', 'promtool'))('Prometheus beside two 
 
   beforeAll(async () => {
     folder = await makeDataFolder()
-    run = await startHoldfast([`--data=${folder.data}`, '--log-level=fatal', '--cells=eu1,us1'])
+    run = await startHoldfast([
+      `--data=${folder.data}`,
+      '--log-level=fatal',
+      '--cells=eu1,us1',
+      `--otlp-endpoint=${nowhere}`,
+    ])
     const client = createClient({ url: run.url, key: 'sk_dev' })
     const { topology } = await client.cells.list()
     prometheus = await startPrometheus({
@@ -102,6 +108,22 @@ describe.skipIf(!findPrograms('prometheus', 'promtool'))('Prometheus beside two 
           expect(isThere, `${file}, ${title}: ${name}`).toBe(true)
         }
     }
+  })
+
+  test('keeps the trace of a request as an exemplar of its time', async () => {
+    const traceId = '4bf92f3577b34da6a3ce929d0e0e4736'
+    const headers = { authorization: 'Bearer sk_dev', traceparent: `00-${traceId}-00f067aa0ba902b7-01` }
+    await fetch(`${run.url}/v1/orders?limit=1`, { headers })
+    const asked = encodeURIComponent(
+      'histogram_quantile(0.99, rate(holdfast_http_seconds_bucket{route="/v1/orders"}[5m]))',
+    )
+    await eventually(async () => {
+      const now = Date.now() / 1000
+      const { data } = await prometheus.get(`/api/v1/query_exemplars?query=${asked}&start=${now - 600}&end=${now + 60}`)
+      return data.some((one: { exemplars: { labels: { trace_id: string } }[] }) =>
+        one.exemplars.some(({ labels }) => labels.trace_id === traceId),
+      )
+    }, deadlineMs)
   })
 
   test('no alert fires while all is well', async () => {

@@ -79,7 +79,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Metrics for Prometheus */
+        /**
+         * Metrics for Prometheus
+         * @description In OpenMetrics, with traces as exemplars, to who accepts `application/openmetrics-text`.
+         */
         get: operations["getMetrics"];
         put?: never;
         post?: never;
