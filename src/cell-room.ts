@@ -14,7 +14,7 @@ export type RoomOptions = Pick<
   CellPulseOptions,
   'meter' | 'database' | 'clock' | 'deadLetters' | 'audits' | 'onError'
 > & {
-  config: Pick<Config, 'profile'> & Partial<Pick<Config, 'corsOrigins'>>
+  config: Pick<Config, 'profile'> & Partial<Pick<Config, 'corsOrigins' | 'traceLink'>>
   /** Where it was built, if not where npm run build:web puts it. */
   webFolder: string | undefined
   faults: Faults
@@ -27,7 +27,7 @@ export type RoomOptions = Pick<
 }
 
 export type Room = {
-  forApp: Pick<AppOptions, 'profile' | 'developmentKey' | 'corsOrigins' | 'webFolder' | 'pulse' | 'chaos'>
+  forApp: Pick<AppOptions, 'profile' | 'developmentKey' | 'traceLink' | 'corsOrigins' | 'webFolder' | 'pulse' | 'chaos'>
   stop(): Promise<void>
 }
 
@@ -35,7 +35,7 @@ const builtWebFolder = fileURLToPath(new URL('../web/dist', import.meta.url))
 
 export function openRoom(options: RoomOptions): Room {
   const { standing, gate, batcher, others, webFolder = builtWebFolder } = options
-  const { profile, corsOrigins } = options.config
+  const { profile, corsOrigins, traceLink = null } = options.config
   const { pulse, stop } = startCellPulse({
     ...options,
     isFrozen: () => standing.frozen !== undefined,
@@ -47,5 +47,5 @@ export function openRoom(options: RoomOptions): Room {
   const isDevelopment = profile === 'development'
   const developmentKey = isDevelopment ? developmentKeys.secret : null
   const chaos = isDevelopment ? { faults: options.faults, supervisor: options.supervisor ?? null } : null
-  return { forApp: { profile, developmentKey, corsOrigins, webFolder, pulse, chaos }, stop }
+  return { forApp: { profile, developmentKey, traceLink, corsOrigins, webFolder, pulse, chaos }, stop }
 }

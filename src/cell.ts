@@ -89,6 +89,7 @@ export type CellDeps = {
         | 'corsOrigins'
         | 'otlpEndpoint'
         | 'traceRatio'
+        | 'traceLink'
       >
     >
   log: Log

@@ -67,6 +67,7 @@ declare module 'fastify' {
 export type AppOptions = Omit<HealthOptions, 'guard' | 'position'> & {
   profile: Profile
   developmentKey: SessionRoutesOptions['developmentKey']
+  traceLink?: SessionRoutesOptions['traceLink']
   /** Of pages that are none of a cell's and may read what this one answers. */
   corsOrigins?: readonly string[] | undefined
   pulse: PulseSource

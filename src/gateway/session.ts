@@ -20,6 +20,11 @@ const Session = Type.Object({
   ...answering,
   shop: Type.Object({ id: Type.String(), name: Type.String(), mode: oneOf(['test', 'live']) }),
   kind: oneOf(['sk', 'pk']),
+  trace_link: nullable<string>(
+    Type.String({
+      description: 'Where people look at a trace, with `{trace_id}` for its id; null where nobody has said.',
+    }),
+  ),
   scopes: Type.Array(oneOf(scopes)),
 })
 const ControlRoom = Type.Object({
@@ -34,12 +39,14 @@ export type SessionRoutesOptions = {
   profile: Profile
   /** Accepted without being stored; null where there is none. */
   developmentKey: string | null
+  /** With `{trace_id}` for a trace's id; null: none was said. */
+  traceLink?: string | null
   guard: Guard
   database: Pick<Database, 'query'>
 }
 
 export function sessionRoutes(app: FastifyInstance, options: SessionRoutesOptions): void {
-  const { cell, profile, developmentKey, guard, database } = options
+  const { cell, profile, developmentKey, traceLink = null, guard, database } = options
   const self = { cell, version: release, profile }
   app.get(
     '/v1/session',
@@ -54,7 +61,7 @@ export function sessionRoutes(app: FastifyInstance, options: SessionRoutesOption
     },
     async ({ principal }, reply) => {
       const shop = await describeShop(database, principal.shopId)
-      const answer = { ...self, shop, kind: principal.kind, scopes: [...principal.scopes] }
+      const answer = { ...self, shop, kind: principal.kind, trace_link: traceLink, scopes: [...principal.scopes] }
       return sendJson(reply, 200, JSON.stringify(answer))
     },
   )

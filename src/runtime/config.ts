@@ -45,6 +45,8 @@ export type Config = {
   otlpEndpoint: string | undefined
   /** Of requests that come without a trace. */
   traceRatio: number
+  /** Where people look at a trace, with `{trace_id}` for its id; undefined: the control room tells the id alone. */
+  traceLink: string | undefined
   /** Null: not offered. */
   stripe: StripeConfig | null
 }
@@ -210,6 +212,13 @@ export const optionTable = [
     problem: (text) => (/^(0|1|0?\.\d{1,9}|1\.0+|0\.0)$/.test(text) ? undefined : 'must be a number from 0 to 1'),
   },
   {
+    flag: 'trace-link',
+    value: 'URL',
+    meaning:
+      'Where people look at a trace, with {trace_id} for its id, such as http://127.0.0.1:16686/trace/{trace_id}: the control room links there from the events of an order.',
+    problem: traceLinkProblem,
+  },
+  {
     flag: 'log-level',
     value: 'LEVEL',
     default: 'info',
@@ -300,6 +309,7 @@ export function readConfig(args: readonly string[], environment: Record<string, 
     corsOrigins: text('cors-origins')?.split(',') ?? [],
     otlpEndpoint: text('otlp-endpoint'),
     traceRatio: Number(text('trace-ratio')),
+    traceLink: text('trace-link'),
     stripe: readStripe(environment),
   }
   refuseTogether(config)
@@ -348,6 +358,7 @@ export function configFlags(config: Config): string[] {
   if (config.httpBetweenCells) flags.push('--http-between-cells')
   if (config.corsOrigins.length > 0) flags.push(`--cors-origins=${config.corsOrigins.join(',')}`)
   if (config.otlpEndpoint) flags.push(`--otlp-endpoint=${config.otlpEndpoint}`)
+  if (config.traceLink) flags.push(`--trace-link=${config.traceLink}`)
   if (config.topology) flags.push(`--topology=${config.topology}`)
   if (config.cellKey) flags.push(`--cell-key=${config.cellKey}`)
   return config.jsonLogs ? [...flags, '--json-logs'] : flags
@@ -469,6 +480,11 @@ function otlpProblem(text: string): string | undefined {
   const url = URL.canParse(text) ? new URL(text) : undefined
   const isPlain = url && url.username === '' && url.password === '' && url.search === '' && url.hash === ''
   return isPlain && /^https?:$/.test(url.protocol) ? undefined : 'must look like http://127.0.0.1:4318'
+}
+
+function traceLinkProblem(text: string): string | undefined {
+  const isLink = text.includes('{trace_id}') && /^https?:\/\//.test(text) && URL.canParse(text)
+  return isLink ? undefined : 'must look like http://127.0.0.1:16686/trace/{trace_id}'
 }
 
 /** A plain address would show the key to the network; loopback is where a stand-in listens. */

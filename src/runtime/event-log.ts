@@ -17,6 +17,8 @@ export type LogEvent = {
   type: string
   at: Instant
   data: string
+  /** The span of the request it came of (W3C Trace Context), where that was sampled; other cells are not told. */
+  traceparent?: string | null
 }
 
 export type EventFilter = { shopId?: number | undefined; types?: TypeFilter }
@@ -24,11 +26,11 @@ export type EventFilter = { shopId?: number | undefined; types?: TypeFilter }
 /** Whatever runs one read: a session, or the shared readers of the process. */
 export type Read = <Row>(text: string, params: readonly Param[]) => Promise<Rows<Row>>
 
-const columns = `seq, shop_id as "shopId", event_id as "eventId", subject, subject_version as "subjectVersion", type, at,
-  data::text as data`
+export const eventColumns = `seq, shop_id as "shopId", event_id as "eventId", subject, subject_version as "subjectVersion", type, at,
+  data::text as data, traceparent`
 
 const rangeSql = `
-  select ${columns} from runtime.events
+  select ${eventColumns} from runtime.events
   where seq > $1 and seq <= $2 and ($3::int is null or shop_id = $3)
     and ($4::text[] is null or type = any ($4) or split_part(type, '.', 1) = any ($5::text[]))
   order by seq limit $6`
@@ -70,7 +72,7 @@ export async function readPage(
 }
 
 const subjectsSql = `
-  select ${columns}
+  select ${eventColumns}
   from unnest($1::int[], $2::text[], $3::int[], $4::int[]) as gap (of_shop, of_subject, after_version, before_version)
   join runtime.events on subject = of_subject and subject_version > after_version and subject_version < before_version
   where shop_id = of_shop and seq <= $5 order by seq limit $6`

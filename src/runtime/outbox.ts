@@ -23,18 +23,25 @@ export type NewEvent = {
   data: object | string
   /** Movements of units, flat groups of five: stock row id, and the changes of on_hand, reserved, committed, shipped. */
   moves: readonly number[]
+  /** Of the request it came of, where that is sampled. */
+  traceparent?: string | null
 }
 
 /** Answers no rows; its count must be the number of events. Not to be sent without any. */
 export const appendEventsSql = `
-  insert into runtime.events (shop_id, event_id, subject, subject_version, type, at, data, moves)
+  insert into runtime.events (shop_id, event_id, subject, subject_version, type, at, data, moves, traceparent)
   select shop_id, event_id, subject, subject_version, type,
-    to_timestamp(at / 1000) + (at % 1000) * interval '1 millisecond', data::json, moves::bigint[]
+    to_timestamp(at / 1000) + (at % 1000) * interval '1 millisecond', data::json, moves::bigint[],
+    nullif(traceparent, '')
   from rows from (
     unnest($1::int[]), unnest($2::uuid[]), unnest($3::text[]), unnest($4::int[]), unnest($5::text[]), unnest($6::bigint[]),
-    string_to_table($7, E'\\n'), string_to_table($8, E'\\n')
-  ) with ordinality as event (shop_id, event_id, subject, subject_version, type, at, data, moves, place)
+    string_to_table($7, E'\\n'), string_to_table($8, E'\\n'), string_to_table($9, E'\\n')
+  ) with ordinality as event (shop_id, event_id, subject, subject_version, type, at, data, moves, traceparent, place)
   order by place`
+
+/** Nearly always there is none: no line then, rather than an empty one for each event. */
+const traceparentLines = (events: readonly NewEvent[]): string =>
+  events.some((event) => event.traceparent) ? events.map((event) => event.traceparent ?? '').join('\n') : ''
 
 export function appendEventsParams(events: readonly NewEvent[]): Param[] {
   return [
@@ -46,5 +53,6 @@ export function appendEventsParams(events: readonly NewEvent[]): Param[] {
     bareArray(events.map((event) => event.at)),
     jsonLines(events.map((event) => (typeof event.data === 'string' ? event.data : JSON.stringify(event.data)))),
     events.map((event) => bareArray(event.moves)).join('\n'),
+    traceparentLines(events),
   ]
 }

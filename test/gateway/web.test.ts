@@ -178,7 +178,13 @@ describe('a page of another origin', () => {
 describe('a session', () => {
   it('tells who answers, the shop of the key, and what the key may do', async () => {
     const { json } = await cell.call('GET', '/v1/session')
-    expect(json).toMatchObject({ cell: 'eu1', version: manifest.version, profile: 'development', kind: 'sk' })
+    expect(json).toMatchObject({
+      cell: 'eu1',
+      version: manifest.version,
+      profile: 'development',
+      kind: 'sk',
+      trace_link: null,
+    })
     expect(json.shop).toEqual({ id: 'default', name: 'default', mode: 'test' })
     expect(json.scopes).toContain('cells:write')
     const wanted = { shopId: 1 as ShopId, kind: 'sk', name: 'eyes', scopes: ['orders:read', 'cells:read'] } as const

@@ -63,8 +63,10 @@ describe('the configuration', () => {
     const slow = readConfig(['--latency', '80ms'], {})
     expect(slow.latencyMs).toBe(80)
     expect(readConfig(configFlags(slow), {})).toEqual(slow)
-    const traced = readConfig(['--otlp-endpoint=http://collector:4318', '--trace-ratio=0.5'], {})
-    expect(traced).toMatchObject({ otlpEndpoint: 'http://collector:4318', traceRatio: 0.5 })
+    const traceLink = 'http://127.0.0.1:16686/trace/{trace_id}'
+    const tracing = ['--otlp-endpoint=http://collector:4318', '--trace-ratio=0.5', `--trace-link=${traceLink}`]
+    const traced = readConfig(tracing, {})
+    expect(traced).toMatchObject({ otlpEndpoint: 'http://collector:4318', traceRatio: 0.5, traceLink })
     expect(readConfig(configFlags(traced), {})).toEqual(traced)
   })
 
@@ -101,6 +103,8 @@ describe('the configuration', () => {
     [['--webhook-ports=443,'], /^--webhook-ports/],
     [['--webhook-ports=65536'], /^--webhook-ports/],
     [['--trace-ratio=2'], /^--trace-ratio must be a number from 0 to 1/],
+    [['--trace-link=http://127.0.0.1:16686/trace/'], /^--trace-link must look like .*\{trace_id\}/],
+    [['--trace-link=javascript:alert({trace_id})'], /^--trace-link must look like/],
     [['--otlp-endpoint=grpc://there:4317'], /^--otlp-endpoint must look like/],
     [['extra'], /extra/],
     [['--nope'], /Unknown option '--nope'/],

@@ -20,6 +20,7 @@ test('events get their seq in the order given, and keep every field as it was', 
     type: fc.constantFrom('order.placed', 'stock.adjusted'),
     at: fc.integer({ min: 0, max: 253_402_300_799_999 }).map(instant),
     data: fc.dictionary(fc.string(), fc.oneof(fc.string(), fc.integer(), fc.constant(null))),
+    traceparent: fc.option(fc.stringMatching(/^00-[0-9a-f]{32}-[0-9a-f]{16}-01$/)),
     moves: fc
       .array(fc.integer({ min: -(10 ** 12), max: 10 ** 12 }), { maxLength: 3 })
       .map((five) => five.flatMap((n) => [1, n, n, n, n])),

@@ -42,7 +42,7 @@ export type HttpCellOptions = Partial<Pick<CellDeps, 'key' | 'atStart' | 'isFirs
 
 export async function openHttpCell(
   config: Partial<
-    Pick<Config, 'stripe' | 'durability' | 'profile' | 'corsOrigins' | 'otlpEndpoint' | 'traceRatio'>
+    Pick<Config, 'stripe' | 'durability' | 'profile' | 'corsOrigins' | 'otlpEndpoint' | 'traceRatio' | 'traceLink'>
   > = {},
   { url, name = 'eu1', routing, isFirst = true, port: wanted = 0, ...more }: HttpCellOptions = {},
 ): Promise<HttpCell> {

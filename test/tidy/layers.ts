@@ -14,6 +14,7 @@ const fileLayers: Record<string, Layer> = {
   'decide.ts': 'decide',
   'money.ts': 'decide',
   'batch-state.ts': 'decide',
+  'keyed.ts': 'decide',
   'decide-payment.ts': 'decide',
   'decide-found.ts': 'decide',
   'decide-fulfilment.ts': 'decide',

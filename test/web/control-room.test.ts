@@ -7,8 +7,8 @@ import { eventually } from '../support/eventually.ts'
 import { findPrograms } from '../support/programs.ts'
 import { openReceiver, type Receiver } from '../support/webhook-receiver.ts'
 import { views } from './browser.ts'
-import { button, expectSound, faults, open, openRoom, page, urls } from './room.ts'
-import { fillShop, fillWebhooks, placeOrder, type Shop, shopSku } from './shop.ts'
+import { button, expectSound, faults, open, openRoom, page, traceLink, urls } from './room.ts'
+import { fillShop, fillWebhooks, placeOrder, placeTracedOrder, type Shop, shopSku } from './shop.ts'
 
 const suite = describe.skipIf(!findPrograms('chromium'))
 
@@ -126,6 +126,16 @@ suite('the control room', () => {
       if (name === 'now') await page.getByText('The first audit is on its way').waitFor()
       else await page.getByRole('status', { name: 'Loading' }).first().waitFor()
       await expectSound(`${name}-awaited`, bothWidths)
+    })
+
+    test('an event of a request that was traced leads to its trace', async () => {
+      const traceId = '4bf92f3577b34da6a3ce929d0e0e4736'
+      const { id } = await placeTracedOrder(urls().eu1!, traceId)
+      await open(`/orders/${id}`)
+      const link = page.getByRole('link', { name: `Trace ${traceId}` })
+      await link.waitFor()
+      expect(await link.getAttribute('href')).toBe(traceLink.replace('{trace_id}', traceId))
+      await expectSound('order-traced')
     })
 
     describe('an action on an order', () => {

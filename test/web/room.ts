@@ -19,6 +19,8 @@ export let page: Page
 export let faults: string[]
 export let data: string
 
+export const traceLink = 'http://127.0.0.1:16686/trace/{trace_id}'
+
 let browser: Browser
 let context: BrowserContext
 let server: Running
@@ -28,7 +30,9 @@ let remove: () => Promise<void>
 export function openRoom(cells: readonly string[]): void {
   beforeAll(async () => {
     ;({ data, remove } = await makeDataFolder())
-    server = await startHoldfast([`--data=${data}`, `--cells=${cells.join(',')}`])
+    // Traces go nowhere, but are made where a caller asks for one.
+    const traced = ['--otlp-endpoint=http://127.0.0.1:9', '--trace-ratio=0', `--trace-link=${traceLink}`]
+    server = await startHoldfast([`--data=${data}`, `--cells=${cells.join(',')}`, ...traced])
     browser = await openBrowser()
     context = await openContext(browser)
   })

@@ -61,3 +61,18 @@ export const placeOrder = (url: string): Promise<{ id: string }> =>
     },
     { wait: 10 },
   )
+
+/** By a caller whose trace is sampled. */
+export async function placeTracedOrder(url: string, traceId: string): Promise<{ id: string }> {
+  const answer = await fetch(`${url}/v1/orders`, {
+    method: 'POST',
+    headers: {
+      authorization: 'Bearer sk_dev',
+      'content-type': 'application/json',
+      'idempotency-key': crypto.randomUUID(),
+      traceparent: `00-${traceId}-00f067aa0ba902b7-01`,
+    },
+    body: JSON.stringify({ currency: 'EUR', lines: [{ sku: shopSku, quantity: 1, unit_price: price }] }),
+  })
+  return (await answer.json()) as { id: string }
+}

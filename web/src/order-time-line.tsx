@@ -5,6 +5,7 @@ import { detailOf } from './feed.tsx'
 import { capitalized, formatCount, inWords } from './formats.ts'
 import { Empty, Failure, Panel, Skeleton, Time } from './parts.tsx'
 import { useClient } from './queries.ts'
+import { useSession } from './session.tsx'
 
 const pageEvents = 100
 
@@ -31,7 +32,10 @@ export function OrderTimeLine({ id }: { id: string }) {
             <li key={event.id} className={/failed|cancelled|short/.test(event.type) ? 'bad' : ''}>
               <Time at={event.time} style="moment" />
               <span>{capitalized(inWords(event.type.replace('.', ' ')))}</span>
-              <span className="soft">{detailOf(event)}</span>
+              <span className="soft time-line-detail">
+                {detailOf(event)}
+                {event.traceparent && <TraceOf traceparent={event.traceparent} />}
+              </span>
             </li>
           ))}
         </ol>
@@ -44,5 +48,22 @@ export function OrderTimeLine({ id }: { id: string }) {
         </div>
       )}
     </Panel>
+  )
+}
+
+/** The trace of the request that an event came of: a link to where traces are looked at, or its id where nobody has said where. */
+function TraceOf({ traceparent }: { traceparent: string }) {
+  const { session } = useSession()
+  const [, id] = traceparent.split('-') as [string, string]
+  if (session.trace_link === null) return <code>trace {id}</code>
+  return (
+    <a
+      href={session.trace_link.replaceAll('{trace_id}', id)}
+      target="_blank"
+      rel="noreferrer"
+      aria-label={`Trace ${id}`}
+    >
+      Trace
+    </a>
   )
 }

@@ -1774,6 +1774,8 @@ export interface components {
             time: string;
             subject: string;
             subjectversion: number;
+            /** @description The span of the request that it came of, where that was traced (W3C Trace Context). */
+            traceparent?: string;
             /** @enum {string} */
             datacontenttype: "application/json";
             data: Record<string, never>;
@@ -2559,6 +2561,7 @@ export interface operations {
                         };
                         /** @enum {string} */
                         kind: "sk" | "pk";
+                        trace_link: string | null;
                         scopes: ("stock:read" | "stock:write" | "holds:read" | "holds:write" | "orders:read" | "orders:write" | "import" | "events:read" | "audit:read" | "ledger:read" | "ledger:write" | "settings:read" | "settings:write" | "dead-letters:read" | "dead-letters:write" | "consumers:read" | "consumers:write" | "cells:read" | "cells:write" | "webhooks:read" | "webhooks:write")[];
                     };
                 };

@@ -5,11 +5,13 @@ import { type ShopId, type Sku, toWireId, type Uuid } from '../../base/ids.ts'
 import { amountMax, type MinorUnits } from '../../base/money.ts'
 import { accepted, type Outcome, type Refused, refused, refusedUnder, replayed } from '../../base/result.ts'
 import { addMs } from '../../base/time.ts'
+import type { Span } from '../../runtime/tracing.ts'
 import {
   allotToLines,
   decideExtendHold,
   decidePlaceHold,
   decideReleaseHold,
+  type EngineEvent,
   endHold,
   expireHolds,
   moveUnits,
@@ -60,6 +62,7 @@ import {
 } from './decide-payment.ts'
 import { announceReturn, decideReceiveReturn, decideRequestReturn, unitsToReturn } from './decide-returns.ts'
 import { isToBeCancelled } from './due.ts'
+import { newIdOf, rememberKey } from './keyed.ts'
 import { defaultTiming, type Terms, type Timing } from './life.ts'
 import { emptyLife, lifeOf, standingOf, wasPaid } from './money.ts'
 import { hasShipped, without } from './parcels.ts'
@@ -71,7 +74,6 @@ import type {
   EditOrder,
   ExchangeOrder,
   ExpireDue,
-  IdempotencyKey,
   LifeCommand,
   Order,
   PlaceOrder,
@@ -85,19 +87,30 @@ import type {
 /** One outcome per submission, in order; `state` then holds what to write. */
 export function decideBatch(state: BatchState, submissions: readonly Submission[]): CommandOutcome[] {
   const freed = expireHolds(state) + decideDue(state)
-  return submissions.map(({ command, key }) => {
-    if (command.kind === 'expire_due') return accepted({ kind: 'expired', count: freed })
-    const earlier = key && state.keys.get(keyOf(command.shopId, key.hash))
-    if (earlier) {
-      if (earlier.request !== key.request) return refused('idempotency_key_reused')
-      const own = earlier.resultId !== null && earlier.resultId === newIdOf(command)
-      const value = { kind: 'earlier', resultId: earlier.resultId, takenBy: earlier.takenBy } as const
-      return own ? accepted(value) : replayed(value) // our own first try, whose answer was lost, is no replay
-    }
-    const outcome = decideCommand(state, command)
-    if (outcome.ok && key) rememberKey(state, command, key)
+  return submissions.map((submission) => {
+    const before = state.events.length
+    const outcome = decideSubmission(state, submission, freed)
+    if (submission.span) attribute(state.events.slice(before), submission.span)
     return outcome
   })
+}
+
+function attribute(events: readonly EngineEvent[], { traceparent }: Span): void {
+  for (const event of events) event.traceparent = traceparent
+}
+
+function decideSubmission(state: BatchState, { command, key }: Submission, freed: number): CommandOutcome {
+  if (command.kind === 'expire_due') return accepted({ kind: 'expired', count: freed })
+  const earlier = key && state.keys.get(keyOf(command.shopId, key.hash))
+  if (earlier) {
+    if (earlier.request !== key.request) return refused('idempotency_key_reused')
+    const own = earlier.resultId !== null && earlier.resultId === newIdOf(command)
+    const value = { kind: 'earlier', resultId: earlier.resultId, takenBy: earlier.takenBy } as const
+    return own ? accepted(value) : replayed(value) // our own first try, whose answer was lost, is no replay
+  }
+  const outcome = decideCommand(state, command)
+  if (outcome.ok && key) rememberKey(state, command, key)
+  return outcome
 }
 
 function decideCommand(state: BatchState, command: Exclude<Command, ExpireDue>): CommandOutcome {
@@ -200,45 +213,6 @@ function decideOnOrder(state: BatchState, command: LifeCommand): Outcome<Order> 
 
 function valued<T, V>(outcome: Outcome<T>, wrap: (value: T) => V): Outcome<V> {
   return outcome.ok ? accepted(wrap(outcome.value)) : outcome
-}
-
-function rememberKey(state: BatchState, command: Exclude<Command, ExpireDue>, key: IdempotencyKey): void {
-  const { shopId } = command
-  const takenBy = command.kind === 'remember_key' ? command.takenBy : null
-  const row = { shopId, ...key, resultId: resultIdOf(command), takenBy }
-  state.keys.set(keyOf(shopId, key.hash), row)
-  state.newKeys.push(row)
-}
-
-/** The id of what a command makes, drawn before it was queued. */
-function newIdOf(command: Command): Uuid | null {
-  switch (command.kind) {
-    case 'place_order':
-      return command.orderId
-    case 'place_hold':
-      return command.holdId
-    case 'start_payment':
-      return command.payment.id
-    case 'ship_order':
-    case 'pick_order':
-      return command.shipmentId
-    case 'request_return':
-      return command.returnId
-    case 'exchange_order':
-      return command.order.orderId
-    case 'refund_order':
-      return command.refundId
-    default:
-      return null
-  }
-}
-
-function resultIdOf(command: Command): Uuid | null {
-  const made = newIdOf(command)
-  if (made !== null) return made
-  if (command.kind === 'remember_key') return command.resultId
-  if ('orderId' in command) return command.orderId
-  return 'holdId' in command ? command.holdId : null
 }
 
 /**

@@ -313,6 +313,9 @@ export const EventAnswer = Type.Object({
   time: Time,
   subject: Type.String(),
   subjectversion: Type.Integer({ minimum: 1 }),
+  traceparent: Type.Optional(
+    Type.String({ description: 'The span of the request that it came of, where that was traced (W3C Trace Context).' }),
+  ),
   datacontenttype: Type.Literal('application/json'),
   data: Type.Object({}),
 })

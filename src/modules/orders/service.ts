@@ -289,9 +289,10 @@ function fulfilmentStatusOf(order: Order): 'unfulfilled' | 'partially_fulfilled'
   return unitsOpen(order).every((units) => units === 0) ? 'fulfilled' : 'partially_fulfilled'
 }
 
-/** CloudEvents 1.0; `data` is JSON text already. */
+/** CloudEvents 1.0 with the extension Distributed Tracing; `data` is JSON text already. */
 export function eventJson(event: LogEvent, cell: CellName): string {
+  const traced = event.traceparent ? `"traceparent":"${event.traceparent}",` : ''
   return `{"specversion":"1.0","id":"${event.eventId}","source":"/cells/${cell}","type":${quoted(event.type)},"time":"${toRfc3339(
     event.at,
-  )}","subject":${quoted(event.subject)},"subjectversion":${event.subjectVersion},"datacontenttype":"application/json","data":${event.data}}`
+  )}","subject":${quoted(event.subject)},"subjectversion":${event.subjectVersion},${traced}"datacontenttype":"application/json","data":${event.data}}`
 }

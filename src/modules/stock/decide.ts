@@ -29,6 +29,8 @@ export type EngineEvent = {
   type: string
   data: Record<string, unknown>
   moves: number[]
+  /** Of the request it came of, where that is sampled. */
+  traceparent?: string
 }
 
 /** The part of a batch that stock decides on. It belongs to the batch and changes in place as commands are decided. */

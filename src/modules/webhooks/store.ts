@@ -3,7 +3,7 @@
 import type { ShopId, Uuid } from '../../base/ids.ts'
 import { limits } from '../../base/limits.ts'
 import { type Instant, toRfc3339 } from '../../base/time.ts'
-import type { LogEvent } from '../../runtime/event-log.ts'
+import { eventColumns, type LogEvent } from '../../runtime/event-log.ts'
 import type { Database } from '../../runtime/pg.ts'
 import type { Session } from '../../runtime/pg-session.ts'
 import { bareArray, numberArray, textArray } from '../../runtime/pg-values.ts'
@@ -151,9 +151,7 @@ const readySql = `
   select ${deliveryColumns} from webhooks.deliveries d
   where d.endpoint_id = $1 and d.state = 'ready' and d.id <> all ($2::bigint[]) order by d.id limit $3`
 
-const eventsSql = `
-  select seq, shop_id as "shopId", event_id as "eventId", subject, subject_version as "subjectVersion", type, at, data::text as data
-  from runtime.events where seq = any ($1::bigint[])`
+const eventsSql = `select ${eventColumns} from runtime.events where seq = any ($1::bigint[])`
 
 /** With the event it stands for, null when that is no longer kept. */
 export type Dated<T> = T & { event: LogEvent | null }
