@@ -128,6 +128,13 @@ suite('the control room', () => {
       await expectSound(`${name}-awaited`, bothWidths)
     })
 
+    test('cells that none of them answers are all told as such, beside each other', async () => {
+      await page.route(calls.now!, () => undefined)
+      await open('/')
+      await eventually(async () => (await page.locator('.node-label', { hasText: 'not reachable' }).count()) === 2)
+      await expectSound('now-silent', bothWidths)
+    })
+
     test('an event of a request that was traced leads to its trace', async () => {
       const traceId = '4bf92f3577b34da6a3ce929d0e0e4736'
       const { id } = await placeTracedOrder(urls().eu1!, traceId)

@@ -26,6 +26,12 @@ test('cells of one region, and of regions that nobody knows, stand apart', () =>
   expect(new Set(nodes.map(({ x, y }) => `${x} ${y}`)).size).toBe(4)
 })
 
+test('of two labels that would lie on each other the upper goes above, and those far apart stay below', () => {
+  const at = (x: number) => nodesOf([cell('eu1'), cell('us1')], ({ longitude }) => (longitude > 0 ? [x, 40] : [0, 60]))
+  expect(at(100).map(({ labelAt }) => labelAt)).toEqual(['above', 'below'])
+  expect(at(125).map(({ labelAt }) => labelAt)).toEqual(['below', 'below'])
+})
+
 test('a line is open while both ends hear each other, and broken when one is silent, cut off or does not', () => {
   const open = (cells: CellLive[]) => arcsOf(nodesOf(cells, flat)).map(({ isOpen }) => isOpen)
   expect(open([cell('eu1', [hears('us1')]), cell('us1', [hears('eu1')])])).toEqual([true, true])

@@ -17,6 +17,7 @@ export type Arc = {
 }
 
 const besides = 46 // pixels between cells of one region, whose labels stand below each other
+const labelSize = { width: 120, height: 40 } // pixels that the longest words of a cell take
 
 /** Cells of one region stand below each other, and a label goes above when another cell is right below. */
 export function nodesOf(cells: readonly CellLive[], project: (place: Place) => [number, number]): Node[] {
@@ -34,7 +35,11 @@ export function nodesOf(cells: readonly CellLive[], project: (place: Place) => [
   })
   return points.map((point) => {
     const isCrowded = points.some(
-      (other) => other !== point && Math.abs(other.x - point.x) < 90 && other.y > point.y && other.y - point.y < 40,
+      (other) =>
+        other !== point &&
+        Math.abs(other.x - point.x) < labelSize.width &&
+        other.y > point.y &&
+        other.y - point.y < labelSize.height,
     )
     return { ...point, labelAt: isCrowded ? 'above' : 'below' }
   })
