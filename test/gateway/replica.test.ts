@@ -17,7 +17,7 @@ beforeAll(async () => {
 })
 afterAll(async () => {
   expect(cell.faults).toEqual([])
-  expect(other.faults).toEqual([])
+  expect(other.faults).toMatchObject([{ msg: 'unavailable', reason: 'the cell has not received its shop yet' }])
   await Promise.all([cell.stop(), other.stop()])
 })
 
@@ -67,6 +67,8 @@ test('secrets, hashes of keys and settings are in no page and no stream of event
 test('a cell that has not received its shop is not ready, and serves as soon as it has', async () => {
   const ready = () => other.call('GET', '/readyz', { as: null })
   expect((await ready()).json).toEqual({ status: 'unready', reasons: ['shop_not_received'] })
+  const early = await other.call('GET', '/v1/orders')
+  expect([early.status, early.json.code, early.headers.get('retry-after')]).toEqual([503, 'unavailable', '1']) // no wrong key
   const log = await logOf(cell)
   const receiver = { database: other.database, kinds: [...shopReplicas({ forget: () => {} }), ...stockReplicas] }
   const place = (type: string) => log.findIndex((event) => event.type === type) + 1

@@ -78,6 +78,10 @@ export const misplacedOn = (page: Page): Promise<string[]> =>
       const { right, left, width } = element.getBoundingClientRect()
       if (width > 0 && (right > innerWidth + 1 || left < -1) && !element.closest('.table-scroll, .map')) faults.push('outside: ' + named(element))
     }
+    for (const label of document.querySelectorAll('.node-label')) {
+      const [box, map] = [label, label.closest('.map')].map((element) => element.getBoundingClientRect())
+      if (box.left < map.left || box.right > map.right || box.top < map.top || box.bottom > map.bottom) faults.push('not on the map: ' + named(label))
+    }
     const solid = [...document.querySelectorAll('main :is(button, input, select, h1, h2, th, td, dt, dd, label, .term, .node-label, .state)')].filter(isShown)
     const boxes = solid.map((element) => ({ element, box: element.getBoundingClientRect() })).filter(({ box }) => box.width > 0)
     for (const [at, one] of boxes.entries()) for (const other of boxes.slice(at + 1)) {

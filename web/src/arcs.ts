@@ -4,7 +4,8 @@ import { isKnownRegion, type Place, placeOf } from './places.ts'
 
 type Point = { x: number; y: number }
 
-export type Node = Point & { live: CellLive; labelAt: 'below' | 'above' }
+export type LabelSide = 'below' | 'above' | 'right' | 'left'
+export type Node = Point & { live: CellLive; labelAt: LabelSide }
 
 /** One way. `isOpen`: both ends say that they hear each other, and neither is cut off, which the other end learns later. */
 export type Arc = {
@@ -16,15 +17,61 @@ export type Arc = {
   requestsPerSecond: number
 }
 
-const besides = 46 // pixels between cells of one region, whose labels stand below each other
-const labelSize = { width: 120, height: 40 } // pixels that the longest words of a cell take
+type Box = { left: number; top: number; right: number; bottom: number }
+export type MapSize = { width: number; height: number }
 
-/** Cells of one region stand below each other, and a label goes above when another cell is right below. */
-export function nodesOf(cells: readonly CellLive[], project: (place: Place) => [number, number]): Node[] {
+const besides = 46 // pixels between cells of one region, which stand below each other
+const dotSize = { width: 12, height: 12 }
+const labelSize = { width: 120, height: 40 } // pixels that the longest words of a cell take
+const gap = 11 // from the middle of a dot to its label
+
+const boxAround = ({ x, y }: Point, { width, height }: MapSize): Box => ({
+  left: x - width / 2,
+  top: y - height / 2,
+  right: x + width / 2,
+  bottom: y + height / 2,
+})
+
+/** In the order in which they are tried. */
+const sides: [LabelSide, { x: number; y: number }][] = [
+  ['below', { x: 0, y: 1 }],
+  ['above', { x: 0, y: -1 }],
+  ['right', { x: 1, y: 0 }],
+  ['left', { x: -1, y: 0 }],
+]
+
+const labelBox = ({ x, y }: Point, towards: Point): Box => {
+  const across = x + towards.x * (gap + labelSize.width / 2)
+  return boxAround({ x: across, y: y + towards.y * (gap + labelSize.height / 2) }, labelSize)
+}
+
+const meet = (one: Box, other: Box): boolean =>
+  one.left < other.right && other.left < one.right && one.top < other.bottom && other.top < one.bottom
+
+/** Each label goes below its dot, or else to the first side on which it is on the map and on nothing else; the southern choose first. */
+export function nodesOf(
+  cells: readonly CellLive[],
+  project: (place: Place) => [number, number],
+  { width, height }: MapSize,
+): Node[] {
+  const points = pointsOf(cells, project)
+  const taken = points.map((point) => boxAround(point, dotSize))
+  const isFree = (box: Box): boolean =>
+    box.left >= 0 && box.top >= 0 && box.right <= width && box.bottom <= height && !taken.some((one) => meet(one, box))
+  const labelAt = new Map<CellLive, LabelSide>()
+  for (const point of points.toSorted((one, other) => other.y - one.y)) {
+    const [side, towards] = sides.find(([, towards]) => isFree(labelBox(point, towards))) ?? sides[0]!
+    labelAt.set(point.live, side)
+    taken.push(labelBox(point, towards))
+  }
+  return points.map((point) => ({ ...point, labelAt: labelAt.get(point.live)! }))
+}
+
+function pointsOf(cells: readonly CellLive[], project: (place: Place) => [number, number]) {
   const perRegion = new Map<string, number>()
   let unknown = 0
   const regions = new Map<string, Place>()
-  const points = cells.map((live) => {
+  return cells.map((live) => {
     const { region } = live.cell
     const place = regions.get(region) ?? placeOf(region, isKnownRegion(region) ? 0 : unknown++)
     regions.set(region, place)
@@ -32,16 +79,6 @@ export function nodesOf(cells: readonly CellLive[], project: (place: Place) => [
     perRegion.set(region, before + 1)
     const [x, y] = project(place)
     return { live, x: Math.round(x), y: Math.round(y) + before * besides }
-  })
-  return points.map((point) => {
-    const isCrowded = points.some(
-      (other) =>
-        other !== point &&
-        Math.abs(other.x - point.x) < labelSize.width &&
-        other.y > point.y &&
-        other.y - point.y < labelSize.height,
-    )
-    return { ...point, labelAt: isCrowded ? 'above' : 'below' }
   })
 }
 

@@ -5,13 +5,11 @@ import { geoEqualEarth, geoPath } from 'd3-geo'
 import { useEffect, useRef, useState } from 'react'
 import { feature } from 'topojson-client'
 import land from 'world-atlas/land-110m.json'
-import { type Arc, arcsOf, createTraffic, nodesOf } from './arcs.ts'
+import { type Arc, arcsOf, createTraffic, type MapSize, nodesOf } from './arcs.ts'
 import { formatRate } from './formats.ts'
 import type { CellLive } from './live.ts'
 import { useLive } from './session.tsx'
 import { useIsDark } from './theme.ts'
-
-type Size = { width: number; height: number }
 
 const allLand = feature(land as never, (land as never as { objects: { land: never } }).objects.land) as unknown as {
   features: { geometry: { coordinates: [number, number][][][] } }[]
@@ -37,7 +35,7 @@ const inSight = {
   ],
 }
 
-const projectionFor = ({ width, height }: Size) =>
+const projectionFor = ({ width, height }: MapSize) =>
   geoEqualEarth()
     .rotate([-11, 0])
     .fitExtent(
@@ -51,7 +49,7 @@ const projectionFor = ({ width, height }: Size) =>
 export function WorldMap() {
   const { cells } = useLive()
   const frame = useRef<HTMLDivElement>(null)
-  const [size, setSize] = useState<Size | null>(null)
+  const [size, setSize] = useState<MapSize | null>(null)
   const isDark = useIsDark()
   useEffect(() => {
     const observer = new ResizeObserver(([entry]) => {
@@ -62,7 +60,7 @@ export function WorldMap() {
     return () => observer.disconnect()
   }, [])
   const project = size && projectionFor(size)
-  const nodes = project ? nodesOf(cells, (place) => project([place.longitude, place.latitude])!) : []
+  const nodes = project ? nodesOf(cells, (place) => project([place.longitude, place.latitude])!, size) : []
   return (
     <div className="map" ref={frame}>
       {size && <Land size={size} isDark={isDark} />}
@@ -99,7 +97,7 @@ export function wordsOf({ reach, pulse, refusal }: CellLive): string {
 }
 
 /** A canvas of a size, sharp on every screen. */
-function prepare(canvas: HTMLCanvasElement, { width, height }: Size): CanvasRenderingContext2D {
+function prepare(canvas: HTMLCanvasElement, { width, height }: MapSize): CanvasRenderingContext2D {
   const ratio = Math.min(window.devicePixelRatio || 1, 2)
   canvas.width = width * ratio
   canvas.height = height * ratio
@@ -108,7 +106,7 @@ function prepare(canvas: HTMLCanvasElement, { width, height }: Size): CanvasRend
   return context
 }
 
-function Land({ size, isDark }: { size: Size; isDark: boolean }) {
+function Land({ size, isDark }: { size: MapSize; isDark: boolean }) {
   const canvas = useRef<HTMLCanvasElement>(null)
   // biome-ignore lint/correctness/useExhaustiveDependencies: a canvas does not follow the colours of the page by itself
   useEffect(() => {
@@ -135,7 +133,7 @@ function Land({ size, isDark }: { size: Size; isDark: boolean }) {
   return <canvas ref={canvas} className="map-canvas" />
 }
 
-function Traffic({ size, isDark, arcs }: { size: Size; isDark: boolean; arcs: Arc[] }) {
+function Traffic({ size, isDark, arcs }: { size: MapSize; isDark: boolean; arcs: Arc[] }) {
   const canvas = useRef<HTMLCanvasElement>(null)
   const current = useRef(arcs)
   current.current = arcs

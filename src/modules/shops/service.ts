@@ -100,7 +100,7 @@ const keyOf = (record: KeyRecord): Key => ({
 /** The keys of the development profile, which listens on loopback only. */
 export const developmentKeys = { secret: 'sk_dev', storefront: 'pk_dev' } as const
 
-/** Keys that are valid without being stored. Undefined: it is none of them, or its shop is not there yet. */
+/** Keys that are valid without being stored. Undefined: it is none of them. Rejects while its shop is not there yet. */
 export type FixedKeys = (text: string) => Promise<Principal | undefined>
 
 export function developmentPrincipals(findShop: () => Promise<Shop | undefined>): FixedKeys {
@@ -110,8 +110,9 @@ export function developmentPrincipals(findShop: () => Promise<Shop | undefined>)
   ])
   return async (text) => {
     const fixed = kinds.get(text)
-    const shop = fixed && (await findShop())
-    if (!shop) return undefined
+    if (!fixed) return undefined
+    const shop = await findShop()
+    if (!shop) throw new DatabaseUnavailable('shop_not_received', 'the cell has not received its shop yet')
     return { ...fixed, shopId: shop.id, keyId: null, sign: createSigner(shop.secret), ...inForce(defaultSettings) }
   }
 }
