@@ -75,7 +75,7 @@ export function createWeb({ folder, cors }: WebOptions): Web {
       if (request.method !== 'GET' && request.method !== 'HEAD') return undefined
       const path = request.url.split('?', 1)[0]!
       if (path === '/v1' || path.startsWith('/v1/') || path.startsWith('/peer/')) return undefined
-      const sent = await sendFile(request, reply, path)
+      const sent = extname(path) === '.html' ? undefined : await sendFile(request, reply, path) // the page never goes without its policy
       if (sent || path.startsWith('/assets/')) return sent
       return /\btext\/html\b/.test(String(request.headers.accept ?? '')) ? sendPage(request, reply) : undefined
     },

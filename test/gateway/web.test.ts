@@ -99,6 +99,9 @@ describe('the control room', () => {
 
   it('may talk to the cells of the topology, and to nobody else', async () => {
     const { topology } = (await cell.call('GET', '/v1/cells')).json
+    for (const path of ['/', '/index.html', '/orders'])
+      expect((await get(path)).headers.get('content-security-policy'), path).toContain("frame-ancestors 'none'")
+    expect((await get('/index.html', { accept: '*/*' })).status).toBe(404)
     const policy = (await get('/')).headers.get('content-security-policy')!
     expect(policy).toContain(`connect-src 'self' ${topology.cells[0].url}`)
     expect(policy).toContain("default-src 'none'; script-src 'self'; style-src 'self'")
