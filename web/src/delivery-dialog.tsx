@@ -1,9 +1,10 @@
 // One message to an endpoint: every try and what came of it, the body that is sent, and sending it again.
 import { useQuery, useQueryClient } from '@tanstack/react-query'
-import { useEffect, useId, useRef } from 'react'
+import { useId } from 'react'
 import { homeOf } from './cells.ts'
 import { useConfirm } from './dialog.tsx'
 import { formatMs, inWords } from './formats.ts'
+import { useModal } from './modal.ts'
 import { Failure, Skeleton, State, Time } from './parts.tsx'
 import { useClient } from './queries.ts'
 import { useSession } from './session.tsx'
@@ -12,19 +13,10 @@ export function DeliveryDialog({ id, onClose }: { id: string; onClose(): void })
   const { scopes } = useSession()
   const client = useClient(homeOf(id))
   const queries = useQueryClient()
-  const dialog = useRef<HTMLDialogElement>(null)
+  const dialog = useModal()
   const title = useId()
   const { ask, dialog: confirm } = useConfirm()
   const delivery = useQuery({ queryKey: ['delivery', id], queryFn: () => client.webhookDeliveries.get(id) })
-  useEffect(() => {
-    const { current } = dialog
-    const opener = document.activeElement
-    current?.showModal()
-    return () => {
-      current?.close()
-      if (opener instanceof HTMLElement) opener.focus()
-    }
-  }, [])
   const redeliver = () =>
     ask({
       title: 'Send it again?',

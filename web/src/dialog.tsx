@@ -1,9 +1,10 @@
 // Dialogs that ask before something is done. Opening one makes the idempotency key of what it asks about, and every press and
 // every retry in it uses that key: it is done once. The browser's own dialog keeps the focus inside and gives it back.
-import { type FormEvent, type ReactNode, useEffect, useId, useRef, useState } from 'react'
+import { type FormEvent, type ReactNode, useId, useState } from 'react'
 import { announce } from './announcements.tsx'
 import { intentKey } from './cells.ts'
 import { Icon } from './icons.tsx'
+import { useModal } from './modal.ts'
 import { type Told, toldOf } from './parts.tsx'
 
 export type Asked = {
@@ -22,21 +23,11 @@ export type Asked = {
 }
 
 function ConfirmDialog({ asked, onClose }: { asked: Asked; onClose(): void }) {
-  const dialog = useRef<HTMLDialogElement>(null)
+  const dialog = useModal()
   const title = useId()
   const [key] = useState(() => intentKey(asked.cell))
   const [isRunning, setRunning] = useState(false)
   const [told, setTold] = useState<Told | null>(null)
-
-  useEffect(() => {
-    const { current } = dialog
-    const opener = document.activeElement
-    current?.showModal()
-    return () => {
-      current?.close()
-      if (opener instanceof HTMLElement) opener.focus()
-    }
-  }, [])
 
   const submit = async (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault()

@@ -1,7 +1,8 @@
 // What stands around every page: where one is and can go, the cells and how they are, and the keys that work everywhere.
-import { type ReactNode, useEffect, useId, useLayoutEffect, useRef, useState } from 'react'
+import { type ReactNode, useId, useLayoutEffect, useRef, useState } from 'react'
 import { Link, useLocation } from 'wouter'
 import { Icon, type IconName } from './icons.tsx'
+import { useModal } from './modal.ts'
 import { meaningOf, type Place, placesFor } from './navigation.ts'
 import { useLive, useSession } from './session.tsx'
 import { chooseTheme, type Theme, useTheme } from './theme.ts'
@@ -169,17 +170,8 @@ function step(by: 1 | -1): void {
 }
 
 function Help({ places, onClose }: { places: readonly Place[]; onClose(): void }) {
-  const dialog = useRef<HTMLDialogElement>(null)
+  const dialog = useModal()
   const title = useId()
-  useEffect(() => {
-    const { current } = dialog
-    const opener = document.activeElement
-    current?.showModal()
-    return () => {
-      current?.close()
-      if (opener instanceof HTMLElement) opener.focus()
-    }
-  }, [])
   const rows: [string[], string][] = [
     ...places.map(({ letter, name }): [string[], string] => [['g', letter], name]),
     [['j'], 'Next row'],
